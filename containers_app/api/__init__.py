@@ -1,0 +1,1 @@
+"""The REST interface: dress only. Every act goes through `operations.submit`."""

@@ -1,0 +1,54 @@
+"""The inventory as REST clients read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django.db.models import Q, QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from containers_app.api.serializers import ContainerSerializer
+from containers_app.api.views import ConsoleView
+from containers_app.errors import InvalidRequest, NotFound
+from containers_app.models import Container, with_last_backup
+from containers_app.specs.reference import check_reference
+
+
+def container_list(query: Mapping[str, str]) -> QuerySet[Container]:
+    """The containers that the Engine still has, filtered. Raises InvalidRequest for a wrong value."""
+    rows = with_last_backup(Container.objects.present().select_related("host"))
+    exact = {"host": "host__name", "state": "state", "stack": "stack"}
+    rows = rows.filter(**{column: query[name] for name, column in exact.items() if name in query})
+    if "label" in query:
+        rows = rows.filter(pk__in=_labelled(rows, query["label"]))
+    if "unprotected" in query:
+        if query["unprotected"] not in ("true", "false"):
+            raise InvalidRequest("'unprotected' must be true or false", field="unprotected")
+        rows = rows.filter(protected=query["unprotected"] == "false")
+    return rows
+
+
+def _labelled(rows: QuerySet[Container], wanted: str) -> list[int]:
+    """Ids of the rows with a label, `name` or `name=value`: compared here, for names may hold any character."""
+    name, given, value = wanted.partition("=")
+    pairs = rows.values_list("pk", "labels")
+    return [pk for pk, labels in pairs if name in labels and (not given or labels[name] == value)]
+
+
+class ContainerView(ConsoleView):
+    """One container."""
+
+    access = {"GET": ("containers_app.view_container", "read")}
+
+    @extend_schema(operation_id="containers_read", responses=ContainerSerializer)
+    def get(self, request: Request, reference: str) -> Response:
+        """By full id, or by name: the one that the Engine has, else the latest that it had."""
+        self.query(request)
+        check_reference(reference)
+        rows = with_last_backup(Container.objects.select_related("host"))
+        found = rows.filter(Q(engine_id=reference) | Q(name=reference, removed_at=None)).order_by("-id").first()
+        if found is None:
+            raise NotFound("there is no such container, or you may not see it")
+        return Response(ContainerSerializer(found).data)

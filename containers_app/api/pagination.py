@@ -1,0 +1,32 @@
+"""Lists: newest first, by cursor, without a total; at most 200 a page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import QuerySet
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+
+from containers_app.errors import InvalidRequest
+
+if TYPE_CHECKING:  # the framework imports this module while it makes its views
+    from rest_framework.views import APIView
+
+
+class NewestFirst(CursorPagination):
+    """`{"next", "previous", "results"}`; `limit` is 1 to 200, 50 by default."""
+
+    ordering = "-id"
+    page_size = 50
+    page_size_query_param = "limit"
+    max_page_size = 200
+
+    def paginate_queryset(
+        self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
+    ) -> list[Any] | None:
+        """One page. Raises InvalidRequest for a limit out of range."""
+        limit = request.query_params.get("limit", str(self.page_size))
+        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= self.max_page_size):
+            raise InvalidRequest(f"'limit' must be 1 to {self.max_page_size}", field="limit")
+        return super().paginate_queryset(queryset, request, view)

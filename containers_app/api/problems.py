@@ -1,0 +1,145 @@
+"""One table from error codes to HTTP, one handler, two dresses: the published two fields, and RFC 9457 elsewhere."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.db import DatabaseError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views.defaults import page_not_found as django_page_not_found
+from django.views.defaults import server_error as django_server_error
+from rest_framework import exceptions
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from containers_app import errors
+from containers_app.api.auth import asker_of, source_of
+from containers_app.audit import denials
+from containers_app.errors import MycoError
+
+logger = logging.getLogger(__name__)
+STATUS = {
+    "INVALID_REQUEST": 400,
+    "NOT_AUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "METHOD_NOT_ALLOWED": 405,
+    "NAME_TAKEN": 409,
+    "BUSY": 409,
+    "IDEMPOTENCY_CONFLICT": 409,
+    "AMBIGUOUS_REFERENCE": 409,
+    "REQUEST_TOO_LARGE": 413,
+    "UNSUPPORTED_MEDIA_TYPE": 415,
+    "THROTTLED": 429,
+    "AUDIT_UNAVAILABLE": 503,
+    "DATABASE_UNAVAILABLE": 503,
+    "QUEUE_UNAVAILABLE": 503,
+    "TOO_MANY_WAITING": 503,
+    "STORAGE_FULL": 507,
+}
+RETRY_AFTER_SECONDS = {429: "10", 503: "2"}
+_RECORDED = frozenset({400, 401, 403, 409, 413, 415, 429})
+
+
+class MethodNotAllowed(MycoError):
+    """The address exists, the method does not."""
+
+    code = "METHOD_NOT_ALLOWED"
+
+
+def status_of(code: str) -> int:
+    """The HTTP status of an error code; an unforeseen failure of the work is a 500, as published."""
+    return STATUS.get(code, 500)
+
+
+def handle(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler. Refusals go to the ledger; None lets a bug become a plain 500."""
+    ours = translate(error)
+    if ours is None:
+        return None
+    request: Request = context["request"]
+    status = status_of(ours.code)
+    if status in _RECORDED:
+        _record(ours, request)
+    published = getattr(context["view"], "published", False)
+    response = Response({"error": ours.message, "code": ours.code}, status=status) if published else problem(ours, status)
+    if status in RETRY_AFTER_SECONDS:
+        response["Retry-After"] = RETRY_AFTER_SECONDS[status]
+    if status == 401:
+        response["WWW-Authenticate"] = 'Bearer realm="mycodocker"'
+    if isinstance(error, exceptions.MethodNotAllowed):
+        response["Allow"] = ", ".join(context["view"].allowed_methods)
+    return response
+
+
+def problem(error: MycoError, status: int) -> Response:
+    """RFC 9457 problem details, with our `code` and `errors`."""
+    body = {
+        "type": "about:blank",
+        "title": error.code.replace("_", " ").capitalize(),
+        "status": status,
+        "detail": error.message,
+        "code": error.code,
+        "errors": [{"field": error.field, "message": error.message}] if error.field else [],
+    }
+    return Response(body, status=status, content_type="application/problem+json")
+
+
+def translate(error: Exception) -> MycoError | None:
+    """Any foreseen exception as one of ours; None for a bug."""
+    if isinstance(error, MycoError):
+        return error
+    if isinstance(error, DatabaseError):
+        logger.error("the database does not answer: %s", type(error).__name__)
+        return errors.DatabaseUnavailable("the database does not answer; nothing was done, try again")
+    if isinstance(error, Http404 | exceptions.NotFound):
+        return errors.NotFound("there is no such thing, or you may not see it")
+    if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
+        return errors.NotAuthenticated("send 'Authorization: Bearer <key>', or sign in to the console")
+    if isinstance(error, exceptions.PermissionDenied):
+        return errors.PermissionDenied(f"you may not do this: {error.detail}")
+    if isinstance(error, exceptions.MethodNotAllowed):
+        return MethodNotAllowed("this address does not take this method")
+    if isinstance(error, exceptions.UnsupportedMediaType | exceptions.NotAcceptable):
+        return errors.UnsupportedMediaType("send and accept 'application/json'")
+    if isinstance(error, exceptions.APIException):
+        return errors.InvalidRequest(str(error.detail))
+    return None
+
+
+def _record(error: MycoError, request: Request) -> None:
+    denials.record(
+        denials.Denial(
+            action="authz.denied" if error.code in ("NOT_AUTHENTICATED", "PERMISSION_DENIED") else "authz.invalid",
+            code=error.code,
+            actor=_actor(request),
+            source=source_of(request._request, channel="api"),
+            message=error.message,
+        )
+    )
+
+
+def _actor(request: Request) -> denials.Actor:
+    """The asker, or nobody when authenticating was what failed."""
+    try:
+        return asker_of(request).as_actor()
+    except (MycoError, exceptions.APIException):
+        return denials.Actor(type="anonymous")
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """404 as a problem below /api/, as a page elsewhere."""
+    if request.path.startswith("/api/"):
+        error = errors.NotFound("there is no such address")
+        return JsonResponse(problem(error, 404).data, status=404, content_type="application/problem+json")
+    return django_page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500 as JSON below /api/, as a page elsewhere; never with a traceback."""
+    if not request.path.startswith("/api/"):
+        return django_server_error(request)
+    reference = request.META.get("myco.request_id", "")
+    body = {"error": f"internal error, reference {reference}", "code": "INTERNAL"}
+    return JsonResponse(body, status=500)

@@ -1,0 +1,126 @@
+"""The published endpoint, `/api/docker/containers`: kept exactly; everything that we add is additive."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request as ApiRequest
+from rest_framework.response import Response
+
+from containers_app.api import fields
+from containers_app.api.answers import idempotency_key, preference_of, run
+from containers_app.api.auth import asker_of, source_of
+from containers_app.api.containers import container_list
+from containers_app.api.permissions import Declared
+from containers_app.api.records import parameters
+from containers_app.api.schemas import PUBLISHED_REQUEST, PUBLISHED_RESPONSES
+from containers_app.api.serializers import ContainerSerializer
+from containers_app.api.strict_json import read_object
+from containers_app.api.views import ConsoleView
+from containers_app.conf import load
+from containers_app.errors import InvalidRequest
+from containers_app.operations.hosts import local_host, store_of
+from containers_app.operations.kinds import BACKUP, CLONE, Kind, Params
+from containers_app.operations.submit import Request
+from containers_app.specs.reference import check_clone_name, check_reference
+from containers_app.workflows.backup import BackupParams
+from containers_app.workflows.clone import CloneParams
+
+_BODY = frozenset({"action", "containerId", "options", "reason", "ticket"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """A checked body."""
+
+    kind: Kind
+    params: Params
+    reason: str
+    ticket: str
+    digest: str
+
+
+class ContainersView(ConsoleView):
+    """Clone and back up containers; list the inventory."""
+
+    published = True
+    access = {"GET": ("containers_app.view_container", "read"), "POST": Declared.VERB}
+    filters = frozenset({"host", "state", "stack", "label", "unprotected"})
+
+    @extend_schema(
+        operation_id="containers_list",
+        parameters=parameters(filters),
+        responses=ContainerSerializer(many=True),
+    )
+    def get(self, request: ApiRequest) -> Response:
+        """The containers of the inventory that the Engine still has, newest record first."""
+        return self.page(container_list(self.query(request)), ContainerSerializer)
+
+    @extend_schema(operation_id="containers_act", request=PUBLISHED_REQUEST, responses=PUBLISHED_RESPONSES)
+    def post(self, request: ApiRequest) -> Response:
+        """Clone or back up a container, and wait for the end; with `Prefer: respond-async` do not wait."""
+        wish = read_wish(read_object(request._request))
+        preference = preference_of(request)
+        return run(_request(request, wish, limited=not preference.respond_async), preference)
+
+
+def read_wish(body: Mapping[str, Any]) -> Wish:
+    """A body as a checked wish. Raises InvalidRequest that names the field."""
+    fields.only(body, _BODY)
+    action = fields.required_text(body, "action")
+    if action not in _READERS:
+        raise InvalidRequest(f"'action' must be one of: {', '.join(sorted(_READERS))}", field="action")
+    container = fields.required_text(body, "containerId")
+    check_reference(container)
+    kind, reader = _READERS[action]
+    return Wish(
+        kind=kind,
+        params=reader(container, fields.mapping(body, "options")),
+        reason=fields.line(body, "reason", longest=fields.LONGEST_REASON),
+        ticket=fields.line(body, "ticket", longest=fields.LONGEST_TICKET),
+        digest=hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest(),
+    )
+
+
+def _clone_params(container: str, options: Mapping[str, Any]) -> Params:
+    fields.only(options, frozenset({"name", "confirmPrivileged"}), inside="options.")
+    name = fields.text(options, "name", inside="options.")
+    if name is not None:
+        check_clone_name(name)
+    confirmed = fields.flag(options, "confirmPrivileged", inside="options.")
+    return CloneParams(container=container, name=name, confirm_privileged=confirmed)
+
+
+def _backup_params(container: str, options: Mapping[str, Any]) -> Params:
+    fields.only(options, frozenset({"name", "path"}), inside="options.")
+    name = fields.text(options, "name", inside="options.")
+    path = fields.text(options, "path", inside="options.", longest=1024)
+    store_of(load()).locate(path, "any.tar" if name is None else name)
+    return BackupParams(container=container, name=name, path=path)
+
+
+_READERS: Mapping[str, tuple[Kind, Callable[[str, Mapping[str, Any]], Params]]] = {
+    "clone": (CLONE, _clone_params),
+    "backup": (BACKUP, _backup_params),
+}
+
+
+def _request(request: ApiRequest, wish: Wish, *, limited: bool) -> Request:
+    return Request(
+        kind=wish.kind,
+        params=wish.params,
+        host=local_host(),
+        asker=asker_of(request),
+        source=source_of(request._request, channel="api"),
+        limited=limited,
+        idempotency_key=idempotency_key(request),
+        request_digest=wish.digest,
+        reason=wish.reason,
+        ticket=wish.ticket,
+    )
+

@@ -1,0 +1,74 @@
+"""How the published endpoint is described in the API reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiResponse, inline_serializer
+from rest_framework import serializers
+
+from containers_app.api.serializers import ErrorSerializer, OperationSerializer, WarningSerializer
+
+
+def _optional(kind: type[serializers.Field[Any, Any, Any, Any]], text: str) -> serializers.Field[Any, Any, Any, Any]:
+    return kind(required=False, help_text=text)
+
+
+PUBLISHED_REQUEST = inline_serializer(
+    "ContainerAction",
+    {
+        "action": serializers.ChoiceField(["clone", "backup"]),
+        "containerId": serializers.CharField(help_text="A full id, an id prefix of at least 12 digits, or a name."),
+        "options": inline_serializer(
+            "ContainerActionOptions",
+            {
+                "name": _optional(serializers.CharField, "Clone: the new name. Backup: the file's name."),
+                "path": _optional(serializers.CharField, "Backup: the folder, below an allowed root."),
+                "confirmPrivileged": _optional(serializers.BooleanField, "Clone: it may hold its source's host power."),
+            },
+            required=False,
+        ),
+        "reason": _optional(serializers.CharField, "Why; kept in the ledger."),
+        "ticket": _optional(serializers.CharField, "A change ticket; kept in the ledger."),
+    },
+)
+_DONE = inline_serializer(
+    "ContainerActionResult",
+    {
+        "success": serializers.BooleanField(),
+        "message": serializers.CharField(),
+        "action": serializers.CharField(),
+        "sourceId": _optional(serializers.CharField, "Clone: what the request named."),
+        "newId": _optional(serializers.CharField, "Clone: the Engine's id."),
+        "newName": _optional(serializers.CharField, "Clone: the new name."),
+        "containerId": _optional(serializers.CharField, "Backup: what the request named."),
+        "backupFile": _optional(serializers.CharField, "Backup: the file's name."),
+        "backupPath": _optional(serializers.CharField, "Backup: where it stands, complete."),
+        "sizeBytes": _optional(serializers.IntegerField, "Backup: bytes."),
+        "sizeMB": _optional(serializers.FloatField, "Backup: MiB, two decimals."),
+        "timestamp": _optional(serializers.CharField, "Backup: UTC, milliseconds, Z."),
+        "backupId": _optional(serializers.CharField, "Backup: its record."),
+        "sha256": _optional(serializers.CharField, "Backup: of the file."),
+        "consistencyGrade": _optional(serializers.CharField, "Backup: live, paused or stopped."),
+        "operationId": serializers.CharField(),
+        "warnings": WarningSerializer(many=True),
+    },
+)
+_ERROR = OpenApiResponse(ErrorSerializer)
+_ERRORS = dict.fromkeys((400, 401, 403, 409, 413, 415, 429, 500, 503, 507), _ERROR)
+PUBLISHED_RESPONSES: dict[int, Any] = {200: _DONE, 202: OperationSerializer, **_ERRORS}
+HOST_TEST_RESPONSES: dict[int, Any] = {
+    200: inline_serializer(
+        "HostTestResult",
+        {
+            "host": serializers.CharField(),
+            "engineVersion": serializers.CharField(),
+            "apiVersion": serializers.CharField(),
+            "platform": serializers.CharField(),
+            "operationId": serializers.CharField(),
+            "warnings": WarningSerializer(many=True),
+        },
+    ),
+    202: OperationSerializer,
+    **dict.fromkeys((401, 403, 404, 500, 503), _ERROR),
+}

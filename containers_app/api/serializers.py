@@ -1,0 +1,232 @@
+"""How records look to REST clients: camelCase, bytes, UTC, ids as text, absent values as null. They render only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from containers_app.audit.ledger import disclosed
+from containers_app.models import Backup, Container, DockerHost, Operation
+from containers_app.operations.answers import published_error
+
+Text = serializers.CharField
+Moment = serializers.DateTimeField
+Whole = serializers.IntegerField
+
+
+class NullText(serializers.CharField):
+    """An empty text is an absent value."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_null=True, **options)
+
+    def to_representation(self, value: Any) -> str | None:
+        """The text, or null."""
+        return super().to_representation(value) if value not in ("", None) else None
+
+
+class PortSerializer(serializers.Serializer[Any]):
+    """One published port."""
+
+    container = Whole()
+    protocol = Text()
+    host = Text(allow_null=True)
+    hostIp = Text(allow_null=True)
+
+
+class MountSerializer(serializers.Serializer[Any]):
+    """One mount."""
+
+    type = Text()
+    name = Text(allow_null=True)
+    source = Text(allow_null=True)
+    target = Text()
+    readOnly = serializers.BooleanField()
+
+
+class ContainerSerializer(serializers.ModelSerializer[Container]):
+    """One container of the inventory; environment as names only."""
+
+    id = Text(source="engine_id")
+    host = Text(source="host.name")
+    imageId = NullText(source="image_id")
+    exitCode = Whole(source="exit_code", allow_null=True)
+    health = NullText()
+    stack = NullText()
+    service = NullText()
+    ports = PortSerializer(many=True)
+    networks = serializers.ListField(child=Text())
+    mounts = MountSerializer(many=True)
+    labels = serializers.DictField(child=Text())
+    environment = serializers.ListField(child=Text(), source="environment_names")
+    createdAt = Moment(source="engine_created_at", allow_null=True)
+    lastSeenAt = Moment(source="last_seen_at")
+    removedAt = Moment(source="removed_at", allow_null=True)
+    lastBackupAt = Moment(source="last_backup_at", allow_null=True)
+    unprotected = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Container
+        fields = (
+            "id name host image imageId state exitCode health stack service ports networks mounts labels environment "
+            "createdAt lastSeenAt removedAt lastBackupAt unprotected"
+        ).split()
+
+    def get_unprotected(self, row: Container) -> bool:
+        """Whether no complete backup exists."""
+        return not getattr(row, "protected", False)
+
+
+class StageSerializer(serializers.Serializer[Any]):
+    """One stage of an operation."""
+
+    name = Text()
+    state = Text()
+    startedAt = Text(allow_null=True)
+    finishedAt = Text(allow_null=True)
+
+
+class WarningSerializer(serializers.Serializer[Any]):
+    """One warning."""
+
+    code = Text()
+    message = Text()
+
+
+class ErrorSerializer(serializers.Serializer[Any]):
+    """The published error."""
+
+    error = Text()
+    code = Text()
+
+
+class TargetSerializer(serializers.Serializer[Any]):
+    """What an operation is about."""
+
+    host = Text()
+    id = Text(allow_null=True)
+    name = Text(allow_null=True)
+
+
+class OperationSerializer(serializers.ModelSerializer[Operation]):
+    """One operation: where it is, and how it ended."""
+
+    id = Text()
+    state = Text(source="visible_state")
+    stage = NullText()
+    stages = StageSerializer(many=True)
+    bytesDone = Whole(source="bytes_done")
+    bytesTotal = Whole(source="bytes_total", allow_null=True)
+    createdAt = Moment(source="created_at")
+    startedAt = Moment(source="started_at", allow_null=True)
+    finishedAt = Moment(source="finished_at", allow_null=True)
+    target = serializers.SerializerMethodField()
+    parent = serializers.SerializerMethodField()
+    children = serializers.SerializerMethodField()
+    warnings = WarningSerializer(many=True)
+    result = serializers.DictField(allow_null=True)
+    error = serializers.SerializerMethodField()
+    plan = serializers.SerializerMethodField()
+    proof = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Operation
+        fields = (
+            "id kind state stage stages bytesDone bytesTotal createdAt startedAt finishedAt actor channel target "
+            "parent children warnings result error plan proof"
+        ).split()
+
+    def get_target(self, row: Operation) -> dict[str, str | None]:
+        """Host, container id and name."""
+        return {"host": row.host.name, "id": row.target_id or None, "name": row.target_name or None}
+
+    def get_parent(self, row: Operation) -> str | None:
+        """No verb of this version has parts."""
+        return None
+
+    def get_children(self, row: Operation) -> list[str]:
+        """No verb of this version has parts."""
+        return []
+
+    def get_error(self, row: Operation) -> dict[str, str] | None:
+        """`{"error", "code"}`, once the ledger has the outcome."""
+        return published_error(row) if row.is_finished else None
+
+    def get_plan(self, row: Operation) -> None:
+        """No verb of this version plans."""
+
+    def get_proof(self, row: Operation) -> None:
+        """No verb of this version proves."""
+
+
+class BackupSerializer(serializers.ModelSerializer[Backup]):
+    """One backup, and its parts."""
+
+    id = Text()
+    operation = Text(source="operation_id")
+    host = Text(source="host.name")
+    container = serializers.SerializerMethodField()
+    createdAt = Moment(source="created_at")
+    sizeBytes = Whole(source="size_bytes")
+    durationSeconds = serializers.FloatField(source="duration_seconds")
+    consistencyGrade = Text(source="consistency_grade")
+    actor = Text(source="operation.actor")
+    channel = Text(source="operation.channel")
+    parts = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Backup
+        fields = (
+            "id operation host container state path createdAt sizeBytes durationSeconds sha256 consistencyGrade "
+            "actor channel parts"
+        ).split()
+
+    def get_container(self, row: Backup) -> dict[str, str]:
+        """The container, as it was called then."""
+        return {"id": row.container_engine_id, "name": row.container_name}
+
+    def get_parts(self, row: Backup) -> list[dict[str, Any]]:
+        """The file system, stored as it came."""
+        return [
+            {
+                "kind": "rootfs",
+                "name": row.container_name,
+                "path": row.path,
+                "sizeBytes": row.size_bytes,
+                "storedBytes": row.size_bytes,
+                "sha256": row.sha256,
+                "members": row.members,
+            }
+        ]
+
+
+class HostSerializer(serializers.ModelSerializer[DockerHost]):
+    """One Docker host, and what its Engine last said."""
+
+    id = Text()
+    reachable = serializers.BooleanField(allow_null=True)
+    lastError = NullText(source="last_error")
+    engineVersion = NullText(source="engine_version")
+    apiVersion = NullText(source="api_version")
+    platform = NullText()
+    lastSeenAt = Moment(source="last_seen_at", allow_null=True)
+    checkedAt = Moment(source="checked_at", allow_null=True)
+
+    class Meta:
+        model = DockerHost
+        fields = "id name reachable lastError engineVersion apiVersion platform lastSeenAt checkedAt".split()
+
+
+class EntrySerializer(serializers.Serializer[Any]):
+    """One ledger entry: the stored text with its leaf hash, and the committed values that are still disclosed."""
+
+    shard = Whole()
+    index = Whole(source="leaf_index")
+    payload = Text()
+    leafHash = Text(source="leaf_hash")
+    disclosed = serializers.SerializerMethodField()
+
+    def get_disclosed(self, row: Any) -> dict[str, Any]:
+        """Names and addresses that have not been erased."""
+        return dict(disclosed(row))

@@ -1,0 +1,195 @@
+"""Writes one archive into a local folder so that it has its name only once it is whole, durable and read back."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Self
+
+from containers_app.archives.stores import nothing_to_check
+from containers_app.archives.stores.faults import storage_faults
+from containers_app.archives.stores.folders import close_quietly, entry_inode, place
+from containers_app.archives.stores.paths import NAME_FIELD, Location, manifest_partial_name, partial_name
+from containers_app.archives.stores.space import SpaceGuard
+from containers_app.errors import MycoError, NameTaken, StorageError
+
+READ_BACK_BYTES = 1024 * 1024
+
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+_PRIVATE_FILE = 0o600
+
+
+class _State(enum.Enum):
+    WRITING = enum.auto()
+    SEALED = enum.auto()
+    CLOSED = enum.auto()
+
+
+class LocalWriter:
+    """An archive on its way into one folder; see `ArchiveWriter` for the order of the calls.
+
+    Steps (the usual way to replace a file safely, with a link in place of the rename so that nothing is replaced):
+    exclusive temporary, write, fsync, close, read back, link, fsync of the folder, then the same for the manifest.
+    A failed step is never tried again, an fsync least of all: the kernel may have dropped the pages that it could not
+    write and report success the second time. The writer discards everything instead.
+    """
+
+    def __init__(self, folder: int, location: Location, *, operation_id: str, reserve_bytes: int) -> None:
+        """Takes over the descriptor `folder` once it returns. Raises StorageFull and StorageError."""
+        self._folder = folder
+        self._location = location
+        self._partial = partial_name(operation_id)
+        self._manifest_partial = manifest_partial_name(operation_id)
+        self._open_descriptors: list[int] = []
+        self._made: dict[str, int | None] = {}
+        self._state = _State.WRITING
+        with self._step(_State.WRITING, "creating a file"):
+            self._file = self._create(self._partial)
+            self._inode = os.fstat(self._file).st_ino
+        self._made[self._partial] = self._inode
+        self._space = SpaceGuard(self._file, reserve_bytes)
+        self._open_descriptors.append(folder)
+
+    @property
+    def inode(self) -> int:
+        """The inode of the temporary, which the archive keeps under its final name."""
+        return self._inode
+
+    def write(self, chunk: bytes | memoryview) -> None:
+        """Append the whole chunk. Raises StorageFull or StorageError, and has then discarded the archive."""
+        with self._step(_State.WRITING, "writing the archive"):
+            self._space.before_writing(len(chunk))
+            _write_all(self._file, chunk)
+
+    def seal(self, sha256: str, size_bytes: int, *, checkpoint: Callable[[], None] = nothing_to_check) -> None:
+        """Make the archive durable and compare what the storage gives back with the hash and size that were sent.
+
+        Raises StorageFull or StorageError, and what `checkpoint` raises between two reads.
+        """
+        with self._step(_State.WRITING, "making the archive durable"):
+            os.fsync(self._file)
+            stored = os.open(self._partial, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=self._folder)
+            self._open_descriptors.append(stored)
+            self._close(self._file)
+        with self._step(_State.WRITING, "reading the archive back"):
+            if os.fstat(stored).st_ino != self._inode or _read_back(stored, checkpoint) != (sha256, size_bytes):
+                raise StorageError("The backup storage did not give back what was written: check the disk, then retry.")
+        self._state = _State.SEALED
+
+    def publish(self, manifest_bytes: bytes) -> None:
+        """Give the archive its name, then the manifest its own; each step is durable before the next.
+
+        Raises NameTaken when either name is in use by now, StorageFull or StorageError; nothing is left then.
+        """
+        with self._step(_State.SEALED, "publishing the archive"):
+            self._write_manifest(manifest_bytes)
+            self._place(self._partial, self._location.name)
+            self._place(self._manifest_partial, self._location.manifest_name)
+        # From here on the backup stands; a temporary name that cannot be removed is the sweeper's work.
+        self._state = _State.CLOSED
+        for name in (self._manifest_partial, self._partial):
+            with suppress(OSError):
+                os.unlink(name, dir_fd=self._folder)
+        self._close_all()
+
+    def abort(self) -> None:
+        """Remove every file that this writer made; folders stay. Never raises, and may be called again."""
+        if self._state is _State.CLOSED:
+            return
+        while self._made:
+            name, inode = self._made.popitem()
+            with suppress(OSError):
+                if inode is None or entry_inode(self._folder, name) == inode:
+                    os.unlink(name, dir_fd=self._folder)
+        self._state = _State.CLOSED
+        self._close_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.abort()
+
+    @contextmanager
+    def _step(self, expected: _State, doing: str) -> Iterator[None]:
+        if self._state is not expected:
+            raise RuntimeError(f"an archive that is {self._state.name} cannot go on with {doing}")
+        try:
+            with storage_faults(doing):
+                yield
+        except MycoError:
+            self.abort()
+            raise
+
+    def _create(self, name: str) -> int:
+        """A new file under a temporary name, noted as ours to close and to remove."""
+        try:
+            descriptor = os.open(name, _NEW_FILE, _PRIVATE_FILE, dir_fd=self._folder)
+        except FileExistsError as error:
+            raise StorageError(
+                "A temporary file of this operation stands in the folder: retry when it is swept."
+            ) from error
+        self._open_descriptors.append(descriptor)
+        # No inode yet, and none is needed: the file did not exist before.
+        self._made[name] = None
+        return descriptor
+
+    def _write_manifest(self, manifest_bytes: bytes) -> None:
+        descriptor = self._create(self._manifest_partial)
+        self._made[self._manifest_partial] = os.fstat(descriptor).st_ino
+        _write_all(descriptor, manifest_bytes)
+        os.fsync(descriptor)
+        self._close(descriptor)
+
+    def _place(self, temporary: str, name: str) -> None:
+        inode = self._made[temporary]
+        # Noted first: whatever happens in between, the inode tells whether the name is ours to remove.
+        self._made[name] = inode
+        try:
+            place(self._folder, temporary, name)
+        except FileExistsError as error:
+            raise name_taken(name) from error
+        if entry_inode(self._folder, name) != inode:
+            raise StorageError("Another file took the place of the archive while it was published: retry.")
+        os.fsync(self._folder)
+
+    def _close(self, descriptor: int) -> None:
+        self._open_descriptors.remove(descriptor)
+        os.close(descriptor)
+
+    def _close_all(self) -> None:
+        while self._open_descriptors:
+            close_quietly(self._open_descriptors.pop())
+
+
+def name_taken(name: str) -> NameTaken:
+    """The error for a name that is in use in the wanted folder."""
+    return NameTaken(
+        f"A file named {name} exists already in that folder: choose another options.name.", field=NAME_FIELD
+    )
+
+
+def _write_all(descriptor: int, chunk: bytes | memoryview) -> None:
+    written = os.write(descriptor, chunk)
+    while written < len(chunk):
+        written += os.write(descriptor, memoryview(chunk)[written:])
+
+
+def _read_back(descriptor: int, checkpoint: Callable[[], None]) -> tuple[str, int]:
+    """The SHA-256 (hex) and size in bytes of the file, from the disk where the kernel lets go of its cached pages."""
+    if hasattr(os, "posix_fadvise"):
+        with suppress(OSError):
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    digest, size_bytes = hashlib.sha256(), 0
+    buffer = memoryview(bytearray(READ_BACK_BYTES))
+    while count := os.readv(descriptor, [buffer]):
+        checkpoint()
+        digest.update(buffer[:count])
+        size_bytes += count
+    return digest.hexdigest(), size_bytes

@@ -1,0 +1,149 @@
+"""The only way into the ledger's tables: one short, serialised, durable transaction on the ledger's own database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Final
+
+from django.db import DatabaseError, Error, connections, transaction
+from django.db.models import QuerySet
+
+from containers_app.audit.commitments import Commitment
+from containers_app.audit.merkle import Frontier, leaf_hash
+from containers_app.audit.models import Disclosure, Entry, Head, Stored
+from containers_app.audit.record import Actor, Fact, Recorded, Source, compose, projection
+from containers_app.audit.router import ALIAS
+from containers_app.errors import AuditUnavailable
+
+# The first 63 bits of SHA-256("mycodocker audit ledger"): advisory locks share one number space per database.
+LOCK_NUMBER: Final = 3_160_585_963_228_209_605
+LOCK_SECONDS: Final = 5
+
+
+class HeadUnfit(DatabaseError):
+    """The head moved in spite of the lock, or is no head of a tree: nothing is written after it."""
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn every failure of the ledger's database into `AuditUnavailable`; a connection that died idle is replaced."""
+    try:
+        _drop_dead_connection()
+        yield
+    except Error as failure:
+        raise AuditUnavailable("The audit ledger does not answer; nothing was run. Try again later.") from failure
+
+
+@contextmanager
+def appending() -> Iterator[None]:
+    """Hold the ledger's one writer lock for the transaction that `append` needs; durable at the end.
+
+    Never hold it across anything but the ledger's own queries. Raises `AuditUnavailable` when the database fails or
+    the lock is not free within 5 s; then nothing was written, save that a failed commit may have been carried out.
+    """
+    with answering(), transaction.atomic(using=ALIAS, durable=True):
+        _lock()
+        yield
+
+
+def append(fact: Fact) -> Entry:
+    """Write `fact` as the next leaf, within `appending`. Raises `Unrecordable` for what has no place in the ledger."""
+    moment = _now()
+    head = _current_head(moment)
+    recorded = compose(fact, moment)
+    frontier = _frontier(head)
+    entry = _entry(recorded, head)
+    _insert_disclosures(recorded.disclosures)
+    _insert_entry(entry)
+    _grow(head, frontier.append(bytes.fromhex(entry.leaf_hash)))
+    return entry
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _drop_dead_connection() -> None:
+    connection = connections[ALIAS]
+    if connection.connection is not None and not connection.in_atomic_block and not connection.is_usable():
+        connection.close()
+
+
+def _lock() -> None:
+    # SQLite holds its one write lock since BEGIN IMMEDIATE (transaction_mode in the settings).
+    connection = connections[ALIAS]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; SELECT pg_advisory_xact_lock({LOCK_NUMBER})",
+            )
+
+
+def _current_head(moment: datetime) -> Head:
+    newest = Head.objects.using(ALIAS).order_by("-shard").first()
+    # A clock that goes back over New Year must not reopen the closed shard.
+    if newest is not None and newest.shard >= moment.year:
+        return newest
+    head = Head(shard=moment.year, size=0, frontier="")
+    if newest is None:
+        return head
+    return _open_shard(head, newest)
+
+
+def _open_shard(head: Head, closed: Head) -> Head:
+    previous = {"shard": closed.shard, "size": closed.size, "root": _frontier(closed).root().hex()}
+    fact = Fact(
+        phase="event",
+        action="audit.open_shard",
+        outcome="success",
+        actor=Actor(type="system"),
+        source=Source(channel="engine"),
+        details={"previous": previous},
+    )
+    recorded = compose(fact, _now())
+    entry = _entry(recorded, head)
+    _insert_entry(entry)
+    return _grow(head, Frontier().append(bytes.fromhex(entry.leaf_hash)))
+
+
+def _frontier(head: Head) -> Frontier:
+    try:
+        return Frontier.from_text(head.size, head.frontier)
+    except ValueError as failure:
+        raise HeadUnfit(f"the head of shard {head.shard} is damaged") from failure
+
+
+def _entry(recorded: Recorded, head: Head) -> Entry:
+    return Entry(
+        shard=head.shard,
+        leaf_index=head.size,
+        payload=recorded.payload,
+        leaf_hash=leaf_hash(recorded.payload.encode()).hex(),
+        **projection(json.loads(recorded.payload)),
+    )
+
+
+def _insert_disclosures(commitments: tuple[Commitment, ...]) -> None:
+    rows = [Disclosure(commitment=one.digest, kind=one.name, text=one.text) for one in commitments]
+    _writable(Disclosure).bulk_create(rows)
+
+
+def _insert_entry(entry: Entry) -> None:
+    _writable(Entry).bulk_create([entry])
+
+
+def _grow(head: Head, frontier: Frontier) -> Head:
+    grown = Head(shard=head.shard, size=frontier.size, frontier=frontier.to_text())
+    heads = _writable(Head)
+    if head.size == 0:
+        heads.bulk_create([grown])
+    elif heads.filter(shard=head.shard, size=head.size).update(size=grown.size, frontier=grown.frontier) != 1:
+        raise HeadUnfit("the head of the ledger moved under the lock")
+    return grown
+
+
+def _writable(model: type[Stored]) -> QuerySet[Stored]:
+    return QuerySet(model, using=ALIAS)

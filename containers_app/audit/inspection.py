@@ -1,0 +1,161 @@
+"""Reads the ledger back: for people, with the names joined in; for its own check, with nothing taken on trust."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from django.db.models import Max, QuerySet
+
+from containers_app.audit.appending import answering
+from containers_app.audit.canonical import Unrecordable, canonical_payload
+from containers_app.audit.commitments import opened
+from containers_app.audit.merkle import Frontier, leaf_hash
+from containers_app.audit.models import Disclosure, Entry, Head
+from containers_app.audit.record import COMMITTED, projection
+from containers_app.audit.router import ALIAS
+
+MOST_PROBLEMS: Final = 100
+ROWS_AT_ONCE: Final = 2_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelfCheck:
+    """What a full check of one shard found: `root` in hex over `size` entries, and at most 100 problems in words."""
+
+    shard: int
+    size: int
+    root: str
+    problems: tuple[str, ...]
+
+    @property
+    def is_clean(self) -> bool:
+        """Say whether nothing was found."""
+        return not self.problems
+
+
+def entries() -> QuerySet[Entry]:
+    """All entries, for reading: lists filter and page it, newest first."""
+    return Entry.objects.using(ALIAS).order_by("-id")
+
+
+def disclosed(entry: Entry) -> dict[str, Any]:
+    """Return the payload of `entry` for display, see `disclosed_all`."""
+    return disclosed_all([entry])[0]
+
+
+def disclosed_all(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    """Return the payloads of `entries` with each commitment (`label_c`) replaced by its value (`label`).
+
+    A value whose disclosure was deleted reads "erased", one whose disclosure was tampered with "altered". A payload
+    that was tampered with until it is no JSON object stands under `damaged`. One query for all. Raises
+    `AuditUnavailable`.
+    """
+    payloads = [_payload(entry) for entry in entries]
+    digests = {holder[name] for payload in payloads for holder, name in _commitments(payload)}
+    with answering():
+        rows = Disclosure.objects.using(ALIAS).filter(commitment__in=digests)
+        texts = dict(rows.values_list("commitment", "text"))
+    for payload in payloads:
+        for holder, name in list(_commitments(payload)):
+            digest = holder.pop(name)
+            holder[name.removesuffix("_c")] = opened(digest, texts.get(digest))
+    return payloads
+
+
+def self_check(shard: int) -> SelfCheck:
+    """Recompute the tree of `shard` from the stored payloads and compare it with all that is stored beside them.
+
+    Finds changed, missing, reordered and added entries, hashes and columns that part from their payload, and a head
+    that parts from the root. What somebody with the rights to rewrite all of it changed consistently, only a
+    checkpoint kept elsewhere finds. Writers go on meanwhile. Raises `AuditUnavailable`.
+    """
+    with answering():
+        head = _head(shard)
+        check = _Check()
+        for entry in _entries(shard, head.size):
+            check.take(entry)
+        check.close(head)
+        if _last_index(shard) >= _head(shard).size:
+            check.say("there are entries after the head")
+    return check.report(shard)
+
+
+@dataclass
+class _Check:
+    frontier: Frontier = field(default_factory=Frontier)
+    problems: list[str] = field(default_factory=list)
+
+    def say(self, problem: str) -> None:
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append(problem)
+
+    def take(self, entry: Entry) -> None:
+        expected = self.frontier.size
+        if entry.leaf_index != expected:
+            self.say(f"where entry {expected} should be, there is entry {entry.leaf_index}")
+        leaf = leaf_hash(entry.payload.encode())
+        self.frontier = self.frontier.append(leaf)
+        if leaf.hex() != entry.leaf_hash:
+            self.say(f"entry {entry.leaf_index}: the payload does not have the stored hash")
+        for column in _columns_that_part(entry):
+            self.say(f"entry {entry.leaf_index}: {column} is not what the payload says")
+
+    def close(self, head: Head) -> None:
+        if self.frontier.size != head.size:
+            self.say(f"the head counts {head.size} entries, there are {self.frontier.size}")
+        if self.frontier.to_text() != head.frontier:
+            self.say("the tree over the stored payloads is not the one of the head")
+
+    def report(self, shard: int) -> SelfCheck:
+        root = self.frontier.root().hex()
+        return SelfCheck(shard=shard, size=self.frontier.size, root=root, problems=tuple(self.problems))
+
+
+def _columns_that_part(entry: Entry) -> list[str]:
+    try:
+        payload = json.loads(entry.payload)
+        expected = projection(payload) | {"payload": canonical_payload(payload)}
+    except (ValueError, KeyError, TypeError, AttributeError, Unrecordable):
+        return ["payload"]
+    return [column for column, value in expected.items() if getattr(entry, column) != value]
+
+
+def _payload(entry: Entry) -> dict[str, Any]:
+    try:
+        payload = json.loads(entry.payload)
+    except ValueError:
+        payload = None
+    return payload if isinstance(payload, dict) else {"damaged": entry.payload}
+
+
+def _commitments(payload: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    for *parents, name in COMMITTED:
+        holder: Any = payload
+        for parent in parents:
+            holder = holder.get(parent, {}) if isinstance(holder, dict) else {}
+        if isinstance(holder, dict) and isinstance(holder.get(f"{name}_c"), str):
+            yield holder, f"{name}_c"
+
+
+def _head(shard: int) -> Head:
+    found: Head | None = Head.objects.using(ALIAS).filter(shard=shard).first()
+    return found or Head(shard=shard, size=0, frontier="")
+
+
+def _entries(shard: int, size: int) -> Iterator[Entry]:
+    reached = -1
+    while rows := list(_after(shard, reached).filter(leaf_index__lt=size).order_by("leaf_index")[:ROWS_AT_ONCE]):
+        yield from rows
+        reached = rows[-1].leaf_index
+
+
+def _after(shard: int, leaf_index: int) -> QuerySet[Entry]:
+    return Entry.objects.using(ALIAS).filter(shard=shard, leaf_index__gt=leaf_index)
+
+
+def _last_index(shard: int) -> int:
+    last: int | None = _after(shard, -1).aggregate(last=Max("leaf_index"))["last"]
+    return -1 if last is None else last

@@ -1,0 +1,1 @@
+"""The ledger's tables; they live in the ledger's own database only."""

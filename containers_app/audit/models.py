@@ -1,0 +1,140 @@
+"""The ledger's tables, which everybody may read and nobody but the ledger may write."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NoReturn, TypeVar
+
+from django.db import models
+from django.db.models import Q
+
+from containers_app.errors import PermissionDenied
+
+Stored = TypeVar("Stored", bound=models.Model)
+
+
+class LedgerIsAppendOnly(PermissionDenied):
+    """Somebody tried to write to the ledger otherwise than by recording."""
+
+
+def _refuse(*_arguments: Any, **_named: Any) -> NoReturn:
+    raise LedgerIsAppendOnly("The ledger is append-only: record through containers_app.audit.ledger.")
+
+
+class ReadOnlyQuerySet(models.QuerySet[Stored]):
+    """A query set that reads. The ledger itself writes through plain query sets of Django.
+
+    `_insert`, `_update` and `_raw_delete` are what `Model.save_base` (fixtures use it directly) comes down to.
+    """
+
+    create = _refuse
+    bulk_create = _refuse
+    bulk_update = _refuse
+    get_or_create = _refuse
+    update_or_create = _refuse
+    update = _refuse
+    delete = _refuse
+    _insert = _refuse
+    _update = _refuse
+    _raw_delete = _refuse
+
+
+class LedgerModel(models.Model):
+    """A row that no instance can save or delete."""
+
+    objects: ClassVar[models.Manager[Any]] = models.Manager.from_queryset(ReadOnlyQuerySet)()
+
+    save = _refuse
+    save_base = _refuse
+    delete = _refuse
+
+    class Meta:
+        abstract = True
+        base_manager_name = "objects"
+        default_permissions = ("view",)
+
+
+class Entry(LedgerModel):
+    """One leaf of the ledger.
+
+    `payload` is the evidence: canonical JSON, the very bytes that were hashed. Every other column is copied out of it
+    for filtering and proves nothing; `ledger.self_check` compares them. `shard` is the UTC year the tree was begun in.
+    No column refers to another table: what an entry names may be deleted, the entry stays as it was.
+    """
+
+    shard = models.IntegerField()
+    leaf_index = models.BigIntegerField()
+    payload = models.TextField()
+    leaf_hash = models.CharField(max_length=64)
+
+    time = models.DateTimeField()
+    phase = models.CharField(max_length=8)
+    action = models.CharField(max_length=64)
+    category = models.CharField(max_length=16)
+    outcome = models.CharField(max_length=8, blank=True)
+    actor_type = models.CharField(max_length=16)
+    actor_id = models.CharField(max_length=128, blank=True)
+    object_type = models.CharField(max_length=32, blank=True)
+    object_id = models.CharField(max_length=128, blank=True)
+    object_name = models.CharField(max_length=256, blank=True)
+    host = models.CharField(max_length=128, blank=True)
+    operation_id = models.CharField(max_length=64, blank=True)
+    request_id = models.CharField(max_length=128, blank=True)
+    channel = models.CharField(max_length=16)
+    ticket = models.CharField(max_length=128, blank=True)
+
+    class Meta(LedgerModel.Meta):
+        verbose_name = "ledger entry"
+        verbose_name_plural = "ledger entries"
+        ordering = ("-id",)
+        constraints = (
+            models.UniqueConstraint(fields=("shard", "leaf_index"), name="audit_entry_position"),
+            models.UniqueConstraint(
+                fields=("operation_id",), condition=Q(phase="intent"), name="audit_entry_one_intent"
+            ),
+            models.UniqueConstraint(
+                fields=("operation_id",), condition=Q(phase="outcome"), name="audit_entry_one_outcome"
+            ),
+        )
+        # Lists are walked by id (which grows with the position), so each filter that can be rare ends in it.
+        indexes = (
+            models.Index(fields=("time",), name="audit_entry_time"),
+            models.Index(fields=("action", "id"), name="audit_entry_action"),
+            models.Index(fields=("actor_id", "id"), name="audit_entry_actor"),
+            models.Index(fields=("object_id", "id"), name="audit_entry_object"),
+            models.Index(fields=("outcome", "id"), name="audit_entry_outcome"),
+            models.Index(fields=("operation_id",), name="audit_entry_operation"),
+            models.Index(fields=("request_id",), name="audit_entry_request"),
+            models.Index(fields=("ticket", "id"), name="audit_entry_ticket"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.shard}/{self.leaf_index} {self.action} {self.phase}"
+
+
+class Head(LedgerModel):
+    """Where a shard ends: its number of leaves and the frontier of its tree (`merkle.Frontier`). It only grows."""
+
+    shard = models.IntegerField(primary_key=True)
+    size = models.BigIntegerField()
+    frontier = models.TextField()
+
+    class Meta(LedgerModel.Meta):
+        verbose_name = "ledger head"
+
+    def __str__(self) -> str:
+        return f"{self.shard}: {self.size} entries"
+
+
+class Disclosure(LedgerModel):
+    """A value that entries are bound to by `commitment` only; deleting the row erases the value and breaks no proof."""
+
+    commitment = models.CharField(max_length=43)
+    kind = models.CharField(max_length=32)
+    text = models.TextField()
+
+    class Meta(LedgerModel.Meta):
+        verbose_name = "ledger disclosure"
+        constraints = (models.UniqueConstraint(fields=("commitment",), name="audit_disclosure_commitment"),)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.commitment}"

@@ -1,0 +1,34 @@
+"""The product's settings as one frozen value; an unknown or missing key stops the start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.conf import settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conf:
+    """Every setting of the product. Times in seconds, sizes in bytes."""
+
+    data_directory: str
+    backup_roots: tuple[str, ...]
+    backup_reserve_bytes: int
+    clone_timeout_seconds: float
+    backup_timeout_seconds: float
+    engine_connect_seconds: float
+    engine_call_seconds: float
+    stall_seconds: float
+    lease_seconds: float
+    reconcile_seconds: float
+    inventory_seconds: float
+    max_waiting_requests: int
+    max_active_operations: int
+    trusted_proxies: int
+    environment_name: str
+    public_url: str
+
+
+def load() -> Conf:
+    """The settings as they are now. Raises TypeError that names an unknown or a missing key."""
+    return Conf(**settings.MYCODOCKER)

@@ -1,0 +1,165 @@
+"""Streams of an Engine that cannot hang: the SDK's own generators switch the socket's time-out off, these never do."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import requests
+
+from containers_app.engine.errors import STREAM_FAILURES, stream_failure
+from containers_app.engine.transport import EngineLimits
+from containers_app.errors import EngineUnavailable, StreamBroken
+from containers_app.specs.endpoint import Endpoint
+from containers_app.specs.engine import EngineEvent
+
+EVENT_LIMIT_BYTES = 1024 * 1024
+_EVENT_BLOCK_BYTES = 64 * 1024
+
+
+class ByteStream:
+    """The body of one streamed answer, in constant memory.
+
+    A short read means the end, as with a file; the end of an HTTP body does not prove that the Engine sent everything
+    (it ends the body cleanly after a read error of its own), so the bytes must be judged by their format.
+    """
+
+    def __init__(self, response: requests.Response, endpoint: Endpoint, limits: EngineLimits) -> None:
+        self._response = response
+        self._endpoint = endpoint
+        self._limits = limits
+        self._aborted = threading.Event()
+
+    def read(self, size_bytes: int) -> bytes:
+        """`size_bytes` bytes; fewer only at the end, b"" at and after it.
+
+        Raises StreamStalled when no byte came for `stall_seconds`, StreamBroken when the answer broke off or `abort`
+        was called, TimedOut when the operation's own time is over.
+        """
+        parts: list[bytes] = []
+        missing = size_bytes
+        while missing > 0:
+            part = self._arrived(missing)
+            if not part:
+                break
+            parts.append(part)
+            missing -= len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def abort(self) -> None:
+        """End the stream from another thread: a read that is blocked raises StreamBroken at once."""
+        self._aborted.set()
+        shut_down(self._response)
+
+    def _arrived(self, limit_bytes: int) -> bytes:
+        """What comes next, after one wait on the socket at most."""
+        self._limits.within(self._limits.stall_seconds)
+        try:
+            part: bytes = self._response.raw.read1(limit_bytes, decode_content=False)
+        except STREAM_FAILURES as error:
+            raise self._failure(error) from error
+        if self._aborted.is_set():
+            raise StreamBroken("The stream was stopped on request.")
+        return part
+
+    def _failure(self, error: BaseException) -> EngineUnavailable:
+        if self._aborted.is_set():
+            return StreamBroken("The stream was stopped on request.")
+        return stream_failure(self._endpoint, error, self._limits.stall_seconds)
+
+
+class EventStream:
+    """The Engine's container events as they happen; it waits without a limit, and `abort` ends it from another thread.
+
+    Iterating raises StreamBroken when the Engine goes away; it stops quietly after `abort`.
+    """
+
+    def __init__(self, response: requests.Response, endpoint: Endpoint) -> None:
+        self._response = response
+        self._endpoint = endpoint
+        self._aborted = threading.Event()
+        self._waiting = b""
+        wait_forever(response)
+
+    def __iter__(self) -> Iterator[EngineEvent]:
+        return self
+
+    def __next__(self) -> EngineEvent:
+        while True:
+            line = self._line()
+            if line is None:
+                raise StopIteration
+            event = _event(line)
+            if event is not None:
+                return event
+
+    def abort(self) -> None:
+        self._aborted.set()
+        shut_down(self._response)
+
+    def _line(self) -> bytes | None:
+        while b"\n" not in self._waiting:
+            block = self._block()
+            if self._aborted.is_set():
+                return None
+            if not block or len(self._waiting) > EVENT_LIMIT_BYTES:
+                raise StreamBroken(f"The Engine at {self._endpoint.url} ended its events: is it still running?")
+            self._waiting += block
+        line, _, self._waiting = self._waiting.partition(b"\n")
+        return line
+
+    def _block(self) -> bytes:
+        try:
+            block: bytes = self._response.raw.read1(_EVENT_BLOCK_BYTES, decode_content=False)
+        except STREAM_FAILURES as error:
+            if self._aborted.is_set():
+                return b""
+            raise StreamBroken(f"The Engine at {self._endpoint.url} broke off its events.") from error
+        return block
+
+
+def shut_down(response: requests.Response) -> None:
+    """Close the reading side of the answer's socket; nothing happens when the answer was read to its end."""
+    try:
+        response.raw.shutdown()
+    except (ValueError, RuntimeError, OSError):
+        # urllib3 raises these where the connection is closed or given back already: there is nothing to stop.
+        return
+
+
+def wait_forever(response: requests.Response) -> None:
+    """Take the time-out off the answer's socket; TCP keep-alive then notices a peer that vanished."""
+    connected: socket.socket | None = getattr(response.raw.connection, "sock", None)
+    if connected is not None:
+        connected.settimeout(None)
+        if connected.family != socket.AF_UNIX:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def _event(line: bytes) -> EngineEvent | None:
+    """One line of `GET /events` (Engine API, operation SystemEvents), or None for what is not a container's."""
+    try:
+        raw: Any = json.loads(line)
+    except ValueError as error:
+        raise StreamBroken("The Engine sent an event that is not JSON.") from error
+    if not isinstance(raw, dict) or raw.get("Type") != "container":
+        return None
+    verb, _, rest = str(raw.get("Action", "")).partition(":")
+    actor = raw.get("Actor") or {}
+    attributes = actor.get("Attributes") or {}
+    return EngineEvent(
+        action=verb,
+        container_id=str(actor.get("ID", "")),
+        name=str(attributes.get("name", "")),
+        image=str(attributes.get("image", "")),
+        at_epoch_seconds=_seconds(raw),
+        detail=rest.strip() if verb == "health_status" else "",
+    )
+
+
+def _seconds(raw: dict[str, Any]) -> float:
+    nanoseconds = raw.get("timeNano")
+    return float(nanoseconds) / 1e9 if nanoseconds else float(raw.get("time", 0))

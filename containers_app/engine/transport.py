@@ -1,0 +1,255 @@
+"""One verified, redirect-free, time-limited HTTP connection to an Engine; the SDK gives the transport, nothing more."""
+
+from __future__ import annotations
+
+import json
+import os.path
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NewType
+from urllib.parse import quote
+
+import docker
+import requests
+from docker.tls import TLSConfig
+
+from containers_app.engine.errors import STREAM_FAILURES, refusal, translated
+from containers_app.errors import EngineError, EngineUnavailable, InvalidRequest, TimedOut
+from containers_app.specs.endpoint import Endpoint
+from containers_app.specs.reference import is_full_id
+
+# Bodies are built for these; an Engine that speaks more is asked to speak 1.51 (Docker 28.5).
+LOWEST_API = "1.24"
+HIGHEST_API = "1.51"
+ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
+_ANSWER_BLOCK_BYTES = 256 * 1024
+
+ContainerId = NewType("ContainerId", str)
+NetworkId = NewType("NetworkId", str)
+Parameters = Mapping[str, str]
+
+_API = re.compile(r"1\.[0-9]{1,3}", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineLimits:
+    """How long one operation waits for an Engine.
+
+    `remaining_seconds` gives what is left of the operation's own time, or None where it has no limit.
+    """
+
+    connect_seconds: float = 5.0
+    call_seconds: float = 60.0
+    stall_seconds: float = 30.0
+    remaining_seconds: Callable[[], float | None] = lambda: None
+
+    def within(self, seconds: float) -> float:
+        """`seconds`, or less where less is left. Raises TimedOut when nothing is left."""
+        remaining = self.remaining_seconds()
+        if remaining is None:
+            return seconds
+        if remaining <= 0:
+            raise TimedOut("The operation's time limit passed before the Engine had answered.")
+        return min(seconds, remaining)
+
+
+def container_id(value: str) -> ContainerId:
+    """The only door for container ids into a URL. Raises InvalidRequest for anything but 64 lower-case hex digits."""
+    if not is_full_id(value):
+        raise InvalidRequest("A container must be named to the Engine by its full id.", field="containerId")
+    return ContainerId(value)
+
+
+def network_id(value: str) -> NetworkId:
+    """The only door for network ids into a URL of a change. Raises InvalidRequest."""
+    if not is_full_id(value):
+        raise InvalidRequest("A network must be named to the Engine by its full id.", field="network")
+    return NetworkId(value)
+
+
+def name_segment(value: str) -> str:
+    """A network's or volume's name, quoted to be exactly one part of a URL's path. Raises InvalidRequest."""
+    if not value or len(value) > 255 or value in (".", "..") or "/" in value or not value.isprintable():
+        raise InvalidRequest("The name is not one an Engine could have given.", field="name")
+    return quote(value, safe="")
+
+
+class _Client(docker.APIClient):
+    """The SDK's transport without its trust in the environment, its redirects and its configuration files."""
+
+    def __init__(self, endpoint: Endpoint, limits: EngineLimits) -> None:
+        # A stated version keeps the SDK from asking the Engine before the settings below hold.
+        super().__init__(
+            base_url=endpoint.url,
+            version=LOWEST_API,
+            timeout=int(limits.connect_seconds) or 1,
+            tls=_tls(endpoint),
+        )
+        self.trust_env = False
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        options["allow_redirects"] = False
+        response = super().send(request, **options)
+        if 300 <= response.status_code < 400:
+            response.close()
+            raise EngineError(f"The Engine answered with a redirect ({response.status_code}), which is never followed.")
+        return response
+
+
+def _tls(endpoint: Endpoint) -> TLSConfig | bool:
+    if endpoint.scheme != "https":
+        return False
+    if endpoint.tls_directory is None:
+        return True
+    certificate, key = (os.path.join(endpoint.tls_directory, name) for name in ("cert.pem", "key.pem"))
+    pair = (certificate, key) if os.path.exists(certificate) or os.path.exists(key) else None
+    return TLSConfig(client_cert=pair, ca_cert=os.path.join(endpoint.tls_directory, "ca.pem"), verify=True)
+
+
+class EngineConnection:
+    """Calls to one Engine at its negotiated API version; opened by `connect`, closed at its exit."""
+
+    def __init__(self, client: _Client, endpoint: Endpoint, limits: EngineLimits) -> None:
+        self._client = client
+        self._base = client.base_url.rstrip("/")
+        self.endpoint = endpoint
+        self.limits = limits
+        self.api = LOWEST_API
+
+    def negotiate(self) -> None:
+        """Agree on the API version, within the connect limit for the answer too."""
+        seconds = self.limits.within(self.limits.connect_seconds)
+        with self._limited(), self._send("GET", f"{self._base}/_ping", read_seconds=seconds) as response:
+            announced = response.headers.get("Api-Version", "")
+            if response.status_code != 200 or _API.fullmatch(announced) is None:
+                raise EngineUnavailable(f"What answers at {self.endpoint.url} is not a Docker Engine.")
+        self.api = min(announced, HIGHEST_API, key=api_number)
+
+    def json(
+        self,
+        method: str,
+        path: str,
+        *,
+        subject: str,
+        parameters: Parameters | None = None,
+        body: object | None = None,
+        secrets: tuple[str, ...] = (),
+    ) -> Any:
+        """One call; returns the decoded JSON answer, or None for an empty one.
+
+        Raises EngineUnavailable, TimedOut, and what `refusal` makes of a status of 400 or more.
+        """
+        with self._limited():
+            seconds = self.limits.within(self.limits.call_seconds)
+            with self._send(
+                method, self._url(path), read_seconds=seconds, parameters=parameters, body=body
+            ) as response:
+                content = self._content(response, time.monotonic() + seconds)
+        if response.status_code >= 400:
+            raise refusal(response.status_code, _message(content), subject, secrets)
+        return _decoded(content)
+
+    def stream(
+        self, path: str, *, subject: str, read_seconds: float, parameters: Parameters | None = None
+    ) -> requests.Response:
+        """Open a streamed answer whose socket times out after `read_seconds`; the caller closes the response."""
+        with self._limited():
+            response = self._send(
+                "GET", self._url(path), read_seconds=self.limits.within(read_seconds), parameters=parameters
+            )
+            if response.status_code < 400:
+                return response
+            with response:
+                content = self._content(response, time.monotonic() + self.limits.within(read_seconds))
+        raise refusal(response.status_code, _message(content), subject)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _url(self, path: str) -> str:
+        return f"{self._base}/v{self.api}{path}"
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        *,
+        read_seconds: float,
+        parameters: Parameters | None = None,
+        body: object | None = None,
+    ) -> requests.Response:
+        connect_seconds = self.limits.within(self.limits.connect_seconds)
+        data = None if body is None else json.dumps(body).encode()
+        headers = None if body is None else {"Content-Type": "application/json"}
+        return self._client.request(
+            method,
+            url,
+            params=parameters,
+            data=data,
+            headers=headers,
+            stream=True,
+            timeout=(connect_seconds, read_seconds),
+        )
+
+    def _content(self, response: requests.Response, until: float) -> bytes:
+        blocks: list[bytes] = []
+        size_bytes = 0
+        for block in response.iter_content(_ANSWER_BLOCK_BYTES):
+            size_bytes += len(block)
+            blocks.append(block)
+            if size_bytes > ANSWER_LIMIT_BYTES:
+                raise EngineError(f"The Engine's answer is larger than {ANSWER_LIMIT_BYTES} bytes.")
+            if time.monotonic() > until:
+                raise requests.Timeout("the answer took too long")
+        return b"".join(blocks)
+
+    @contextmanager
+    def _limited(self) -> Iterator[None]:
+        """Translate failures; where the operation's own time ran out meanwhile, that is what is raised."""
+        with translated(self.endpoint):
+            try:
+                yield
+            except STREAM_FAILURES as error:
+                remaining = self.limits.remaining_seconds()
+                if remaining is not None and remaining <= 0:
+                    raise TimedOut("The operation's time limit passed while the Engine was working.") from error
+                raise
+
+
+@contextmanager
+def connect(endpoint: Endpoint, limits: EngineLimits) -> Iterator[EngineConnection]:
+    """Open one connection for one operation and agree on the API version. Raises EngineUnavailable or TimedOut."""
+    with translated(endpoint):
+        client = _Client(endpoint, limits)
+    try:
+        connection = EngineConnection(client, endpoint, limits)
+        connection.negotiate()
+        yield connection
+    finally:
+        client.close()
+
+
+def api_number(api: str) -> tuple[int, ...]:
+    """`1.41` as (1, 41), so that versions compare as numbers."""
+    return tuple(int(part) for part in api.split("."))
+
+
+def _message(content: bytes) -> str:
+    """The Engine's words: JSON `message`, or what there is where a proxy answered instead."""
+    try:
+        decoded = json.loads(content)
+    except ValueError:
+        return content[:2000].decode("utf-8", "replace")
+    return str(decoded.get("message", "")) if isinstance(decoded, dict) else ""
+
+
+def _decoded(content: bytes) -> Any:
+    if not content.strip():
+        return None
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise EngineError("The Engine's answer is not JSON: is something else behind this address?") from error

@@ -1,0 +1,200 @@
+"""One tree of errors: a stable code for programs, a message for people, and whether trying again can help.
+
+Every foreseen failure of the product is one of these. What is not one of these is a bug.
+"""
+
+from __future__ import annotations
+
+
+class MycoError(Exception):
+    """A foreseen failure.
+
+    `message` says what is wrong and what to do; it never holds a secret, a traceback or a path outside the backup
+    roots. `field` names the request field that caused it (dotted, as the client wrote it), or is None.
+    """
+
+    code = "INTERNAL"
+    retryable = False
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+
+
+class InvalidRequest(MycoError):
+    """The request is malformed: nothing was done, and the same request will never work."""
+
+    code = "INVALID_REQUEST"
+
+
+class RequestTooLarge(MycoError):
+    """The request body is over the limit."""
+
+    code = "REQUEST_TOO_LARGE"
+
+
+class UnsupportedMediaType(MycoError):
+    """The request body is not plain `application/json` in UTF-8."""
+
+    code = "UNSUPPORTED_MEDIA_TYPE"
+
+
+class NotAuthenticated(MycoError):
+    """Nobody, or nobody who is still allowed in, asked."""
+
+    code = "NOT_AUTHENTICATED"
+
+
+class PermissionDenied(MycoError):
+    """The asker may not do this."""
+
+    code = "PERMISSION_DENIED"
+
+
+class NotFound(MycoError):
+    """A record of ours does not exist, or is not visible to the asker: one answer for both."""
+
+    code = "NOT_FOUND"
+
+
+class NameTaken(MycoError):
+    """The name of the thing to be made is in use."""
+
+    code = "NAME_TAKEN"
+
+
+class Busy(MycoError):
+    """Another operation holds the target."""
+
+    code = "BUSY"
+    retryable = True
+
+
+class IdempotencyConflict(MycoError):
+    """The idempotency key was used before, with another request."""
+
+    code = "IDEMPOTENCY_CONFLICT"
+
+
+class Throttled(MycoError):
+    """Too many requests from one principal."""
+
+    code = "THROTTLED"
+    retryable = True
+
+
+class TooManyWaiting(MycoError):
+    """All places for waiting requests are taken."""
+
+    code = "TOO_MANY_WAITING"
+    retryable = True
+
+
+class AuditUnavailable(MycoError):
+    """The ledger cannot record, therefore nothing runs."""
+
+    code = "AUDIT_UNAVAILABLE"
+    retryable = True
+
+
+class QueueUnavailable(MycoError):
+    """No worker can be told about the operation."""
+
+    code = "QUEUE_UNAVAILABLE"
+    retryable = True
+
+
+class DatabaseUnavailable(MycoError):
+    """The product's own database does not answer."""
+
+    code = "DATABASE_UNAVAILABLE"
+    retryable = True
+
+
+class EngineError(MycoError):
+    """The Engine refused or failed; `message` holds its cleaned words."""
+
+    code = "ENGINE_ERROR"
+
+
+class EngineUnavailable(EngineError):
+    """The Engine cannot be reached, or does not answer in time."""
+
+    code = "ENGINE_UNAVAILABLE"
+    retryable = True
+
+
+class ContainerNotFound(EngineError):
+    """No container of that id or name on the Engine."""
+
+    code = "CONTAINER_NOT_FOUND"
+
+
+class AmbiguousReference(EngineError):
+    """The id prefix or name fits more than one container."""
+
+    code = "AMBIGUOUS_REFERENCE"
+
+
+class ImageNotFound(EngineError):
+    """The source's image is gone from the Engine."""
+
+    code = "IMAGE_NOT_FOUND"
+
+
+class StreamStalled(EngineUnavailable):
+    """No byte came for the stall limit."""
+
+    code = "STREAM_STALLED"
+
+
+class StreamBroken(EngineUnavailable):
+    """The Engine's answer broke off."""
+
+    code = "STREAM_BROKEN"
+
+
+class ArchiveInvalid(MycoError):
+    """The bytes are not a complete tar archive."""
+
+    code = "ARCHIVE_INVALID"
+
+
+class ArchiveTruncated(ArchiveInvalid):
+    """The tar archive ends before its end marker."""
+
+    code = "ARCHIVE_TRUNCATED"
+    retryable = True
+
+
+class StorageError(MycoError):
+    """The backup storage refused or failed."""
+
+    code = "STORAGE_ERROR"
+    retryable = True
+
+
+class StorageFull(StorageError):
+    """No space, or no inode, is left on the backup storage."""
+
+    code = "STORAGE_FULL"
+
+
+class TimedOut(MycoError):
+    """The operation's own time limit passed."""
+
+    code = "TIMED_OUT"
+    retryable = True
+
+
+class Cancelled(MycoError):
+    """Somebody asked the operation to stop."""
+
+    code = "CANCELLED"
+
+
+class LeaseLost(MycoError):
+    """Another worker, or the reconciler, holds the operation now: this one may write nothing."""
+
+    code = "LEASE_LOST"

@@ -1,0 +1,37 @@
+"""Docker hosts: where an Engine answers, and what it last said of itself."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+
+class DockerHost(models.Model):
+    """One Engine. The host named `local` is the one that the environment names; its address is never stored."""
+
+    LOCAL: ClassVar[str] = "local"
+
+    name = models.CharField(max_length=63, unique=True)
+    address = models.CharField(max_length=255, blank=True, help_text="As seen at the last contact; for display.")
+    reachable = models.BooleanField(null=True)
+    last_error = models.CharField(max_length=500, blank=True)
+    engine_version = models.CharField(max_length=64, blank=True)
+    api_version = models.CharField(max_length=16, blank=True)
+    platform = models.CharField(max_length=64, blank=True)
+    last_seen_at = models.DateTimeField(null=True)
+    checked_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("name",)
+        default_permissions = ("view",)
+        permissions = (("test_host", "Can test the connection to a Docker host"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def queue(self) -> str:
+        """The broker queue of this host: a worker may stand next to its Engine."""
+        return self.name

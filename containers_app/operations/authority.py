@@ -1,0 +1,64 @@
+"""Who asks, and what they may do: a user alone, or a user through an API key that can only narrow it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser, User
+from django.db.models import QuerySet
+
+from containers_app.audit.ledger import Actor
+from containers_app.models import ApiKey, Operation
+from containers_app.operations.kinds import KINDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asker:
+    """A user, and the key that was used if any. `system` stands for the product's own commands."""
+
+    user: User | AnonymousUser
+    api_key: ApiKey | None = field(default=None, repr=False)
+
+    @property
+    def principal(self) -> str:
+        """One word for quotas and idempotency: keys of one user are apart."""
+        return f"key:{self.api_key.pk}" if self.api_key else f"user:{self.user.pk}"
+
+    @property
+    def label(self) -> str:
+        """The name that people read."""
+        return f"{self.user.get_username()} (key {self.api_key.prefix})" if self.api_key else self.user.get_username()
+
+    def may(self, permission: str, scope: str) -> bool:
+        """Whether the user has the permission, and the key the scope."""
+        if not self.user.is_active or (self.api_key and scope not in self.api_key.scopes):
+            return False
+        return self.user.has_perm(permission)
+
+    def as_actor(self) -> Actor:
+        """The asker as the ledger names it."""
+        kind = "key" if self.api_key else "user" if self.user.is_authenticated else "anonymous"
+        return Actor(
+            type=kind,
+            id=str(self.user.pk or ""),
+            label=self.label,
+            roles=tuple(self.user.groups.order_by("name").values_list("name", flat=True)) if self.user.pk else (),
+            auth="key" if self.api_key else "session" if self.user.is_authenticated else "none",
+            key_prefix=self.api_key.prefix if self.api_key else "",
+        )
+
+
+def still_may(operation: Operation, permission: str) -> bool:
+    """Whether the operation's asker may do this now: rights are read again at the moment of the work."""
+    user = get_user_model().objects.filter(pk=operation.user_id).first()
+    key = ApiKey.objects.select_related("user").filter(pk=operation.api_key_id).first() if operation.api_key_id else None
+    if user is None or not isinstance(user, User) or (key is not None and not key.is_alive):
+        return False
+    return Asker(user=user, api_key=key).may(permission, KINDS[operation.kind].scope)
+
+
+def visible_operations(asker: Asker) -> QuerySet[Operation]:
+    """The operations that the asker may see: with the permission all of them, else none."""
+    rows = Operation.objects.select_related("host", "api_key")
+    return rows if asker.may("containers_app.view_operation", "read") else rows.none()

@@ -1,0 +1,160 @@
+"""The reconciler: what a lost message, a dead worker or a hung Engine left behind is found by time and put right."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import timedelta
+
+from django.db import DatabaseError
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from containers_app.audit import ledger
+from containers_app.conf import Conf, load
+from containers_app.engine.connection import open_gateway
+from containers_app.engine.gateway import EngineGateway
+from containers_app.errors import MycoError
+from containers_app.models import Operation, State
+from containers_app.operations import transitions
+from containers_app.operations.dispatch import republish
+from containers_app.operations.evidence import receipt_of, record_outcome
+from containers_app.operations.hosts import endpoint_of, limits, store_of
+from containers_app.operations.progress import closed_stages
+from containers_app.operations.transitions import Ending
+from containers_app.workflows.undo import replay
+
+logger = logging.getLogger(__name__)
+_CLEAN_UP_SECONDS = 5.0
+_LATE_SECONDS = 10
+_ORPHAN_AGE = timedelta(minutes=5)
+_BATCH = 500
+
+
+def reconcile() -> dict[str, int]:
+    """One sweep. Returns how many of each it put right. A row that cannot be mended does not stop the others."""
+    conf = load()
+    return {
+        "expired": _each(_past_deadline(), _cancel_expired),
+        "republished": _each(_lost_messages(), republish),
+        "interrupted": _each(_dead_leases(), lambda operation: _interrupt(operation, conf)),
+        "undone": _each(_unfinished_undo(), lambda operation: _undo(operation, conf)),
+        "late": _each(_without_outcome(), _late_outcome),
+        "orphans": _close_orphan_intents(),
+        "swept": _sweep_storage(conf),
+    }
+
+
+def _each(rows: list[Operation], mend: Callable[[Operation], object]) -> int:
+    mended = 0
+    for row in rows:
+        try:
+            mended += bool(mend(row))
+        except (MycoError, DatabaseError) as error:
+            logger.warning("not mended yet: %s", type(error).__name__, extra={"operation": str(row.pk)})
+    return mended
+
+
+def _rows(condition: Q) -> list[Operation]:
+    return list(Operation.objects.select_related("host", "api_key").filter(condition).order_by("pk")[:_BATCH])
+
+
+def _past_deadline() -> list[Operation]:
+    return _rows(Q(state=State.QUEUED, deadline_at__lt=timezone.now()))
+
+
+def _cancel_expired(operation: Operation) -> bool:
+    message = "no worker took it within its time limit: see that a worker runs, then try again"
+    return transitions.end_queued(
+        operation, Ending(state=State.CANCELLED, error_code="TIMED_OUT", error_message=message)
+    )
+
+
+def _lost_messages() -> list[Operation]:
+    old = timezone.now() - timedelta(seconds=load().reconcile_seconds)
+    return _rows(Q(state=State.QUEUED) & (Q(published_at=None) | Q(published_at__lt=old)))
+
+
+def _dead_leases() -> list[Operation]:
+    return _rows(Q(state=State.RUNNING, lease_until__lt=Now()))
+
+
+def _interrupt(operation: Operation, conf: Conf) -> bool:
+    """Fence first, take back after: once the row is terminal, the worker's token is worth nothing."""
+    message = "the worker died or lost its connection; what it had begun is taken back. Run it again"
+    ending = Ending(state=State.INTERRUPTED, error_code="INTERRUPTED", error_message=message, undo=operation.undo)
+    Operation.objects.filter(pk=operation.pk, lease_token=operation.lease_token, state=State.RUNNING).update(
+        stages=closed_stages(operation.stages, state="failed")
+    )
+    if not transitions.interrupt(operation, ending):
+        return False
+    return _undo(operation, conf) or True
+
+
+def _unfinished_undo() -> list[Operation]:
+    return _rows(Q(state__in=Operation.TERMINAL_STATES) & ~Q(undo=[]))
+
+
+def _undo(operation: Operation, conf: Conf) -> bool:
+    def gateway() -> AbstractContextManager[EngineGateway]:
+        brief = replace(limits(conf), call_seconds=_CLEAN_UP_SECONDS)
+        return open_gateway(endpoint_of(operation.host), brief, receipt_of(operation))
+
+    before = operation.undo
+    pending = replay(before, open_gateway=gateway, store=store_of(conf))
+    if pending != before:
+        Operation.objects.filter(pk=operation.pk, state__in=Operation.TERMINAL_STATES).update(undo=pending)
+    return not pending
+
+
+def _without_outcome() -> list[Operation]:
+    old = timezone.now() - timedelta(seconds=_LATE_SECONDS)
+    return _rows(Q(state__in=Operation.TERMINAL_STATES, outcome_index=None, finished_at__lt=old))
+
+
+def _late_outcome(operation: Operation) -> bool:
+    return record_outcome(operation, late=True) >= 0
+
+
+def _close_orphan_intents() -> int:
+    """An intent whose row was never stored is closed as unknown: nothing ran under it."""
+    closed = 0
+    try:
+        for orphan in ledger.open_intents(_ORPHAN_AGE):
+            if not Operation.objects.filter(pk=orphan.receipt.operation_id).exists():
+                _close(orphan)
+                closed += 1
+    except (MycoError, DatabaseError) as error:
+        logger.warning("orphan intents not closed yet: %s", type(error).__name__)
+    return closed
+
+
+def _close(orphan: ledger.OpenIntent) -> None:
+    ledger.outcome(
+        action=orphan.action,
+        actor=ledger.Actor(type="system", label="reconciler"),
+        source=ledger.Source(channel="scheduler"),
+        subject=orphan.subject,
+        operation_id=orphan.receipt.operation_id,
+        outcome="unknown",
+        error_code="NOT_STARTED",
+        error_message="the operation was never stored",
+        late=True,
+    )
+
+
+def _sweep_storage(conf: Conf) -> int:
+    """Remove temporary files of operations that are over, and of none that lives."""
+    store, swept = store_of(conf), 0
+    try:
+        for leftover in store.sweep_candidates():
+            living = Operation.objects.filter(pk=leftover.operation_id).exclude(state__in=Operation.TERMINAL_STATES)
+            if not living.exists():
+                store.remove_leftovers(leftover.location, leftover.operation_id, None)
+                swept += 1
+    except (MycoError, DatabaseError) as error:
+        logger.warning("storage not swept yet: %s", type(error).__name__)
+    return swept

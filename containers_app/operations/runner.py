@@ -1,0 +1,110 @@
+"""The life of a claimed operation: check, run the workflow, take back on failure, end. The one broad `except` is here."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import traceback
+from pathlib import Path
+from uuid import UUID
+
+from containers_app.audit import ledger
+from containers_app.conf import Conf, load
+from containers_app.errors import Cancelled, LeaseLost, MycoError, PermissionDenied, TimedOut
+from containers_app.models import Operation, State
+from containers_app.operations import transitions
+from containers_app.operations.authority import still_may
+from containers_app.operations.evidence import actor_of, receipt_of, subject_of
+from containers_app.operations.kinds import KINDS
+from containers_app.operations.progress import OperationContext, closed_stages
+from containers_app.operations.transitions import Ending
+from containers_app.workflows.context import Done
+from containers_app.workflows.undo import replay
+
+logger = logging.getLogger(__name__)
+_HERE = Path(__file__).resolve().parents[2]
+
+
+def run(operation_id: UUID) -> None:
+    """Run the operation if it still waits. Never raises for a failure of the work: the row and the ledger have it."""
+    conf = load()
+    worker = f"{socket.gethostname()}/{os.getpid()}"
+    operation = transitions.claim(operation_id, worker=worker, lease_seconds=conf.lease_seconds)
+    if operation is None:
+        logger.info("nothing to claim", extra={"operation": str(operation_id)})
+        return
+    with OperationContext(operation, conf=conf, may=lambda permission: still_may(operation, permission)) as context:
+        _attempt(operation, context)
+
+
+def _attempt(operation: Operation, context: OperationContext) -> None:
+    try:
+        done = _work(operation, context)
+        state = State.PARTIAL if done.partial else State.SUCCEEDED
+        stages = closed_stages(operation.stages, state="done")
+        transitions.write(operation.pk, token=operation.lease_token, stages=stages)
+        if not transitions.finish(operation, Ending(state=state, result=done.result), record=done.record):
+            raise LeaseLost("the lease ran out before the end")
+    except LeaseLost:
+        _give_up(operation, context)
+    except MycoError as error:
+        _fail(operation, context, _foreseen(error))
+    except Exception as error:
+        logger.error("a bug ended the operation", extra={"operation": str(operation.pk)})
+        _fail(operation, context, _unforeseen(operation, error))
+
+
+def _work(operation: Operation, context: OperationContext) -> Done:
+    kind = KINDS[operation.kind]
+    ledger.verify_receipt(receipt_of(operation))
+    if not still_may(operation, kind.permission):
+        raise PermissionDenied("the asker is no longer allowed to do this; nothing was done")
+    return kind.workflow(context, kind.restore(operation.params))
+
+
+def _foreseen(error: MycoError) -> Ending:
+    cancelled = isinstance(error, Cancelled | TimedOut)
+    state = State.CANCELLED if cancelled else State.FAILED
+    return Ending(state=state, error_code=error.code, error_message=error.message)
+
+
+def _unforeseen(operation: Operation, error: Exception) -> Ending:
+    """The user gets a reference; staff get the frames, without values and without install paths."""
+    frames = traceback.format_tb(error.__traceback__)
+    trace = "".join(frames).replace(f"{_HERE}/", "") + type(error).__name__
+    message = f"internal error, reference {operation.pk}: nothing was left behind; tell your administrator"
+    return Ending(state=State.ERRORED, error_code="INTERNAL", error_message=message, error_trace=trace)
+
+
+def _fail(operation: Operation, context: OperationContext, ending: Ending) -> None:
+    pending = replay(context.undo, open_gateway=context.clean_up_gateway, store=context.store)
+    stages = closed_stages(operation.stages, state="failed")
+    try:
+        transitions.write(operation.pk, token=operation.lease_token, stages=stages)
+    except LeaseLost:
+        return
+    transitions.finish(
+        operation,
+        Ending(
+            state=ending.state,
+            error_code=ending.error_code,
+            error_message=ending.error_message,
+            error_trace=ending.error_trace,
+            undo=pending,
+        ),
+    )
+
+
+def _give_up(operation: Operation, context: OperationContext) -> None:
+    """The lease is somebody else's: take back our own effects, write nothing into the row, tell the ledger."""
+    replay(context.undo, open_gateway=context.clean_up_gateway, store=context.store)
+    ledger.event(
+        action="operation.fenced",
+        actor=actor_of(operation),
+        source=ledger.Source(channel="worker", request_id=operation.request_id),
+        subject=subject_of(operation),
+        operation_id=str(operation.pk),
+        outcome="failure",
+        error_code=LeaseLost.code,
+    )

@@ -1,0 +1,1 @@
+"""Frozen values that cross layer borders: no Django, no SDK, no input or output."""

@@ -1,0 +1,64 @@
+"""What a clone mounts where its source took mounts over from a container that is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_SWITCHES = ("ro", "rw")
+_DEFAULT_PROPAGATION = ("", "rprivate")
+
+
+def container_of(entry: str) -> str:
+    """The container in a `VolumesFrom` entry such as `data:ro`."""
+    return entry.partition(":")[0]
+
+
+def still_gives(entry: str, live_mounts: Iterable[Mapping[str, Any]] | None, source: Mapping[str, Any]) -> bool:
+    """Whether a `VolumesFrom` entry means today what the source got from it; a namesake made since does not count."""
+    if live_mounts is None:
+        return False
+    taken = {str(mount.get("Destination")): _origin(mount) for mount in source.get("Mounts") or []}
+    own = own_destinations(source)
+    return all(
+        taken.get(str(mount.get("Destination"))) == _origin(mount)
+        for mount in live_mounts
+        if str(mount.get("Destination")) not in own
+    )
+
+
+def own_destinations(source: Mapping[str, Any]) -> frozenset[str]:
+    """The paths the source's own configuration mounts something at."""
+    host = source["HostConfig"]
+    binds = [_destination_of(str(bind)) for bind in host.get("Binds") or []]
+    mounts = [str(mount.get("Target")) for mount in host.get("Mounts") or []]
+    return frozenset((*binds, *mounts, *(host.get("Tmpfs") or {}), *(source["Config"].get("Volumes") or {})))
+
+
+def inherited_binds(source: Mapping[str, Any], live: Iterable[Iterable[Mapping[str, Any]]]) -> tuple[str, ...]:
+    """Binds for what the source mounts but neither configures itself nor still gets from a live container."""
+    explained = own_destinations(source) | {str(mount.get("Destination")) for mounts in live for mount in mounts}
+    return tuple(
+        as_bind(mount)
+        for mount in sorted(source.get("Mounts") or [], key=lambda mount: str(mount.get("Destination")))
+        if mount.get("Type") in ("bind", "volume") and str(mount.get("Destination")) not in explained
+    )
+
+
+def as_bind(mount: Mapping[str, Any]) -> str:
+    """An inspected mount as an entry of `Binds`."""
+    options = ["rw" if mount.get("RW", True) else "ro"]
+    options += [word for word in str(mount.get("Mode") or "").split(",") if word and word not in _SWITCHES]
+    propagation = str(mount.get("Propagation") or "")
+    if mount.get("Type") == "bind" and propagation not in (*_DEFAULT_PROPAGATION, *options):
+        options.append(propagation)
+    return f"{_origin(mount)}:{mount.get('Destination')}:{','.join(options)}"
+
+
+def _origin(mount: Mapping[str, Any]) -> str:
+    return str(mount.get("Name") if mount.get("Type") == "volume" else mount.get("Source"))
+
+
+def _destination_of(bind: str) -> str:
+    parts = bind.split(":")
+    return parts[1] if len(parts) > 1 else parts[0]

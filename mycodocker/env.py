@@ -1,0 +1,82 @@
+"""The only reader of the environment: every setting once, typed, with its default; a wrong value stops the start."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from environs import FileAwareEnv
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+TWO_DATABASES = "MYCO_DATABASE_URL is set but MYCO_AUDIT_DATABASE_URL is not: the ledger needs a second database of its own"
+
+_env = FileAwareEnv(eager=False)
+with _env.prefixed("MYCO_"):
+    DATA_DIR = Path(_env.str("DATA_DIR", str(BASE_DIR / "var"))).absolute()
+    DEBUG = _env.bool("DEBUG", False)
+    PORT = _env.int("PORT", 8000)
+    URL = _env.str("URL", "")
+    SECRET_KEY = _env.str("SECRET_KEY", "")
+    DATABASE_URL = _env.str("DATABASE_URL", "")
+    AUDIT_DATABASE_URL = _env.str("AUDIT_DATABASE_URL", "")
+    BROKER_URL = _env.str("BROKER_URL", "")
+    BACKUP_ROOTS = _env.str("BACKUP_ROOTS", "/backups/containers")
+    BACKUP_RESERVE_BYTES = _env.int("BACKUP_RESERVE_BYTES", 64 * 1024 * 1024)
+    CLONE_TIMEOUT_SECONDS = _env.float("CLONE_TIMEOUT_SECONDS", 5.0)
+    BACKUP_TIMEOUT_SECONDS = _env.float("BACKUP_TIMEOUT_SECONDS", 300.0)
+    ENGINE_CONNECT_SECONDS = _env.float("ENGINE_CONNECT_SECONDS", 5.0)
+    ENGINE_CALL_SECONDS = _env.float("ENGINE_CALL_SECONDS", 60.0)
+    STALL_SECONDS = _env.float("STALL_SECONDS", 30.0)
+    LEASE_SECONDS = _env.float("LEASE_SECONDS", 30.0)
+    RECONCILE_SECONDS = _env.float("RECONCILE_SECONDS", 30.0)
+    INVENTORY_SECONDS = _env.float("INVENTORY_SECONDS", 60.0)
+    MAX_WAITING_REQUESTS = _env.int("MAX_WAITING_REQUESTS", 8)
+    MAX_ACTIVE_OPERATIONS = _env.int("MAX_ACTIVE_OPERATIONS", 200)
+    TRUSTED_PROXIES = _env.int("TRUSTED_PROXIES", 0)
+    WORKER_PROCESSES = _env.int("WORKER_PROCESSES", 2)
+    ENVIRONMENT_NAME = _env.str("ENVIRONMENT_NAME", "")
+    AUDIT_GUARDS = _env.bool("AUDIT_GUARDS", True)
+_env.seal()
+
+
+def secret_key() -> str:
+    """MYCO_SECRET_KEY, or the key in `<data>/secrets/secret_key`, made at the first start and readable by its owner only."""
+    if SECRET_KEY:
+        return SECRET_KEY
+    path = DATA_DIR / "secrets" / "secret_key"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text()
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(48))
+    return path.read_text()
+
+
+def backup_roots() -> tuple[str, ...]:
+    """The absolute folders of MYCO_BACKUP_ROOTS, separated by commas or colons; the first one is the default."""
+    roots = tuple(root for root in re.split(r"[,:]", BACKUP_ROOTS) if root)
+    if not roots or not all(root.startswith("/") for root in roots):
+        raise ValueError("MYCO_BACKUP_ROOTS must hold absolute folders, separated by commas")
+    return roots
+
+
+def public_url() -> str:
+    """Where people reach the console, without a slash at the end."""
+    return (URL or f"http://127.0.0.1:{PORT}").rstrip("/")
+
+
+def allowed_hosts() -> list[str]:
+    """The host names that requests may carry: the public one, and this machine's own."""
+    return [name for name in {urlsplit(public_url()).hostname, "localhost", "127.0.0.1", "[::1]"} if name]
+
+
+def broker_url() -> str:
+    """MYCO_BROKER_URL, or the embedded broker's socket under the data folder."""
+    if BROKER_URL.startswith("unix://"):
+        return "redis+socket://" + BROKER_URL.removeprefix("unix://")
+    return BROKER_URL or f"redis+socket://{DATA_DIR / 'run' / 'broker.sock'}"

@@ -1,0 +1,188 @@
+"""A private, real Docker Engine for tests, with the sample image, and clean again after each test."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import docker
+import pytest
+from docker.errors import APIError, DockerException, NotFound
+
+from tests.machine import require
+from tests.throwaway import Throwaway, run_script
+
+if TYPE_CHECKING:
+    from containers_app.specs.endpoint import Endpoint
+
+SAMPLE_IMAGE = "mycodocker/sample:1"
+
+
+def _children(process: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+class PrivateEngine(Throwaway):
+    """A Docker Engine in namespaces of its own. `url` is its DOCKER_HOST."""
+
+    def __init__(self) -> None:
+        super().__init__("engine")
+        self.url = f"unix://{self.directory}/docker.sock"
+
+    def client(self) -> docker.DockerClient:
+        """A Docker SDK client; the caller closes it."""
+        return docker.DockerClient(self.url, version="1.41", timeout=60)
+
+    def answers(self) -> bool:
+        """Whether the Engine answers a ping."""
+        try:
+            with contextlib.closing(self.client()) as client:
+                return client.ping()
+        except DockerException:
+            return False
+
+    def begin(self) -> None:
+        """Start the Engine, again after `stop` or `power_cut`; what it stored is kept."""
+        self.start(self.answers)
+
+    def load_sample_image(self) -> None:
+        """Make SAMPLE_IMAGE available."""
+        run_script("sample-image", self.url, SAMPLE_IMAGE)
+
+    def make_image(self, name: str, *changes: str) -> None:
+        """Make the image `name` (repository:tag): the sample image with Dockerfile lines such as `VOLUME /data`."""
+        run_script("sample-image", self.url, name, *changes)
+
+    def stop(self) -> None:
+        """End the Engine as an administrator does; its containers stop with it."""
+        run_script("engine", "stop", self.directory)
+        self.reap()
+
+    def power_cut(self) -> None:
+        """End the Engine and every container at once."""
+        run_script("engine", "kill", self.directory)
+        self.reap()
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """While inside, the Engine accepts connections and answers nothing."""
+        daemon = self._daemon()
+        os.kill(daemon, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(daemon, signal.SIGCONT)
+
+    def _daemon(self) -> int:
+        waiting = [int((self.directory / "pid").read_text())]
+        while waiting:
+            process = waiting.pop(0)
+            if Path(f"/proc/{process}/comm").read_text().strip() == "dockerd":
+                return process
+            waiting.extend(_children(process))
+        raise RuntimeError("dockerd is not running")
+
+
+@contextlib.contextmanager
+def started_engine() -> Iterator[PrivateEngine]:
+    """A running private Engine with the sample image; destroyed at the end."""
+    require("engine")
+    engine = PrivateEngine()
+    try:
+        engine.begin()
+        engine.load_sample_image()
+        yield engine
+    finally:
+        engine.destroy()
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[PrivateEngine]:
+    """The Engine that all tests of this process share. A test that stops or kills one takes `disposable_engine`."""
+    with started_engine() as shared:
+        yield shared
+
+
+@pytest.fixture
+def disposable_engine() -> Iterator[PrivateEngine]:
+    """An Engine for this test alone, to be stopped, frozen or killed."""
+    with started_engine() as own:
+        yield own
+
+
+@pytest.fixture(scope="session")
+def engine_url(engine: PrivateEngine) -> str:
+    """The DOCKER_HOST of the shared Engine."""
+    return engine.url
+
+
+@pytest.fixture(scope="session")
+def engine_endpoint(engine_url: str) -> Endpoint:
+    """The shared Engine, as the engine layer takes it."""
+    from containers_app.specs.endpoint import Endpoint
+
+    return Endpoint.parse(engine_url)
+
+
+class _Inventory:
+    """What is on an Engine, to remove later what was added."""
+
+    def __init__(self, client: docker.DockerClient) -> None:
+        self._client = client
+        self._before = self._present()
+
+    def _present(self) -> dict[str, set[str]]:
+        return {
+            "containers": {str(found["Id"]) for found in self._client.api.containers(all=True)},
+            "networks": {str(found["Id"]) for found in self._client.api.networks()},
+            "volumes": {str(found["Name"]) for found in self._client.api.volumes()["Volumes"] or ()},
+            "images": {str(tag) for found in self._client.api.images() for tag in found["RepoTags"] or (found["Id"],)},
+        }
+
+    def remove_added(self) -> None:
+        """Remove what came since; a container that is already going away is fine."""
+        added = {kind: names - self._before[kind] for kind, names in self._present().items()}
+        with contextlib.suppress(NotFound):
+            for container in added["containers"]:
+                _remove_container(self._client, container)
+        for network in added["networks"]:
+            with contextlib.suppress(NotFound):
+                self._client.api.remove_network(network)
+        for volume in added["volumes"]:
+            with contextlib.suppress(NotFound):
+                self._client.api.remove_volume(volume, force=True)
+        for image in added["images"]:
+            with contextlib.suppress(NotFound):
+                self._client.api.remove_image(image, force=True)
+
+
+def _remove_container(client: docker.DockerClient, container: str) -> None:
+    try:
+        client.api.remove_container(container, v=True, force=True)
+    except NotFound:
+        return
+    except APIError as error:
+        # Another removal of the same container is under way: its end is what matters.
+        if error.status_code != 409:
+            raise
+        client.api.wait(container, condition="removed", timeout=30)
+
+
+@pytest.fixture
+def engine_cleanup(engine: PrivateEngine) -> Iterator[None]:
+    """Remove every container, network, volume and image that the test added to the shared Engine."""
+    with contextlib.closing(engine.client()) as client:
+        inventory = _Inventory(client)
+        yield
+        inventory.remove_added()
+
+
+@pytest.fixture
+def docker_client(engine: PrivateEngine, engine_cleanup: None) -> Iterator[docker.DockerClient]:
+    """A Docker SDK client of the shared Engine, to arrange sources with; what is made is removed after the test."""
+    with contextlib.closing(engine.client()) as client:
+        yield client

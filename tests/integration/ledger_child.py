@@ -1,0 +1,144 @@
+"""A process that uses the ledger on command, so that tests can run many of them and kill them at any step.
+
+Each line on standard input is a request, `{"do": name, ...}`; each line on standard output its answer. It is started
+as a program, with the settings and databases that its environment names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import django
+
+django.setup()
+
+from django.core.management import call_command  # noqa: E402 - the settings come first
+from django.db import connections, transaction  # noqa: E402
+
+from containers_app.audit import appending, denials, guards, ledger  # noqa: E402
+from containers_app.audit.denials import Denial  # noqa: E402
+from containers_app.audit.models import Entry, Head  # noqa: E402
+from containers_app.errors import MycoError  # noqa: E402
+
+ACTOR = ledger.Actor(type="user", id="7", label="alice@example.org", roles=("operators",), auth="session")
+SOURCE = ledger.Source(channel="worker", ip="192.0.2.7", request_id="req-1")
+SUBJECT = ledger.Subject(type="container", id="a" * 64, name="web-1", host="local")
+ANSWERS: dict[str, Callable[..., Any]] = {}
+
+
+def answers(function: Callable[..., Any]) -> Callable[..., Any]:
+    ANSWERS[function.__name__] = function
+    return function
+
+
+@answers
+def migrate() -> None:
+    call_command("migrate", database="audit", verbosity=0)
+
+
+@answers
+def intent(operation_id: str) -> int:
+    return ledger.intent(
+        action="container.clone", actor=ACTOR, source=SOURCE, subject=SUBJECT, operation_id=operation_id
+    ).leaf_index
+
+
+@answers
+def outcome(operation_id: str) -> int:
+    return ledger.outcome(
+        action="container.clone",
+        actor=ACTOR,
+        source=SOURCE,
+        subject=SUBJECT,
+        operation_id=operation_id,
+        outcome="success",
+    )
+
+
+@answers
+def append(count: int) -> int:
+    for _ in range(count // 2):
+        operation_id = str(uuid.uuid4())
+        intent(operation_id)
+        outcome(operation_id)
+    return count
+
+
+@answers
+def deny(count: int) -> int:
+    denial = Denial(action="authz.denied", code="PERMISSION_DENIED", actor=ACTOR, source=SOURCE)
+    for _ in range(count):
+        denials.record(denial)
+    return denials.control.waiting
+
+
+@answers
+def state() -> dict[str, Any]:
+    shard = Head.objects.get().shard
+    check = ledger.self_check(shard)
+    payloads = [json.loads(text) for text in Entry.objects.values_list("payload", flat=True)]
+    return {
+        "size": check.size,
+        "problems": check.problems,
+        "indexes": sorted(Entry.objects.values_list("leaf_index", flat=True)),
+        "outcomes": Entry.objects.filter(phase="outcome").count(),
+        "denied": sum(1 + payload.get("suppressed", 0) for payload in payloads if payload["phase"] == "event"),
+    }
+
+
+@answers
+def missing_guards() -> list[str]:
+    return guards.missing_guards()
+
+
+@answers
+def execute(statement: str) -> None:
+    with transaction.atomic(using="audit"), connections["audit"].cursor() as cursor:
+        cursor.execute(statement)
+
+
+@answers
+def wait_at_most(milliseconds: int) -> None:
+    """Give up sooner on a lock that somebody else holds."""
+    connection = connections["audit"]
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA busy_timeout = {milliseconds}")
+
+
+@answers
+def die_at(step: str) -> None:
+    """Kill this process by SIGKILL before or after a step of the next append: `before _lock`, `after commit`, ..."""
+    when, name = step.split()
+    owner: Any = connections["audit"] if name == "commit" else appending
+    attribute = "_commit" if name == "commit" else name
+    original = getattr(owner, attribute)
+
+    def deadly(*arguments: Any) -> Any:
+        if when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = original(*arguments)
+        os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(owner, attribute, deadly)
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    function = ANSWERS[request.pop("do")]
+    try:
+        return {"result": function(**request)}
+    except (MycoError, django.db.Error) as failure:
+        return {"error": type(failure).__name__, "message": str(failure)}
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(answer(json.loads(line))) + "\n")
+        sys.stdout.flush()

@@ -1,0 +1,299 @@
+"""The ledger under many processes, kill -9, a locked or absent database, and hands in its tables; on both databases."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from tests.machine import PROJECT
+
+CHILD = Path(__file__).with_name("ledger_child.py")
+WRITERS = 8
+ENTRIES_EACH = 250
+STEPS = [
+    f"{when} {step}"
+    for step in ("_lock", "_insert_disclosures", "_insert_entry", "_grow", "commit")
+    for when in ("before", "after")
+]
+LOCK_NUMBER = 3_160_585_963_228_209_605
+
+
+class LedgerProcess:
+    """One child process, asked one thing at a time."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, CHILD], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def send(self, what: str, **arguments: Any) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"do": what, **arguments}) + "\n")
+        self._process.stdin.flush()
+
+    def receive(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
+
+    def ask(self, what: str, **arguments: Any) -> Any:
+        """The result. Raises KeyError when there was an error instead."""
+        self.send(what, **arguments)
+        answer = self.receive()
+        assert "result" in answer, answer
+        return answer["result"]
+
+    def error_of(self, what: str, **arguments: Any) -> str:
+        """The name of the error that it ends in."""
+        self.send(what, **arguments)
+        return str(self.receive()["error"])
+
+    def end(self) -> int:
+        """Let it end by itself and return its exit status."""
+        with contextlib.suppress(BrokenPipeError):
+            self._process.communicate(timeout=60)
+        return self._process.wait(timeout=60)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """A ledger's database, with all its guards, and the processes that use it."""
+
+    vendor: str
+    environment: dict[str, str]
+
+    @contextmanager
+    def process(self) -> Iterator[LedgerProcess]:
+        child = LedgerProcess(self.environment)
+        try:
+            yield child
+        finally:
+            child.end()
+
+    def ask(self, what: str, **arguments: Any) -> Any:
+        with self.process() as child:
+            return child.ask(what, **arguments)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")]),
+        "MYCO_DATA_DIR": str(tmp_path),
+        "MYCO_AUDIT_GUARDS": "true",
+        "MYCO_DATABASE_URL": "",
+        "MYCO_AUDIT_DATABASE_URL": "",
+    }
+    if request.param == "postgresql":
+        environment["MYCO_AUDIT_DATABASE_URL"] = request.getfixturevalue("postgres_url")
+    made = Ledger(request.param, environment)
+    made.ask("migrate")
+    return made
+
+
+@pytest.fixture
+def hold_the_lock(ledger: Ledger) -> Callable[[], contextlib.AbstractContextManager[object]]:
+    """Hold, from outside, what writers of the ledger wait for."""
+
+    @contextmanager
+    def on_sqlite() -> Iterator[None]:
+        file = Path(ledger.environment["MYCO_DATA_DIR"], "audit.sqlite3")
+        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+
+    @contextmanager
+    def on_postgresql() -> Iterator[None]:
+        with psycopg.connect(ledger.environment["MYCO_AUDIT_DATABASE_URL"]) as connection:
+            connection.execute("SELECT pg_advisory_lock(%s)", [LOCK_NUMBER])
+            yield
+
+    return on_sqlite if ledger.vendor == "sqlite" else on_postgresql
+
+
+def assert_honest(state: dict[str, Any], size: int) -> None:
+    assert state["problems"] == []
+    assert state["size"] == size
+    assert state["indexes"] == list(range(size))
+
+
+@pytest.mark.slow
+def test_eight_writers_leave_no_gap_and_one_tree(ledger: Ledger) -> None:
+    with ExitStack() as stack:
+        writers = [stack.enter_context(ledger.process()) for _ in range(WRITERS)]
+        for writer in writers:
+            writer.send("append", count=ENTRIES_EACH)
+        assert [writer.receive() for writer in writers] == [{"result": ENTRIES_EACH}] * WRITERS
+    assert_honest(ledger.ask("state"), WRITERS * ENTRIES_EACH)
+
+
+def test_an_operation_that_many_processes_end_has_one_outcome(ledger: Ledger) -> None:
+    operations = [str(uuid.uuid4()) for _ in range(10)]
+    with ExitStack() as stack:
+        enders = [stack.enter_context(ledger.process()) for _ in range(WRITERS)]
+        for operation_id in operations:
+            enders[0].ask("intent", operation_id=operation_id)
+            for ender in enders:
+                ender.send("outcome", operation_id=operation_id)
+            assert len({ender.receive()["result"] for ender in enders}) == 1
+        state = enders[0].ask("state")
+    assert state["outcomes"] == len(operations)
+    assert_honest(state, 2 * len(operations))
+
+
+def test_an_operation_that_many_processes_begin_has_one_intent(ledger: Ledger) -> None:
+    with ExitStack() as stack:
+        beginners = [stack.enter_context(ledger.process()) for _ in range(WRITERS)]
+        for beginner in beginners:
+            beginner.send("intent", operation_id="one")
+        received = [beginner.receive() for beginner in beginners]
+    assert sorted(answer.get("error", "") for answer in received) == ["", *["Unrecordable"] * (WRITERS - 1)]
+    assert_honest(ledger.ask("state"), 1)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_process_killed_at_any_step_leaves_an_honest_ledger(ledger: Ledger, step: str) -> None:
+    with ledger.process() as victim:
+        victim.ask("append", count=6)
+        victim.ask("die_at", step=step)
+        victim.send("intent", operation_id="last-words")
+        assert victim.end() == -signal.SIGKILL
+    recorded = 7 if step == "after commit" else 6
+    with ledger.process() as survivor:
+        assert_honest(survivor.ask("state"), recorded)
+        assert survivor.ask("append", count=2) == 2
+        assert_honest(survivor.ask("state"), recorded + 2)
+
+
+def test_when_the_lock_is_never_free_the_ledger_is_unavailable(
+    ledger: Ledger, hold_the_lock: Callable[[], contextlib.AbstractContextManager[object]]
+) -> None:
+    with ledger.process() as writer:
+        writer.ask("append", count=2)
+        writer.ask("wait_at_most", milliseconds=300)
+        with hold_the_lock():
+            assert writer.error_of("intent", operation_id="one") == "AuditUnavailable"
+        assert writer.ask("intent", operation_id="two") == 2
+    assert_honest(ledger.ask("state"), 3)
+
+
+@pytest.mark.parametrize("ledger", ["postgresql"], indirect=True)
+def test_when_the_server_cuts_the_line_the_same_process_goes_on_afterwards(
+    ledger: Ledger, make_postgres_database: Callable[[], str]
+) -> None:
+    database = urlsplit(ledger.environment["MYCO_AUDIT_DATABASE_URL"]).path.strip("/")
+    with ledger.process() as writer, psycopg.connect(make_postgres_database(), autocommit=True) as elsewhere:
+        writer.ask("append", count=2)
+        elsewhere.execute(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false'.encode())
+        elsewhere.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [database])
+        assert writer.error_of("intent", operation_id="one") == "AuditUnavailable"
+        elsewhere.execute(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS true'.encode())
+        assert writer.ask("intent", operation_id="two") == 2
+        elsewhere.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [database])
+        assert writer.ask("outcome", operation_id="two") == 3
+    assert_honest(ledger.ask("state"), 4)
+
+
+@pytest.mark.parametrize("ledger", ["sqlite"], indirect=True)
+def test_a_file_that_is_no_database_makes_the_ledger_unavailable(ledger: Ledger) -> None:
+    file = Path(ledger.environment["MYCO_DATA_DIR"], "audit.sqlite3")
+    file.write_bytes(b"not a database" * 1000)
+    with ledger.process() as writer:
+        assert writer.error_of("intent", operation_id="one") == "AuditUnavailable"
+
+
+@pytest.mark.parametrize("ledger", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit_entry SET payload = 'forged'",
+        "DELETE FROM audit_entry WHERE leaf_index = 1",
+        "TRUNCATE audit_entry",
+        "TRUNCATE audit_entry, audit_head, audit_disclosure CASCADE",
+        "INSERT INTO audit_entry SELECT * FROM audit_entry ON CONFLICT (id) DO UPDATE SET payload = 'forged'",
+        "SET LOCAL session_replication_role = replica; DELETE FROM audit_entry",
+        "UPDATE audit_head SET size = size - 1",
+        "UPDATE audit_head SET frontier = ''",
+        "UPDATE audit_head SET shard = 1999, size = size + 1",
+        "DELETE FROM audit_head",
+        "TRUNCATE audit_head",
+        "UPDATE audit_disclosure SET text = 'forged'",
+        "TRUNCATE audit_disclosure",
+    ],
+)
+def test_postgresql_itself_refuses_changes(ledger: Ledger, statement: str) -> None:
+    with ledger.process() as hand:
+        hand.ask("append", count=4)
+        hand.send("execute", statement=statement)
+        answer = hand.receive()
+        assert answer["error"] == "IntegrityError"
+        assert "the ledger is append-only" in answer["message"]
+        assert_honest(hand.ask("state"), 4)
+        hand.ask("execute", statement="DELETE FROM audit_disclosure")
+        assert_honest(hand.ask("state"), 4)
+
+
+@pytest.mark.parametrize("ledger", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("statement", "missing"),
+    [
+        ("DROP TRIGGER audit_entry_no_truncate ON audit_entry", ["audit_entry_no_truncate"]),
+        ("ALTER TABLE audit_entry DISABLE TRIGGER audit_entry_no_delete", ["audit_entry_no_delete"]),
+        ("ALTER TABLE audit_head ENABLE TRIGGER audit_head_no_delete", ["audit_head_no_delete"]),
+        (
+            "CREATE OR REPLACE TRIGGER audit_head_only_grows BEFORE UPDATE ON audit_head FOR EACH ROW"
+            " WHEN (false) EXECUTE FUNCTION audit_refuse()",
+            ["audit_head_only_grows"],
+        ),
+    ],
+)
+def test_postgresql_guards_that_were_weakened_are_missed_until_the_next_migration(
+    ledger: Ledger, statement: str, missing: list[str]
+) -> None:
+    with ledger.process() as hand:
+        assert hand.ask("missing_guards") == []
+        hand.ask("execute", statement=statement)
+        assert hand.ask("missing_guards") == missing
+        hand.ask("migrate")
+        assert hand.ask("missing_guards") == []
+
+
+@pytest.mark.parametrize("ledger", ["postgresql"], indirect=True)
+def test_a_refusing_function_that_refuses_nothing_is_missed(ledger: Ledger) -> None:
+    with ledger.process() as hand:
+        hand.ask(
+            "execute",
+            statement="CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql"
+            " AS $$BEGIN RETURN OLD; END$$",
+        )
+        assert len(hand.ask("missing_guards")) == 8
+        hand.ask("migrate")
+        assert hand.ask("missing_guards") == []
+
+
+def test_a_real_migration_installs_the_guards(ledger: Ledger) -> None:
+    assert ledger.ask("missing_guards") == []
+
+
+def test_the_count_of_a_flood_is_written_when_the_process_ends(ledger: Ledger) -> None:
+    with ledger.process() as flooded:
+        assert flooded.ask("deny", count=500) > 0
+    state = ledger.ask("state")
+    assert state["denied"] == 500
+    assert state["size"] < 100

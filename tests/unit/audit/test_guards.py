@@ -1,0 +1,128 @@
+"""The database itself refuses what the ORM refuses; SQLite here, PostgreSQL among the integration tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.core.management.sql import emit_post_migrate_signal
+from django.db import IntegrityError, connections, transaction
+from pytest_django import Settings
+
+from containers_app.audit import guards, ledger
+from containers_app.audit.models import Entry
+from containers_app.specs.receipt import Receipt
+
+Begin = Callable[..., Receipt]
+End = Callable[..., int]
+Tamper = Callable[..., None]
+
+pytestmark = [
+    pytest.mark.django_db(databases=["audit"]),
+    pytest.mark.skipif("connections['audit'].vendor != 'sqlite'", reason="statements of SQLite"),
+]
+NAMES = [guard.name for guard in guards.GUARDS["sqlite"]]
+
+
+@pytest.fixture
+def guarded(begin: Begin, end: End) -> None:
+    guards.install()
+    end(begin().operation_id)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit_entry SET payload = 'forged'",
+        "UPDATE audit_entry SET actor_id = 'x' WHERE leaf_index = 0",
+        "DELETE FROM audit_entry WHERE leaf_index = 1",
+        "DELETE FROM audit_entry",
+        "INSERT OR REPLACE INTO audit_entry SELECT * FROM audit_entry WHERE leaf_index = 0",
+        "REPLACE INTO audit_entry SELECT * FROM audit_entry",
+        "UPDATE OR REPLACE audit_entry SET leaf_index = 0 WHERE leaf_index = 1",
+        "UPDATE audit_head SET size = size - 1",
+        "UPDATE audit_head SET frontier = ''",
+        "UPDATE audit_head SET shard = 1999, size = size + 1",
+        "DELETE FROM audit_head",
+        "REPLACE INTO audit_head SELECT shard, 0, '' FROM audit_head",
+        "UPDATE audit_disclosure SET text = 'forged'",
+        "REPLACE INTO audit_disclosure SELECT id, commitment, kind, 'forged' FROM audit_disclosure",
+    ],
+)
+@pytest.mark.parametrize("recursive_triggers", ["ON", "OFF"])
+def test_the_database_refuses_changes(guarded: None, tamper: Tamper, statement: str, recursive_triggers: str) -> None:
+    tamper(f"PRAGMA recursive_triggers = {recursive_triggers}")
+    before = list(Entry.objects.values())
+    with pytest.raises(IntegrityError, match=guards.MESSAGE), transaction.atomic(using="audit"):
+        tamper(statement)
+    tamper("PRAGMA recursive_triggers = ON")
+    assert list(Entry.objects.values()) == before
+
+
+@pytest.mark.parametrize("phase", ["intent", "outcome"])
+def test_a_replacement_through_the_operation_is_refused_too(guarded: None, tamper: Tamper, phase: str) -> None:
+    tamper("CREATE TEMPORARY TABLE forged AS SELECT * FROM audit_entry WHERE phase = %s", phase)
+    tamper("UPDATE forged SET id = 9999, leaf_index = 9999, payload = 'forged'")
+    tamper("PRAGMA recursive_triggers = OFF")
+    with pytest.raises(IntegrityError, match=guards.MESSAGE), transaction.atomic(using="audit"):
+        tamper("REPLACE INTO audit_entry SELECT * FROM forged")
+    tamper("PRAGMA recursive_triggers = ON")
+
+
+def test_the_ledger_itself_goes_on_writing(guarded: None, begin: Begin, end: End) -> None:
+    receipt = begin()
+    end(receipt.operation_id)
+    assert ledger.self_check(receipt.shard).is_clean
+
+
+def test_an_erasure_is_not_refused(guarded: None, tamper: Tamper) -> None:
+    tamper("DELETE FROM audit_disclosure WHERE kind = 'actor_label'")
+    assert ledger.disclosed(Entry.objects.latest("id"))["actor"]["label"] == "erased"
+
+
+def test_none_is_missing_once_they_are_installed() -> None:
+    assert guards.missing_guards() == NAMES
+    guards.install()
+    assert guards.missing_guards() == []
+    guards.install()
+    assert guards.missing_guards() == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_dropped_guard_is_missed(guarded: None, tamper: Tamper, name: str) -> None:
+    tamper(f"DROP TRIGGER {name}")
+    assert guards.missing_guards() == [name]
+
+
+def test_a_guard_that_does_nothing_is_missed(guarded: None, tamper: Tamper) -> None:
+    tamper("DROP TRIGGER audit_entry_no_update")
+    tamper("CREATE TRIGGER audit_entry_no_update BEFORE UPDATE ON audit_entry BEGIN SELECT 1; END")
+    assert guards.missing_guards() == ["audit_entry_no_update"]
+
+
+@pytest.mark.parametrize(("wanted", "missing"), [(True, []), (False, NAMES)])
+def test_a_migration_installs_them_when_the_settings_say_so(
+    settings: Settings, wanted: bool, missing: list[str]
+) -> None:
+    settings.AUDIT_GUARDS = wanted
+    emit_post_migrate_signal(verbosity=0, interactive=False, db="audit")
+    assert guards.missing_guards() == missing
+
+
+def test_a_database_without_the_tables_is_left_alone(settings: Settings, tamper: Tamper) -> None:
+    settings.AUDIT_GUARDS = True
+    tamper("ALTER TABLE audit_head RENAME TO gone")
+    emit_post_migrate_signal(verbosity=0, interactive=False, db="audit")
+    assert guards.missing_guards() == NAMES
+
+
+def test_a_table_that_is_rebuilt_gets_them_back(guarded: None, settings: Settings) -> None:
+    settings.AUDIT_GUARDS = True
+    connection = connections["audit"]
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE rebuilt AS SELECT * FROM audit_entry")
+        cursor.execute("DROP TABLE audit_entry")
+        cursor.execute("ALTER TABLE rebuilt RENAME TO audit_entry")
+    assert len(guards.missing_guards()) == 3
+    emit_post_migrate_signal(verbosity=0, interactive=False, db="audit")
+    assert guards.missing_guards() == []

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from containers_app.specs.privilege import host_powers
+
+Inspect = dict[str, Any]
+ORDINARY: Inspect = {
+    "Privileged": False,
+    "CapAdd": None,
+    "CapDrop": ["ALL"],
+    "NetworkMode": "web",
+    "PidMode": "",
+    "IpcMode": "private",
+    "UTSMode": "",
+    "UsernsMode": "",
+    "CgroupnsMode": "host",
+    "Runtime": "runc",
+    "SecurityOpt": ["no-new-privileges", "apparmor=docker-default"],
+    "MaskedPaths": ["/proc/acpi", "/proc/kcore"],
+    "ReadonlyPaths": ["/proc/bus", "/proc/sys"],
+    "OomScoreAdj": 0,
+    "Memory": 1 << 20,
+    "Ulimits": [],
+}
+
+
+def container(mounts: list[Inspect] | None = None, **host: object) -> Inspect:
+    return {"HostConfig": {**ORDINARY, **host}, "Mounts": mounts or []}
+
+
+def bound(path: str, *, writable: bool = True) -> Inspect:
+    return {"Type": "bind", "Source": path, "Destination": "/x", "RW": writable, "Propagation": "rprivate"}
+
+
+def test_an_ordinary_container_has_no_power_over_its_host() -> None:
+    volume = {"Type": "volume", "Name": "data", "Source": "/var/lib/docker/volumes/data/_data", "Destination": "/data"}
+    inspect = container([bound("/srv/app"), bound("/home/me/project"), volume], Binds=["data:/data", "/srv/app:/x"])
+    assert host_powers(inspect, {"data": {"Options": None, "Driver": "local"}}) == ()
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ({"Privileged": True}, "privileged"),
+        ({"CapAdd": ["ALL"]}, "capability ALL"),
+        ({"CapAdd": ["CAP_SYS_ADMIN"]}, "CAP_SYS_ADMIN"),
+        ({"Devices": [{"PathOnHost": "/dev/sda"}]}, "/dev/sda"),
+        ({"DeviceCgroupRules": ["a *:* rwm"]}, "a *:* rwm"),
+        ({"DeviceRequests": [{"Driver": "nvidia", "Count": -1}]}, "devices of a driver"),
+        ({"PidMode": "host"}, "process namespace"),
+        ({"PidMode": "container:" + "a" * 64}, "another container"),
+        ({"IpcMode": "host"}, "inter-process"),
+        ({"NetworkMode": "host"}, "network namespace"),
+        ({"UTSMode": "host"}, "host name namespace"),
+        ({"UsernsMode": "host"}, "user namespace"),
+        ({"SecurityOpt": ["seccomp=unconfined"]}, "seccomp=unconfined"),
+        ({"SecurityOpt": ["apparmor:unconfined"]}, "apparmor=unconfined"),
+        ({"SecurityOpt": ["systempaths=unconfined"]}, "systempaths=unconfined"),
+        ({"SecurityOpt": ["label=disable"]}, "label=disable"),
+        ({"SecurityOpt": ["label:disable"]}, "label=disable"),
+        ({"SecurityOpt": ["label=type:spc_t"]}, "spc_t"),
+        ({"SecurityOpt": ['seccomp={"defaultAction":"SCMP_ACT_ALLOW"}']}, "seccomp profile of its own"),
+        ({"MaskedPaths": []}, "hidden or read only"),
+        ({"ReadonlyPaths": []}, "hidden or read only"),
+        ({"CgroupParent": "/"}, "control group /"),
+        ({"Runtime": "nvidia"}, "runtime nvidia"),
+        ({"Sysctls": {"kernel.shm_rmid_forced": "1"}}, "kernel.shm_rmid_forced"),
+        ({"Ulimits": [{"Name": "memlock", "Soft": -1, "Hard": -1}]}, "memlock"),
+        ({"OomScoreAdj": -1000}, "spared"),
+        ({"OomKillDisable": True}, "never killed"),
+        ({"Binds": ["/:/host:ro"]}, "path /."),
+        ({"Binds": ["/srv/../etc:/x"]}, "path /etc"),
+        ({"Mounts": [{"Type": "bind", "Source": "/root", "Target": "/x"}]}, "/root"),
+        ({"Mounts": [{"Type": "bind", "Source": "/a", "BindOptions": {"Propagation": "rshared"}}]}, "shared"),
+        (
+            {"Mounts": [{"Type": "volume", "VolumeOptions": {"DriverConfig": {"Options": {"device": "/", "o": "bind"}}}}]},
+            "host's path /",
+        ),
+    ],
+)
+def test_every_power_in_the_configuration_is_named(host: Inspect, words: str) -> None:
+    (sentence,) = host_powers(container(**host), {})
+    assert words in sentence
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "//",
+        "/.",
+        "/srv/..",
+        "/etc",
+        "/etc/shadow",
+        "/srv/../etc/passwd",
+        "/root/.ssh",
+        "/proc",
+        "/proc/1/root",
+        "/sys/fs/cgroup",
+        "/dev/mem",
+        "/boot",
+        "/run",
+        "/var/run",
+        "/var",
+        "/var/lib",
+        "/var/lib/docker/overlay2",
+        "/usr/local/bin",
+        "/home",
+        "/home/me",
+        "/home/me/.ssh/id_ed25519",
+    ],
+)
+def test_a_bind_of_the_hosts_own_paths_is_a_power(path: str) -> None:
+    (sentence,) = host_powers(container([bound(path)]), {})
+    assert "host's path" in sentence
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/var/run/docker.sock",
+        "/run/containerd/containerd.sock",
+        "/srv/elsewhere/docker.sock",
+        "/run/podman/podman.sock",
+        "\\\\.\\pipe\\docker_engine",
+    ],
+)
+def test_the_engines_socket_is_a_power_even_when_read_only(path: str) -> None:
+    (sentence,) = host_powers(container([bound(path, writable=False)]), {})
+    assert "Engine's socket" in sentence
+
+
+@pytest.mark.parametrize("path", ["/etcetera", "/srv", "/data/etc", "/mnt/usr", "/homes", "/rooted", "/var/www"])
+def test_a_path_that_only_looks_alike_is_none(path: str) -> None:
+    assert host_powers(container([bound(path)]), {}) == ()
+
+
+def test_the_hosts_time_zone_is_harmless_only_when_read_only() -> None:
+    assert host_powers(container([bound("/etc/localtime", writable=False)], Binds=["/etc/localtime:/x:ro"]), {}) == ()
+    assert host_powers(container([bound("/etc/localtime")]), {}) != ()
+
+
+def test_shared_propagation_is_a_power() -> None:
+    (sentence,) = host_powers(container([{**bound("/srv"), "Propagation": "rshared"}]), {})
+    assert "shared propagation" in sentence
+
+
+VOLUME = {"Type": "volume", "Name": "v", "Source": "/var/lib/docker/volumes/v/_data", "Destination": "/v", "RW": True}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"type": "none", "o": "bind", "device": "/"},
+        {"type": "none", "o": "rbind,ro", "device": "/etc"},
+        {"type": "", "o": "bind", "device": "/srv/../root"},
+        {"type": "ext4", "device": "/dev/sda1"},
+        {"type": "overlay", "device": "overlay", "o": "lowerdir=/,upperdir=/srv/u,workdir=/srv/w"},
+        {"type": "nfs", "o": "bind", "device": "/etc"},
+        {"mountpoint": "/var/lib"},
+    ],
+)
+def test_a_volume_whose_options_reach_the_host_is_a_power(options: dict[str, str]) -> None:
+    (sentence, *_) = host_powers(container([VOLUME]), {"v": {"Options": options}})
+    assert "Through the volume v" in sentence
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        None,
+        {},
+        {"type": "tmpfs", "device": "tmpfs", "o": "size=1m"},
+        {"type": "nfs", "device": ":/etc/export", "o": "addr=10.0.0.1,rw"},
+        {"type": "cifs", "device": "//server/share", "o": "username=me,password=x"},
+        {"type": "none", "o": "bind", "device": "/srv/data"},
+    ],
+)
+def test_an_ordinary_volume_is_none(options: dict[str, str] | None) -> None:
+    assert host_powers(container([VOLUME]), {"v": {"Options": options}}) == ()
+
+
+def test_a_volume_that_could_not_be_examined_counts() -> None:
+    (sentence,) = host_powers(container([VOLUME]), {})
+    assert "could not be examined" in sentence
+
+
+def test_volumes_of_another_container_are_judged_by_the_resolved_mounts() -> None:
+    assert host_powers(container([bound("/etc")], VolumesFrom=["giver"]), {}) != ()
+
+
+def test_each_reason_is_said_once() -> None:
+    assert len(host_powers(container([bound("/etc")], Binds=["/etc:/x"]), {})) == 1
