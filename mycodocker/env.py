@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 from environs import FileAwareEnv
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-TWO_DATABASES = "MYCO_DATABASE_URL is set but MYCO_AUDIT_DATABASE_URL is not: the ledger needs a second database of its own"
+TWO_DATABASES = (
+    "MYCO_DATABASE_URL is set but MYCO_AUDIT_DATABASE_URL is not: the ledger needs a second database of its own"
+)
 
 _env = FileAwareEnv(eager=False)
 with _env.prefixed("MYCO_"):
@@ -43,7 +45,7 @@ _env.seal()
 
 
 def secret_key() -> str:
-    """MYCO_SECRET_KEY, or the key in `<data>/secrets/secret_key`, made at the first start and readable by its owner only."""
+    """MYCO_SECRET_KEY, or the key in `<data>/secrets/secret_key`, made at the first start, for its owner only."""
     if SECRET_KEY:
         return SECRET_KEY
     path = DATA_DIR / "secrets" / "secret_key"

@@ -89,7 +89,9 @@ if env.DATABASE_URL and not env.AUDIT_DATABASE_URL:
     raise ImproperlyConfigured(env.TWO_DATABASES)
 DATABASES = {
     "default": _server(env.DATABASE_URL) if env.DATABASE_URL else _sqlite("db.sqlite3", synchronous="NORMAL"),
-    "audit": _server(env.AUDIT_DATABASE_URL) if env.AUDIT_DATABASE_URL else _sqlite("audit.sqlite3", synchronous="FULL"),
+    "audit": _server(env.AUDIT_DATABASE_URL)
+    if env.AUDIT_DATABASE_URL
+    else _sqlite("audit.sqlite3", synchronous="FULL"),
 }
 DATABASE_ROUTERS = ["containers_app.audit.router.AuditRouter"]
 AUDIT_GUARDS = env.AUDIT_GUARDS
@@ -112,7 +114,9 @@ SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.TRUSTED_PROXIES else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-CONTENT_SECURITY_POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'self'; form-action 'self'; object-src 'none'"
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; frame-ancestors 'none'; base-uri 'self'; form-action 'self'; object-src 'none'"
+)
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"

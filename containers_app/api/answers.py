@@ -58,7 +58,9 @@ def _now(submitted: Submitted) -> Response:
     row = wait_until_finished(operation, seconds=limit_seconds)
     if row.is_finished:
         return _final(row)
-    message = f"not finished within {limit_seconds:g} s, so it was cancelled; send 'Prefer: respond-async' to wait longer"
+    message = (
+        f"not finished within {limit_seconds:g} s, so it was cancelled; send 'Prefer: respond-async' to wait longer"
+    )
     request_cancel(row, reason=message)
     row = wait_until_finished(row, seconds=_GRACE_SECONDS)
     return _final(row) if row.is_finished else _error(kind, "TIMED_OUT", message)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.request import Request
 
-from containers_app.audit.ledger import Source
+from containers_app.audit.ledger import Channel, Source
 from containers_app.conf import load
 from containers_app.errors import NotAuthenticated
 from containers_app.models import ApiKey
@@ -53,7 +53,7 @@ def asker_of(request: Request) -> Asker:
     return Asker(user=user, api_key=request.auth if isinstance(request.auth, ApiKey) else None)
 
 
-def source_of(request: HttpRequest, *, channel: str) -> Source:
+def source_of(request: HttpRequest, *, channel: Channel) -> Source:
     """Where the request comes from. A forwarded address counts only from as many proxies as are trusted."""
     return Source(
         channel=channel,
@@ -67,4 +67,4 @@ def client_address(request: HttpRequest) -> str:
     """The client's address: the peer, or what the last trusted proxy wrote."""
     hops = load().trusted_proxies
     chain = [part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
-    return chain[-hops] if hops and len(chain) >= hops else request.META.get("REMOTE_ADDR", "")
+    return chain[-hops] if hops and len(chain) >= hops else str(request.META.get("REMOTE_ADDR", ""))

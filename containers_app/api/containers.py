@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from django.db.models import Q, QuerySet
 from drf_spectacular.utils import extend_schema
@@ -16,7 +17,7 @@ from containers_app.models import Container, with_last_backup
 from containers_app.specs.reference import check_reference
 
 
-def container_list(query: Mapping[str, str]) -> QuerySet[Container]:
+def container_list(query: Mapping[str, str]) -> QuerySet[Any]:
     """The containers that the Engine still has, filtered. Raises InvalidRequest for a wrong value."""
     rows = with_last_backup(Container.objects.present().select_related("host"))
     exact = {"host": "host__name", "state": "state", "stack": "stack"}
@@ -30,7 +31,7 @@ def container_list(query: Mapping[str, str]) -> QuerySet[Container]:
     return rows
 
 
-def _labelled(rows: QuerySet[Container], wanted: str) -> list[int]:
+def _labelled(rows: QuerySet[Any], wanted: str) -> list[int]:
     """Ids of the rows with a label, `name` or `name=value`: compared here, for names may hold any character."""
     name, given, value = wanted.partition("=")
     pairs = rows.values_list("pk", "labels")

@@ -21,7 +21,9 @@ class LiveView(APIView):
     authentication_classes = ()
     permission_classes = (Anybody,)
 
-    @extend_schema(operation_id="livez", responses={200: {"type": "object", "properties": {"status": {"type": "string"}}}})
+    @extend_schema(
+        operation_id="livez", responses={200: {"type": "object", "properties": {"status": {"type": "string"}}}}
+    )
     def get(self, request: Request) -> Response:
         """`{"status": "ok"}`."""
         return Response({"status": "ok"})

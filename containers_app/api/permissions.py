@@ -44,7 +44,9 @@ class Declared(BasePermission):
         if needed is None:
             raise PermissionDenied("nobody may do this")
         if needed != self.VERB and not asker_of(request).may(*needed):
-            raise PermissionDenied(f"you may not do this: it needs the permission '{needed[0]}' (key scope '{needed[1]}')")
+            raise PermissionDenied(
+                f"you may not do this: it needs the permission '{needed[0]}' (key scope '{needed[1]}')"
+            )
         return True
 
 
@@ -56,5 +58,7 @@ class CanReadSystem(Declared):
         if not request.user.is_authenticated:
             raise NotAuthenticated("send 'Authorization: Bearer <key>', or sign in to the console")
         if not asker_of(request).may("audit.view_entry", "ledger"):
-            raise PermissionDenied("you may not do this: it needs the permission 'audit.view_entry' (key scope 'ledger')")
+            raise PermissionDenied(
+                "you may not do this: it needs the permission 'audit.view_entry' (key scope 'ledger')"
+            )
         return True

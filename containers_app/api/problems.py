@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from django.db import DatabaseError
@@ -16,9 +15,9 @@ from rest_framework.response import Response
 from containers_app import errors
 from containers_app.api.auth import asker_of, source_of
 from containers_app.audit import denials
+from containers_app.audit.ledger import Actor
 from containers_app.errors import MycoError
 
-logger = logging.getLogger(__name__)
 STATUS = {
     "INVALID_REQUEST": 400,
     "NOT_AUTHENTICATED": 401,
@@ -48,6 +47,26 @@ class MethodNotAllowed(MycoError):
     code = "METHOD_NOT_ALLOWED"
 
 
+_SIGN_IN = "send 'Authorization: Bearer <key>', or sign in to the console"
+_TRANSLATIONS: tuple[tuple[tuple[type[Exception], ...], type[MycoError], str], ...] = (
+    ((DatabaseError,), errors.DatabaseUnavailable, "the database does not answer; nothing was done, try again"),
+    ((Http404, exceptions.NotFound), errors.NotFound, "there is no such thing, or you may not see it"),
+    ((exceptions.NotAuthenticated, exceptions.AuthenticationFailed), errors.NotAuthenticated, _SIGN_IN),
+    (
+        (exceptions.PermissionDenied,),
+        errors.PermissionDenied,
+        "you may not do this; a browser must send a CSRF token",
+    ),
+    ((exceptions.MethodNotAllowed,), MethodNotAllowed, "this address does not take this method"),
+    (
+        (exceptions.UnsupportedMediaType, exceptions.NotAcceptable),
+        errors.UnsupportedMediaType,
+        "send and accept 'application/json'",
+    ),
+    ((exceptions.APIException,), errors.InvalidRequest, "the request is not understood: compare it with /api/docs"),
+)
+
+
 def status_of(code: str) -> int:
     """The HTTP status of an error code; an unforeseen failure of the work is a 500, as published."""
     return STATUS.get(code, 500)
@@ -63,7 +82,9 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     if status in _RECORDED:
         _record(ours, request)
     published = getattr(context["view"], "published", False)
-    response = Response({"error": ours.message, "code": ours.code}, status=status) if published else problem(ours, status)
+    response = (
+        Response({"error": ours.message, "code": ours.code}, status=status) if published else problem(ours, status)
+    )
     if status in RETRY_AFTER_SECONDS:
         response["Retry-After"] = RETRY_AFTER_SECONDS[status]
     if status == 401:
@@ -90,21 +111,9 @@ def translate(error: Exception) -> MycoError | None:
     """Any foreseen exception as one of ours; None for a bug."""
     if isinstance(error, MycoError):
         return error
-    if isinstance(error, DatabaseError):
-        logger.error("the database does not answer: %s", type(error).__name__)
-        return errors.DatabaseUnavailable("the database does not answer; nothing was done, try again")
-    if isinstance(error, Http404 | exceptions.NotFound):
-        return errors.NotFound("there is no such thing, or you may not see it")
-    if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
-        return errors.NotAuthenticated("send 'Authorization: Bearer <key>', or sign in to the console")
-    if isinstance(error, exceptions.PermissionDenied):
-        return errors.PermissionDenied(f"you may not do this: {error.detail}")
-    if isinstance(error, exceptions.MethodNotAllowed):
-        return MethodNotAllowed("this address does not take this method")
-    if isinstance(error, exceptions.UnsupportedMediaType | exceptions.NotAcceptable):
-        return errors.UnsupportedMediaType("send and accept 'application/json'")
-    if isinstance(error, exceptions.APIException):
-        return errors.InvalidRequest(str(error.detail))
+    for kinds, ours, words in _TRANSLATIONS:
+        if isinstance(error, kinds):
+            return ours(words)
     return None
 
 
@@ -120,12 +129,12 @@ def _record(error: MycoError, request: Request) -> None:
     )
 
 
-def _actor(request: Request) -> denials.Actor:
+def _actor(request: Request) -> Actor:
     """The asker, or nobody when authenticating was what failed."""
     try:
         return asker_of(request).as_actor()
     except (MycoError, exceptions.APIException):
-        return denials.Actor(type="anonymous")
+        return Actor(type="anonymous")
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -123,4 +123,3 @@ def _request(request: ApiRequest, wish: Wish, *, limited: bool) -> Request:
         reason=wish.reason,
         ticket=wish.ticket,
     )
-

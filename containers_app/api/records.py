@@ -40,7 +40,9 @@ class OperationsView(ConsoleView):
     columns = {"kind": "kind", "state": "state", "host": "host__name", "container": "target_id"}
     filters = frozenset(columns)
 
-    @extend_schema(operation_id="operations_list", parameters=parameters(filters), responses=OperationSerializer(many=True))
+    @extend_schema(
+        operation_id="operations_list", parameters=parameters(filters), responses=OperationSerializer(many=True)
+    )
     def get(self, request: ApiRequest) -> Response:
         """Newest first."""
         rows = filtered(visible_operations(asker_of(request)), self.query(request), self.columns)

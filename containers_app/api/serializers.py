@@ -21,9 +21,9 @@ class NullText(serializers.CharField):
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_null=True, **options)
 
-    def to_representation(self, value: Any) -> str | None:
-        """The text, or null."""
-        return super().to_representation(value) if value not in ("", None) else None
+    def get_attribute(self, instance: Any) -> Any:
+        """The text, or None, which renders as null."""
+        return super().get_attribute(instance) or None
 
 
 class PortSerializer(serializers.Serializer[Any]):
@@ -40,7 +40,7 @@ class MountSerializer(serializers.Serializer[Any]):
 
     type = Text()
     name = Text(allow_null=True)
-    source = Text(allow_null=True)
+    source = Text(allow_null=True)  # type: ignore[assignment] # the Engine's word for it
     target = Text()
     readOnly = serializers.BooleanField()
 
@@ -69,9 +69,27 @@ class ContainerSerializer(serializers.ModelSerializer[Container]):
     class Meta:
         model = Container
         fields = (
-            "id name host image imageId state exitCode health stack service ports networks mounts labels environment "
-            "createdAt lastSeenAt removedAt lastBackupAt unprotected"
-        ).split()
+            "id",
+            "name",
+            "host",
+            "image",
+            "imageId",
+            "state",
+            "exitCode",
+            "health",
+            "stack",
+            "service",
+            "ports",
+            "networks",
+            "mounts",
+            "labels",
+            "environment",
+            "createdAt",
+            "lastSeenAt",
+            "removedAt",
+            "lastBackupAt",
+            "unprotected",
+        )
 
     def get_unprotected(self, row: Container) -> bool:
         """Whether no complete backup exists."""
@@ -122,7 +140,7 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
     startedAt = Moment(source="started_at", allow_null=True)
     finishedAt = Moment(source="finished_at", allow_null=True)
     target = serializers.SerializerMethodField()
-    parent = serializers.SerializerMethodField()
+    parent = serializers.SerializerMethodField()  # type: ignore[assignment] # the published name
     children = serializers.SerializerMethodField()
     warnings = WarningSerializer(many=True)
     result = serializers.DictField(allow_null=True)
@@ -133,9 +151,27 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
     class Meta:
         model = Operation
         fields = (
-            "id kind state stage stages bytesDone bytesTotal createdAt startedAt finishedAt actor channel target "
-            "parent children warnings result error plan proof"
-        ).split()
+            "id",
+            "kind",
+            "state",
+            "stage",
+            "stages",
+            "bytesDone",
+            "bytesTotal",
+            "createdAt",
+            "startedAt",
+            "finishedAt",
+            "actor",
+            "channel",
+            "target",
+            "parent",
+            "children",
+            "warnings",
+            "result",
+            "error",
+            "plan",
+            "proof",
+        )
 
     def get_target(self, row: Operation) -> dict[str, str | None]:
         """Host, container id and name."""
@@ -178,9 +214,21 @@ class BackupSerializer(serializers.ModelSerializer[Backup]):
     class Meta:
         model = Backup
         fields = (
-            "id operation host container state path createdAt sizeBytes durationSeconds sha256 consistencyGrade "
-            "actor channel parts"
-        ).split()
+            "id",
+            "operation",
+            "host",
+            "container",
+            "state",
+            "path",
+            "createdAt",
+            "sizeBytes",
+            "durationSeconds",
+            "sha256",
+            "consistencyGrade",
+            "actor",
+            "channel",
+            "parts",
+        )
 
     def get_container(self, row: Backup) -> dict[str, str]:
         """The container, as it was called then."""
@@ -215,7 +263,17 @@ class HostSerializer(serializers.ModelSerializer[DockerHost]):
 
     class Meta:
         model = DockerHost
-        fields = "id name reachable lastError engineVersion apiVersion platform lastSeenAt checkedAt".split()
+        fields = (
+            "id",
+            "name",
+            "reachable",
+            "lastError",
+            "engineVersion",
+            "apiVersion",
+            "platform",
+            "lastSeenAt",
+            "checkedAt",
+        )
 
 
 class EntrySerializer(serializers.Serializer[Any]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
@@ -48,7 +50,7 @@ class Backup(models.Model):
         return self.file_name
 
 
-def with_last_backup(containers: QuerySet[Container]) -> QuerySet[Container]:
+def with_last_backup(containers: QuerySet[Container]) -> QuerySet[Any]:
     """Each container with `last_backup_at` (None without one) and `protected`: a complete backup exists."""
     complete = Backup.objects.filter(container=OuterRef("pk"), state=BackupState.COMPLETE).order_by("-created_at")
     return containers.annotate(last_backup_at=Subquery(complete.values("created_at")[:1]), protected=Exists(complete))

@@ -44,7 +44,9 @@ class Operation(models.Model):
     state = models.CharField(max_length=16, choices=State.choices, default=State.QUEUED)
     host = models.ForeignKey(DockerHost, on_delete=models.PROTECT, related_name="operations")
     params = models.JSONField(default=dict)
-    target_id = models.CharField(max_length=64, blank=True, help_text="The container's 64-hex id, pinned by the worker.")
+    target_id = models.CharField(
+        max_length=64, blank=True, help_text="The container's 64-hex id, pinned by the worker."
+    )
     target_name = models.CharField(max_length=255, blank=True)
     target_lock = models.CharField(max_length=160, null=True, unique=True)
 

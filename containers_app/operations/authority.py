@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import QuerySet
 
@@ -38,9 +37,8 @@ class Asker:
 
     def as_actor(self) -> Actor:
         """The asker as the ledger names it."""
-        kind = "key" if self.api_key else "user" if self.user.is_authenticated else "anonymous"
         return Actor(
-            type=kind,
+            type="key" if self.api_key else "user" if self.user.is_authenticated else "anonymous",
             id=str(self.user.pk or ""),
             label=self.label,
             roles=tuple(self.user.groups.order_by("name").values_list("name", flat=True)) if self.user.pk else (),
@@ -51,9 +49,11 @@ class Asker:
 
 def still_may(operation: Operation, permission: str) -> bool:
     """Whether the operation's asker may do this now: rights are read again at the moment of the work."""
-    user = get_user_model().objects.filter(pk=operation.user_id).first()
-    key = ApiKey.objects.select_related("user").filter(pk=operation.api_key_id).first() if operation.api_key_id else None
-    if user is None or not isinstance(user, User) or (key is not None and not key.is_alive):
+    user = User.objects.filter(pk=operation.user_id or 0).first()
+    key = (
+        ApiKey.objects.select_related("user").filter(pk=operation.api_key_id).first() if operation.api_key_id else None
+    )
+    if user is None or (key is not None and not key.is_alive):
         return False
     return Asker(user=user, api_key=key).may(permission, KINDS[operation.kind].scope)
 

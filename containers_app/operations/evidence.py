@@ -7,12 +7,12 @@ from typing import Any
 from django.utils import timezone
 
 from containers_app.audit import ledger
-from containers_app.audit.ledger import Actor, Source, Subject
+from containers_app.audit.ledger import Actor, Outcome, Source, Subject
 from containers_app.models import Operation, State
 from containers_app.operations.kinds import KINDS
 from containers_app.specs.receipt import Receipt
 
-_OUTCOMES = {
+_OUTCOMES: dict[State, Outcome] = {
     State.SUCCEEDED: "success",
     State.PARTIAL: "success",
     State.FAILED: "failure",
@@ -72,9 +72,7 @@ def actor_of(operation: Operation) -> Actor:
 def subject_of(operation: Operation) -> Subject:
     """The container or host that it is about."""
     kind = KINDS[operation.kind]
-    return Subject(
-        type=kind.subject_type, id=operation.target_id, name=operation.target_name, host=operation.host.name
-    )
+    return Subject(type=kind.subject_type, id=operation.target_id, name=operation.target_name, host=operation.host.name)
 
 
 def _details(operation: Operation) -> dict[str, Any]:

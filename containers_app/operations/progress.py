@@ -149,7 +149,7 @@ class OperationContext:
         transitions.write(self._operation.pk, token=self._operation.lease_token, **values)
 
     def _beat(self) -> None:
-        """Renew the lease and watch for reasons to stop; a stuck operation is let go, so that the reconciler ends it."""
+        """Renew the lease, watch for reasons to stop; a stuck operation is let go, so that the reconciler ends it."""
         renew_at = 0.0
         try:
             while not self._stop.wait(_POLL_SECONDS):
@@ -172,7 +172,9 @@ class OperationContext:
         return time.monotonic() + lease_seconds / 3
 
     def _look_for_a_reason_to_stop(self) -> None:
-        row = Operation.objects.filter(pk=self._operation.pk).values_list("cancel_requested_at", "cancel_reason").first()
+        row = (
+            Operation.objects.filter(pk=self._operation.pk).values_list("cancel_requested_at", "cancel_reason").first()
+        )
         if row and row[0]:
             self._stop_work(Cancelled(row[1] or "cancelled"))
         elif self.remaining_seconds() == 0.0:

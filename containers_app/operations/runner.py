@@ -1,4 +1,4 @@
-"""The life of a claimed operation: check, run the workflow, take back on failure, end. The one broad `except` is here."""
+"""The life of a claimed operation: check, work, take back on failure, end. The one broad `except` is here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 from containers_app.audit import ledger
-from containers_app.conf import Conf, load
+from containers_app.conf import load
 from containers_app.errors import Cancelled, LeaseLost, MycoError, PermissionDenied, TimedOut
 from containers_app.models import Operation, State
 from containers_app.operations import transitions
@@ -50,7 +50,7 @@ def _attempt(operation: Operation, context: OperationContext) -> None:
         _give_up(operation, context)
     except MycoError as error:
         _fail(operation, context, _foreseen(error))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the one place where a bug must become a state
         logger.error("a bug ended the operation", extra={"operation": str(operation.pk)})
         _fail(operation, context, _unforeseen(operation, error))
 

@@ -35,7 +35,10 @@ class Scheduler:
         conf = load()
         follower = threading.Thread(target=self._follow_events, name="engine events", daemon=True)
         follower.start()
-        timers = {"reconcile": (conf.reconcile_seconds, reconcile), "inventory": (conf.inventory_seconds, sync_inventory)}
+        timers = {
+            "reconcile": (conf.reconcile_seconds, reconcile),
+            "inventory": (conf.inventory_seconds, sync_inventory),
+        }
         due = dict.fromkeys(timers, 0.0)
         while not self._stop.is_set():
             for name, (period_seconds, act) in timers.items():

@@ -121,9 +121,7 @@ def _sent_mode(mode: str | None, first: _Place | None, *, at_once: bool) -> str 
     return network.id if prefix or (at_once and first.found.ambiguous) else mode
 
 
-def _place(
-    key: str, raw: Mapping[str, Any], endpoint: EndpointSpec, networks: tuple[NetworkSummary, ...]
-) -> _Place:
+def _place(key: str, raw: Mapping[str, Any], endpoint: EndpointSpec, networks: tuple[NetworkSummary, ...]) -> _Place:
     return _Place(key=key, endpoint=endpoint, found=find_network(key, str(raw.get("NetworkID") or ""), networks))
 
 

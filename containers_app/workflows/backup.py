@@ -54,9 +54,7 @@ def back_up(context: Context, params: BackupParams) -> Done:
         started = time.monotonic()
         location = _place(context, params, source)
         with context.store.open_for_write(location, context.facts.operation_id) as writer:
-            context.remember_undo(
-                remove_files(location, operation_id=context.facts.operation_id, inode=writer.inode)
-            )
+            context.remember_undo(remove_files(location, operation_id=context.facts.operation_id, inode=writer.inode))
             context.stage("stream the file system")
             received = _receive(context, gateway, source, writer)
             context.stage("check and publish")
@@ -96,9 +94,7 @@ def _place(context: Context, params: BackupParams, source: _Source) -> Location:
         time.sleep(0.05)
 
 
-def _receive(
-    context: Context, gateway: EngineGateway, source: _Source, writer: ArchiveWriter
-) -> ReceivedArchive:
+def _receive(context: Context, gateway: EngineGateway, source: _Source, writer: ArchiveWriter) -> ReceivedArchive:
     with gateway.export(source.summary.id) as stream, context.interruptible(stream.abort):
         return receive(stream, writer, on_progress=context.progress, checkpoint=context.checkpoint)
 

@@ -58,7 +58,9 @@ def _check_power(context: Context, gateway: EngineGateway, source: dict[str, Any
         return
     reasons = "; ".join(powers)
     if not context.facts.may(_PRIVILEGED):
-        raise PermissionDenied(f"the container holds power over its host, and its clone would too ({reasons}): ask an administrator")
+        raise PermissionDenied(
+            f"the container holds power over its host, and its clone would too ({reasons}): ask an administrator"
+        )
     if not confirmed:
         raise PermissionDenied(
             f"the container holds power over its host, and its clone would too ({reasons}): "

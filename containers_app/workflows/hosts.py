@@ -19,5 +19,10 @@ def test_host(context: Context, params: HostTestParams) -> Done:
     context.stage("ask the Engine")
     with context.gateway() as gateway:
         version = gateway.version()
-    result = {"host": params.host, "engineVersion": version.engine, "apiVersion": version.api, "platform": version.platform}
+    result = {
+        "host": params.host,
+        "engineVersion": version.engine,
+        "apiVersion": version.api,
+        "platform": version.platform,
+    }
     return Done(result=result)

@@ -1,4 +1,4 @@
-"""The inventory: rows that follow the Engine by its events, and by a list now and then, and outlive what they describe."""
+"""The inventory: rows that follow the Engine by events, and by a list now and then; they outlive what they describe."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def reconcile(host: DockerHost, reader: EngineReader) -> int:
             refresh(host, reader, summary.id)
     present = [summary.id for summary in listed]
     Container.objects.filter(host=host, engine_id__in=present).update(last_seen_at=timezone.now(), removed_at=None)
-    Container.objects.filter(host=host, removed_at=None).exclude(engine_id__in=present).update(removed_at=timezone.now())
+    Container.objects.filter(host=host, removed_at=None).exclude(engine_id__in=present).update(
+        removed_at=timezone.now()
+    )
     return len(listed)
 
 

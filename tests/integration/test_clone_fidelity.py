@@ -546,7 +546,9 @@ def test_a_source_whose_first_network_is_gone_keeps_its_configuration_and_warns(
     assert differences(source, lab.inspect(clone_id)) == ()
 
 
-def test_of_two_networks_with_one_name_the_clone_joins_the_one_of_its_source(lab: Laboratory, gateway: EngineGateway) -> None:
+def test_of_two_networks_with_one_name_the_clone_joins_the_one_of_its_source(
+    lab: Laboratory, gateway: EngineGateway
+) -> None:
     network = lab.network("twin", subnet=1)
     source_id = lab.container({"HostConfig": {"NetworkMode": f"{lab.word}-twin"}}, start=True)
     try:
@@ -590,4 +592,3 @@ def test_the_comparison_notices_every_kind_of_change(lab: Laboratory) -> None:
     fields = {difference.field for difference in differences(source, other)}
     assert {"Config.Env.A", "HostConfig.Memory", "HostConfig.NetworkMode"} <= fields
     assert {"NetworkSettings.Networks.bridge", "NetworkSettings.Networks.none"} <= fields
-

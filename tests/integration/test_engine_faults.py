@@ -144,7 +144,10 @@ def test_a_hung_export_is_aborted_from_another_thread_within_a_second(disposable
 
 def test_a_large_export_needs_constant_memory(engine: PrivateEngine, engine_cleanup: None) -> None:
     container = large_container(engine)
-    with open_gateway(Endpoint.parse(engine.url), EngineLimits(), RECEIPT) as gateway, gateway.export(container) as all_of:
+    with (
+        open_gateway(Endpoint.parse(engine.url), EngineLimits(), RECEIPT) as gateway,
+        gateway.export(container) as all_of,
+    ):
         all_of.read(BLOCK_BYTES)
         before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         reading = Reading(all_of)

@@ -187,9 +187,7 @@ def test_an_image_that_is_gone_at_the_create_is_named(gateway: EngineGateway, so
         gateway.create(made.create, made.name)
 
 
-def test_it_joins_and_leaves_a_network(
-    gateway: EngineGateway, docker_client: docker.DockerClient, source: str
-) -> None:
+def test_it_joins_and_leaves_a_network(gateway: EngineGateway, docker_client: docker.DockerClient, source: str) -> None:
     network = str(docker_client.networks.create("front").id)
     endpoint = next(iter(plan(gateway, source).create.endpoints.values()))
     gateway.connect(network, source, endpoint)

@@ -76,7 +76,11 @@ def test_an_ordinary_container_has_no_power_over_its_host() -> None:
         ({"Mounts": [{"Type": "bind", "Source": "/root", "Target": "/x"}]}, "/root"),
         ({"Mounts": [{"Type": "bind", "Source": "/a", "BindOptions": {"Propagation": "rshared"}}]}, "shared"),
         (
-            {"Mounts": [{"Type": "volume", "VolumeOptions": {"DriverConfig": {"Options": {"device": "/", "o": "bind"}}}}]},
+            {
+                "Mounts": [
+                    {"Type": "volume", "VolumeOptions": {"DriverConfig": {"Options": {"device": "/", "o": "bind"}}}}
+                ]
+            },
             "host's path /",
         ),
     ],
