@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
+from typing import Any
 
 from celery import Celery
+from celery.signals import worker_process_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mycodocker.settings")
 
 app = Celery("mycodocker")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["containers_app"])
+
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
+
+
+@worker_process_init.connect
+def die_with_the_worker(**_: Any) -> None:
+    """A pool process ends with its parent, even one that was killed: nothing works on without a master."""
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)

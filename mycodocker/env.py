@@ -20,6 +20,7 @@ with _env.prefixed("MYCO_"):
     DATA_DIR = Path(_env.str("DATA_DIR", str(BASE_DIR / "var"))).absolute()
     DEBUG = _env.bool("DEBUG", False)
     PORT = _env.int("PORT", 8000)
+    BIND = _env.str("BIND", "127.0.0.1")
     URL = _env.str("URL", "")
     SECRET_KEY = _env.str("SECRET_KEY", "")
     DATABASE_URL = _env.str("DATABASE_URL", "")

@@ -81,7 +81,11 @@ def _sqlite(file_name: str, *, synchronous: str) -> dict[str, Any]:
 
 def _server(url: str) -> dict[str, Any]:
     parsed: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
-    options = {"connect_timeout": 3, "options": "-c statement_timeout=15000 -c lock_timeout=10000"}
+    options = {
+        "connect_timeout": 3,
+        "tcp_user_timeout": 5000,
+        "options": "-c statement_timeout=15000 -c lock_timeout=10000",
+    }
     return {**parsed, "OPTIONS": {**parsed.get("OPTIONS", {}), **options}}
 
 
@@ -198,4 +202,5 @@ LOGGING: dict[str, Any] = {
     },
 }
 
-Path(DATA_DIR).mkdir(mode=0o700, parents=True, exist_ok=True)
+for folder in (Path(DATA_DIR), STATIC_ROOT):
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -6,14 +6,10 @@ import re
 from datetime import timedelta
 
 from django.contrib.auth.models import AnonymousUser, User
-from django.db.models import Q
-from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.request import Request
 
-from containers_app.audit.ledger import Channel, Source
-from containers_app.conf import load
 from containers_app.errors import NotAuthenticated
 from containers_app.models import ApiKey
 from containers_app.operations.authority import Asker
@@ -34,8 +30,8 @@ class ApiKeyAuthentication(BaseAuthentication):
         key = ApiKey.objects.matching(found[1]) if found else None
         if key is None or not key.is_alive:
             raise NotAuthenticated("the API key is wrong, expired or revoked: send 'Authorization: Bearer <key>'")
-        old = Q(last_used_at=None) | Q(last_used_at__lt=timezone.now() - _MINUTE)
-        ApiKey.objects.filter(old, pk=key.pk).update(last_used_at=timezone.now())
+        if key.last_used_at is None or key.last_used_at < timezone.now() - _MINUTE:
+            ApiKey.objects.filter(pk=key.pk).update(last_used_at=timezone.now())
         return key.user, key
 
     def authenticate_header(self, request: Request) -> str:
@@ -51,20 +47,3 @@ def asker_of(request: Request) -> Asker:
     """The user, and the key that was used."""
     user = request.user if isinstance(request.user, User) else AnonymousUser()
     return Asker(user=user, api_key=request.auth if isinstance(request.auth, ApiKey) else None)
-
-
-def source_of(request: HttpRequest, *, channel: Channel) -> Source:
-    """Where the request comes from. A forwarded address counts only from as many proxies as are trusted."""
-    return Source(
-        channel=channel,
-        ip=client_address(request),
-        user_agent=request.META.get("HTTP_USER_AGENT", "")[:256],
-        request_id=request.META.get("myco.request_id", ""),
-    )
-
-
-def client_address(request: HttpRequest) -> str:
-    """The client's address: the peer, or what the last trusted proxy wrote."""
-    hops = load().trusted_proxies
-    chain = [part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
-    return chain[-hops] if hops and len(chain) >= hops else str(request.META.get("REMOTE_ADDR", ""))

@@ -7,11 +7,12 @@ from rest_framework.request import Request as ApiRequest
 from rest_framework.response import Response
 
 from containers_app.api.answers import idempotency_key, preference_of, run
-from containers_app.api.auth import asker_of, source_of
+from containers_app.api.auth import asker_of
 from containers_app.api.permissions import Declared
 from containers_app.api.records import host_of
 from containers_app.api.schemas import HOST_TEST_RESPONSES
 from containers_app.api.views import ConsoleView
+from containers_app.audit.origin import source_of
 from containers_app.operations.kinds import HOST_TEST
 from containers_app.operations.submit import Request
 from containers_app.workflows.hosts import HostTestParams

@@ -13,9 +13,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from containers_app import errors
-from containers_app.api.auth import asker_of, source_of
+from containers_app.api.auth import asker_of
 from containers_app.audit import denials
 from containers_app.audit.ledger import Actor
+from containers_app.audit.origin import source_of
 from containers_app.errors import MycoError
 
 STATUS = {

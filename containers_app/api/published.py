@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from containers_app.api import fields
 from containers_app.api.answers import idempotency_key, preference_of, run
-from containers_app.api.auth import asker_of, source_of
+from containers_app.api.auth import asker_of
 from containers_app.api.containers import container_list
 from containers_app.api.permissions import Declared
 from containers_app.api.records import parameters
@@ -22,6 +22,7 @@ from containers_app.api.schemas import PUBLISHED_REQUEST, PUBLISHED_RESPONSES
 from containers_app.api.serializers import ContainerSerializer
 from containers_app.api.strict_json import read_object
 from containers_app.api.views import ConsoleView
+from containers_app.audit.origin import source_of
 from containers_app.conf import load
 from containers_app.errors import InvalidRequest
 from containers_app.operations.hosts import local_host, store_of

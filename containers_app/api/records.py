@@ -11,10 +11,11 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request as ApiRequest
 from rest_framework.response import Response
 
-from containers_app.api.auth import asker_of, source_of
+from containers_app.api.auth import asker_of
 from containers_app.api.serializers import BackupSerializer, EntrySerializer, HostSerializer, OperationSerializer
 from containers_app.api.views import ConsoleView
 from containers_app.audit import inspection
+from containers_app.audit.origin import source_of
 from containers_app.errors import InvalidRequest, NotFound
 from containers_app.models import Backup, DockerHost, Operation
 from containers_app.operations.authority import visible_operations
@@ -181,4 +182,4 @@ class EntryView(ConsoleView):
         found = (rows.filter(shard=int(shard)) if shard else rows.order_by("-shard")).first()
         if found is None:
             raise NotFound(_MISSING)
-        return Response(EntrySerializer(found).data)
+        return Response(EntrySerializer([found], many=True).data[0])

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from containers_app.audit.ledger import disclosed
+from containers_app.audit.ledger import disclosed_all
 from containers_app.models import Backup, Container, DockerHost, Operation
 from containers_app.operations.answers import published_error
 
@@ -276,6 +276,17 @@ class HostSerializer(serializers.ModelSerializer[DockerHost]):
         )
 
 
+class EntryListSerializer(serializers.ListSerializer[Any]):
+    """Many entries: their side values in one query."""
+
+    def to_representation(self, data: Any) -> list[Any]:
+        """Each entry with its disclosed values."""
+        rows = list(data)
+        for row, values in zip(rows, disclosed_all(rows), strict=True):
+            row.disclosed_values = values
+        return super().to_representation(rows)
+
+
 class EntrySerializer(serializers.Serializer[Any]):
     """One ledger entry: the stored text with its leaf hash, and the committed values that are still disclosed."""
 
@@ -283,8 +294,7 @@ class EntrySerializer(serializers.Serializer[Any]):
     index = Whole(source="leaf_index")
     payload = Text()
     leafHash = Text(source="leaf_hash")
-    disclosed = serializers.SerializerMethodField()
+    disclosed = serializers.DictField(source="disclosed_values")
 
-    def get_disclosed(self, row: Any) -> dict[str, Any]:
-        """Names and addresses that have not been erased."""
-        return dict(disclosed(row))
+    class Meta:
+        list_serializer_class = EntryListSerializer

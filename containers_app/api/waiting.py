@@ -12,7 +12,7 @@ from containers_app.conf import load
 from containers_app.errors import TooManyWaiting
 from containers_app.models import Operation
 
-_FIRST_SECONDS, _GROWTH, _LONGEST_SECONDS = 0.002, 1.6, 0.05
+_SHORTEST_SECONDS, _LONGEST_SECONDS, _SHARE = 0.002, 0.05, 0.1
 
 
 @cache
@@ -34,12 +34,15 @@ def place() -> Iterator[None]:
 
 
 def wait_until_finished(operation: Operation, *, seconds: float) -> Operation:
-    """Read the row until the operation is finished or the time is over; returns the newest row."""
-    ends_at = time.monotonic() + seconds
-    pause = _FIRST_SECONDS
+    """Read the row until the operation is finished or the time is over; returns the newest row.
+
+    The pause is a tenth of the time waited so far: the answer is late by a tenth at most, and long waits are cheap.
+    """
+    begun = time.monotonic()
     while True:
         row = Operation.objects.select_related("host", "api_key").get(pk=operation.pk)
-        if row.is_finished or time.monotonic() >= ends_at:
+        waited = time.monotonic() - begun
+        if row.is_finished or waited >= seconds:
             return row
-        time.sleep(min(pause, max(0.0, ends_at - time.monotonic())))
-        pause = min(pause * _GROWTH, _LONGEST_SECONDS)
+        pause = min(_LONGEST_SECONDS, max(_SHORTEST_SECONDS, waited * _SHARE))
+        time.sleep(min(pause, seconds - waited))

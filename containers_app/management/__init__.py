@@ -1,0 +1,1 @@
+"""Commands: the product on a terminal."""

@@ -30,7 +30,7 @@ from containers_app.workflows.undo import replay
 logger = logging.getLogger(__name__)
 _CLEAN_UP_SECONDS = 5.0
 _LATE_SECONDS = 10
-_ORPHAN_AGE = timedelta(minutes=5)
+_ORPHAN_AGE, _ORPHAN_LIMIT = timedelta(minutes=5), timedelta(days=2)
 _BATCH = 500
 
 
@@ -85,9 +85,12 @@ def _dead_leases() -> list[Operation]:
 def _interrupt(operation: Operation, conf: Conf) -> bool:
     """Fence first, take back after: once the row is terminal, the worker's token is worth nothing."""
     message = "the worker died or lost its connection; what it had begun is taken back. Run it again"
-    ending = Ending(state=State.INTERRUPTED, error_code="INTERRUPTED", error_message=message, undo=operation.undo)
-    Operation.objects.filter(pk=operation.pk, lease_token=operation.lease_token, state=State.RUNNING).update(
-        stages=closed_stages(operation.stages, state="failed")
+    ending = Ending(
+        state=State.INTERRUPTED,
+        stages=closed_stages(operation.stages, state="failed"),
+        error_code="INTERRUPTED",
+        error_message=message,
+        undo=operation.undo,
     )
     if not transitions.interrupt(operation, ending):
         return False
@@ -123,7 +126,7 @@ def _close_orphan_intents() -> int:
     """An intent whose row was never stored is closed as unknown: nothing ran under it."""
     closed = 0
     try:
-        for orphan in ledger.open_intents(_ORPHAN_AGE):
+        for orphan in ledger.open_intents(_ORPHAN_AGE, younger_than=_ORPHAN_LIMIT):
             if not Operation.objects.filter(pk=orphan.receipt.operation_id).exists():
                 _close(orphan)
                 closed += 1

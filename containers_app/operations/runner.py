@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -43,8 +44,9 @@ def _attempt(operation: Operation, context: OperationContext) -> None:
         done = _work(operation, context)
         state = State.PARTIAL if done.partial else State.SUCCEEDED
         stages = closed_stages(operation.stages, state="done")
-        transitions.write(operation.pk, token=operation.lease_token, stages=stages)
-        if not transitions.finish(operation, Ending(state=state, result=done.result), record=done.record):
+        if not transitions.finish(
+            operation, Ending(state=state, stages=stages, result=done.result), record=done.record
+        ):
             raise LeaseLost("the lease ran out before the end")
     except LeaseLost:
         _give_up(operation, context)
@@ -80,20 +82,7 @@ def _unforeseen(operation: Operation, error: Exception) -> Ending:
 def _fail(operation: Operation, context: OperationContext, ending: Ending) -> None:
     pending = replay(context.undo, open_gateway=context.clean_up_gateway, store=context.store)
     stages = closed_stages(operation.stages, state="failed")
-    try:
-        transitions.write(operation.pk, token=operation.lease_token, stages=stages)
-    except LeaseLost:
-        return
-    transitions.finish(
-        operation,
-        Ending(
-            state=ending.state,
-            error_code=ending.error_code,
-            error_message=ending.error_message,
-            error_trace=ending.error_trace,
-            undo=pending,
-        ),
-    )
+    transitions.finish(operation, replace(ending, stages=stages, undo=pending))
 
 
 def _give_up(operation: Operation, context: OperationContext) -> None:

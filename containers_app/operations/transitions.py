@@ -26,9 +26,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """How an operation ends. `undo` is what could not be taken back yet."""
+    """How an operation ends. `undo` is what could not be taken back yet; `stages` None leaves them as they are."""
 
     state: State
+    stages: Sequence[Mapping[str, Any]] | None = None
     result: Mapping[str, Any] | None = None
     error_code: str = ""
     error_message: str = ""
@@ -117,7 +118,9 @@ def request_cancel(operation: Operation, *, reason: str) -> bool:
 
 
 def _ended(ending: Ending) -> dict[str, Any]:
+    stages = {} if ending.stages is None else {"stages": list(ending.stages)}
     return {
+        **stages,
         "state": ending.state,
         "result": dict(ending.result) if ending.result is not None else None,
         "error_code": ending.error_code,
