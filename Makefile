@@ -30,7 +30,8 @@ smoke: setup ## try a clone and a backup against what runs: make smoke CONTAINER
 	@exec $(PYTHON_IN) manage.py smoke $(CONTAINER)
 
 engine-stop: ## end the demonstration's Docker Engine and remove every trace of it
-	@bin/engine destroy var/engine
+	@bin/engine destroy "$${MYCO_DATA_DIR:-var}/engine"
+	@rm -f "$${MYCO_DATA_DIR:-var}/engine" # a link to a shorter path, where there was one
 
 check: setup-dev ## style, types, layers, settings, migrations
 	$(PYTHON_IN) -m ruff check

@@ -79,6 +79,13 @@ def _sqlite(file_name: str, *, synchronous: str) -> dict[str, Any]:
     }
 
 
+def _database(url: str, file_name: str, *, synchronous: str) -> dict[str, Any]:
+    """The server that the URL names, or an SQLite file: the one of a `sqlite:///` URL, or the data folder's own."""
+    if url and not url.startswith("sqlite:///"):
+        return _server(url)
+    return _sqlite(url.removeprefix("sqlite:///") or file_name, synchronous=synchronous)
+
+
 def _server(url: str) -> dict[str, Any]:
     parsed: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
     options = {
@@ -92,10 +99,8 @@ def _server(url: str) -> dict[str, Any]:
 if env.DATABASE_URL and not env.AUDIT_DATABASE_URL:
     raise ImproperlyConfigured(env.TWO_DATABASES)
 DATABASES = {
-    "default": _server(env.DATABASE_URL) if env.DATABASE_URL else _sqlite("db.sqlite3", synchronous="NORMAL"),
-    "audit": _server(env.AUDIT_DATABASE_URL)
-    if env.AUDIT_DATABASE_URL
-    else _sqlite("audit.sqlite3", synchronous="FULL"),
+    "default": _database(env.DATABASE_URL, "db.sqlite3", synchronous="NORMAL"),
+    "audit": _database(env.AUDIT_DATABASE_URL, "audit.sqlite3", synchronous="FULL"),
 }
 DATABASE_ROUTERS = ["containers_app.audit.router.AuditRouter"]
 AUDIT_GUARDS = env.AUDIT_GUARDS

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import subprocess
 import time
 import uuid
@@ -48,7 +50,9 @@ class Throwaway:
         """Remove the folders of test processes that were killed; their servers are gone already."""
         for left in ROOT.glob(f"myco-{self.script}-*-??????"):
             if not Path("/proc", left.name.split("-")[2]).exists():
-                run_script(self.script, "destroy", left)
+                with contextlib.suppress(RuntimeError):
+                    run_script(self.script, "destroy", left)
+                shutil.rmtree(left, ignore_errors=True)
 
     def start(self, answers: Callable[[], bool]) -> None:
         """Start the server and return when `answers()` is true; raise RuntimeError with its log when it ends before.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os.path
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NewType
 from urllib.parse import quote
 
@@ -89,6 +89,7 @@ class _Client(docker.APIClient):
             tls=_tls(endpoint),
         )
         self.trust_env = False
+        self.headers["Accept-Encoding"] = "identity"
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         options["allow_redirects"] = False
@@ -104,9 +105,10 @@ def _tls(endpoint: Endpoint) -> TLSConfig | bool:
         return False
     if endpoint.tls_directory is None:
         return True
-    certificate, key = (os.path.join(endpoint.tls_directory, name) for name in ("cert.pem", "key.pem"))
-    pair = (certificate, key) if os.path.exists(certificate) or os.path.exists(key) else None
-    return TLSConfig(client_cert=pair, ca_cert=os.path.join(endpoint.tls_directory, "ca.pem"), verify=True)
+    folder = Path(endpoint.tls_directory)
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    pair = (str(certificate), str(key)) if certificate.exists() or key.exists() else None
+    return TLSConfig(client_cert=pair, ca_cert=str(folder / "ca.pem"), verify=True)
 
 
 class EngineConnection:
@@ -197,7 +199,8 @@ class EngineConnection:
     def _content(self, response: requests.Response, until: float) -> bytes:
         blocks: list[bytes] = []
         size_bytes = 0
-        for block in response.iter_content(_ANSWER_BLOCK_BYTES):
+        # `read1`, because what waits for a full block lets an answer in drops outlast every limit.
+        while block := response.raw.read1(_ANSWER_BLOCK_BYTES, decode_content=True):
             size_bytes += len(block)
             blocks.append(block)
             if size_bytes > ANSWER_LIMIT_BYTES:

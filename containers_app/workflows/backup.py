@@ -12,6 +12,7 @@ from containers_app.archives.manifest import ContainerIdentity, Manifest, Part
 from containers_app.archives.stores.local import ArchiveWriter, Location
 from containers_app.archives.writer import ReceivedArchive, receive
 from containers_app.engine.gateway import EngineGateway
+from containers_app.errors import NameTaken
 from containers_app.models import Backup, Container
 from containers_app.specs.engine import ContainerSummary, EngineVersion
 from containers_app.workflows.context import Context, Done
@@ -52,8 +53,8 @@ def back_up(context: Context, params: BackupParams) -> Done:
     with context.gateway() as gateway:
         source = _look(context, gateway, params.container)
         started = time.monotonic()
-        location = _place(context, params, source)
-        with context.store.open_for_write(location, context.facts.operation_id) as writer:
+        location, writer = _open(context, params, source)
+        with writer:
             context.remember_undo(remove_files(location, operation_id=context.facts.operation_id, inode=writer.inode))
             context.stage("stream the file system")
             received = _receive(context, gateway, source, writer)
@@ -81,15 +82,17 @@ def _look(context: Context, gateway: EngineGateway, reference: str) -> _Source:
     )
 
 
-def _place(context: Context, params: BackupParams, source: _Source) -> Location:
-    """The file's place. A default name that is taken waits for the next second: the name stays true."""
-    if params.name is not None:
-        return context.store.locate(params.path, params.name)
+def _open(context: Context, params: BackupParams, source: _Source) -> tuple[Location, ArchiveWriter]:
+    """The file's place, taken. A default name that is taken waits for the next second: the name stays true."""
     while True:
         stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S")
-        location = context.store.locate(params.path, f"{source.summary.name[:_LONGEST_NAME]}-backup-{stamp}.tar")
-        if not context.store.exists(location):
-            return location
+        default = f"{source.summary.name[:_LONGEST_NAME]}-backup-{stamp}.tar"
+        location = context.store.locate(params.path, params.name or default)
+        try:
+            return location, context.store.open_for_write(location, context.facts.operation_id)
+        except NameTaken:
+            if params.name is not None:
+                raise
         context.checkpoint()
         time.sleep(0.05)
 

@@ -96,6 +96,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")]),
         "MYCO_DATA_DIR": str(tmp_path),
+        "DJANGO_SETTINGS_MODULE": "mycodocker.settings",
         "MYCO_AUDIT_GUARDS": "true",
         "MYCO_DATABASE_URL": "",
         "MYCO_AUDIT_DATABASE_URL": "",

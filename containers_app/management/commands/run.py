@@ -2,80 +2,114 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
 
-from containers_app.management.launch import environment_file
-from containers_app.management.launch.banner import banner
-from containers_app.management.launch.engines import EngineFound, find_engine, stop_private_engine, trouble_with_engine
-from containers_app.management.launch.foreground import Stopped, prepare, serve
-from containers_app.management.launch.people import Credentials, ensure_people
-from containers_app.operations.hosts import local_endpoint
+from containers_app.errors import MycoError
+from containers_app.management.launch import banner, broker, databases, engines, environment_file, manager, programs
+from containers_app.management.launch.failures import CannotStart
+from containers_app.management.launch.once import check_port, only_start
+from containers_app.management.launch.people import Administrator, first_administrator
+from containers_app.management.launch.places import Places
+from containers_app.management.launch.progress import Progress
+from containers_app.operations.hosts import local_host
 from mycodocker import env
 
 
 class Command(BaseCommand):
-    """Everything on one machine."""
+    """Everything on one machine, until Ctrl-C."""
 
-    help = "Start everything in the foreground; Ctrl-C stops it."
-    brings_engine = False
+    help = "Start the web server, the worker, the scheduler and the broker; Ctrl-C stops all of it."
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Set up, start, say where it is, wait for the end."""
-        self._begun = time.monotonic()
-        self._known = environment_file.read(self._kept)
-        engine = EngineFound(url="", sample="")
+        self.begun = time.monotonic()
+        self.places = Places(env.DATA_DIR)
+        self.progress = Progress(self.stdout)
+        os.umask(0o077)
         try:
-            prepare()
-            self._file.unlink(missing_ok=True)
-            engine = self._engine()
-            people = ensure_people(self._known)
-            environment_file.write(self._kept, self._values(people, engine))
-            serve(lambda worker: self._ready(people, engine, worker=worker))
-        except (KeyboardInterrupt, Stopped):
-            pass
+            self.places.prepare()
+            with only_start(self.places.lock), manager.ended_by_signals():
+                check_port(env.BIND, env.PORT)
+                self.known = environment_file.set_aside(self.places.demo_env, self.places.previous_demo_env)
+                self._serve()
+        except MycoError as error:
+            raise CommandError(error.message) from error
+        except KeyboardInterrupt:
+            self.progress.say("Stopped: nothing is left running.")
+
+    def _serve(self) -> None:
+        with self.progress.step("Bringing the databases up to date"):
+            databases.migrate()
+            administrator = first_administrator(self.known)
+            local_host()
+        self.set_up()
+        with self.engine() as chosen, self._processes(self.environment(chosen)) as process:
+            # The processes need their first seconds anyway: the Engine comes up meanwhile.
+            found = self.bring_up(chosen)
+            with self.progress.step("Waiting for the web server and the worker"):
+                manager.wait_until_ready(process, self.places, address=env.BIND, port=env.PORT)
+            self.ready(administrator, found)
+            raise CannotStart(f"The process manager ended by itself ({process.wait()}): see {self.places.log}/")
+
+    @contextmanager
+    def _processes(self, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+        wanted = list(programs.console(address=env.BIND, port=env.PORT, worker_processes=env.WORKER_PROCESSES))
+        if not env.BROKER_URL:
+            broker.end_leftover(self.places.broker_socket)
+            wanted.append(programs.broker(broker.program(), self.places))
+        connections.close_all()
+        try:
+            with manager.running(programs.render(wanted, self.places), self.places, environment) as process:
+                self.progress.say(f"Starting {', '.join(program.name for program in wanted)}")
+                yield process
         finally:
-            if engine.private:
-                stop_private_engine()
-        self.stdout.write("stopped")
+            environment_file.set_aside(self.places.demo_env, self.places.previous_demo_env)
+
+    def set_up(self) -> None:
+        """What a start needs beyond the databases and the first account."""
+
+    @contextmanager
+    def engine(self) -> Iterator[engines.EngineFound]:
+        """The Engine to use; nothing is started or stopped here."""
+        advice = (
+            ""
+            if engines.reachable(os.environ)
+            else "The Docker Engine does not answer yet: the console shows when it does."
+        )
+        yield engines.EngineFound(advice=advice)
+
+    def bring_up(self, found: engines.EngineFound) -> engines.EngineFound:
+        """The Engine is somebody else's: nothing to do."""
+        return found
+
+    def environment(self, found: engines.EngineFound) -> dict[str, str]:
+        """The environment of the processes."""
+        return {**os.environ, "PYTHONUNBUFFERED": "1", "MYCO_DATA_DIR": str(self.places.data)}
+
+    def ready(self, administrator: Administrator, found: engines.EngineFound) -> None:
+        """Say that everything runs, and where."""
+        self.say(banner.ready(url=env.public_url(), administrator=administrator, seconds=self.seconds))
+        self.say(["  API key    made in the console, under API keys", "", *banner.farewell(self.places)])
+        self.warn(found)
 
     @property
-    def _file(self) -> Path:
-        """For scripts: there only while everything runs."""
-        return env.DATA_DIR / "demo.env"
+    def seconds(self) -> float:
+        """Since the command began."""
+        return time.monotonic() - self.begun
 
-    @property
-    def _kept(self) -> Path:
-        """The same values between two starts."""
-        return env.DATA_DIR / "secrets" / "start.env"
+    def say(self, lines: list[str]) -> None:
+        """Lines for the terminal."""
+        self.progress.say("\n".join(lines))
 
-    def _engine(self) -> EngineFound:
-        if self.brings_engine:
-            return find_engine(lambda line: self.stdout.write(f"… {line}"))
-        trouble = trouble_with_engine()
-        return EngineFound(url=local_endpoint().url, sample="", problem=trouble or "")
-
-    def _ready(self, people: Credentials, engine: EngineFound, *, worker: bool) -> None:
-        if engine.problem:
-            self.stderr.write(self.style.WARNING(f"The Docker host is unreachable.\n{engine.problem}"))
-        if not worker:
-            self.stderr.write(self.style.WARNING(f"No worker answers: see {env.DATA_DIR / 'log' / 'worker.log'}"))
-        environment_file.write(self._file, self._values(people, engine))
-        self.stdout.write(banner(people, sample=engine.sample, seconds=time.monotonic() - self._begun))
-        self.stdout.flush()
-
-    def _values(self, people: Credentials, engine: EngineFound) -> dict[str, str]:
-        return {
-            "MYCO_URL": env.public_url(),
-            "MYCO_API_KEY": people.api_key,
-            "MYCO_AUDITOR_KEY": people.auditor_key,
-            "MYCO_ADMIN_USER": people.user,
-            "MYCO_ADMIN_PASSWORD": people.password,
-            "DOCKER_HOST": engine.url,
-            "MYCO_SAMPLE": engine.sample,
-            "MYCO_DATABASE_URL": env.DATABASE_URL or f"sqlite:///{env.DATA_DIR / 'db.sqlite3'}",
-            "MYCO_AUDIT_DATABASE_URL": env.AUDIT_DATABASE_URL or f"sqlite:///{env.DATA_DIR / 'audit.sqlite3'}",
-        }
+    def warn(self, found: engines.EngineFound) -> None:
+        """What the person at the terminal has to do about the Engine."""
+        if found.advice:
+            self.progress.say(self.style.WARNING(found.advice))

@@ -1,1 +1,1 @@
-"""How one command starts everything on one machine."""
+"""Starts everything on one machine: set-up, processes, the demonstration's Engine and samples, and what is printed."""

@@ -3,39 +3,63 @@
 from __future__ import annotations
 
 import json
+import shlex
 
-from containers_app.management.launch.people import Credentials
-from mycodocker import env
+from containers_app.management.launch.people import Administrator
+from containers_app.management.launch.places import Places
 
-_NEVER_AGAIN = "shown once: keep it, then change it under the account menu"
+_HOST_PLACEHOLDER = "my-container"
 
 
-def banner(people: Credentials, *, sample: str, seconds: float) -> str:
-    """The text for the terminal."""
-    password = f"{people.password}   ({_NEVER_AGAIN})" if people.password else "as shown at the first start"
-    lines = [
+def requests(*, url: str, api_key: str, sample: str) -> tuple[str, str]:
+    """The two documented requests, each as one line of shell."""
+    return (
+        _curl("clone", url=url, api_key=api_key, container=sample),
+        _curl("backup", url=url, api_key=api_key, container=sample),
+    )
+
+
+def _curl(action: str, *, url: str, api_key: str, container: str) -> str:
+    body = json.dumps({"action": action, "containerId": container or _HOST_PLACEHOLDER})
+    words = (
+        *("curl", "-sS", "-X", "POST", f"{url}/api/docker/containers"),
+        *("-H", f"Authorization: Bearer {api_key}", "-H", "Content-Type: application/json", "-d", body),
+    )
+    return shlex.join(words)
+
+
+def account(administrator: Administrator) -> list[str]:
+    """Who signs in; a password is shown when it was made just now, and never again."""
+    if not administrator.name:
+        return ["  account    your own"]
+    if administrator.is_new:
+        note = "(shown this once: keep it, and change it in the console)"
+        return [f"  account    {administrator.name}", f"  password   {administrator.password}   {note}"]
+    forgotten = f"forgotten: manage.py changepassword {administrator.name}"
+    return [f"  account    {administrator.name}", f"  password   unchanged since the first start   ({forgotten})"]
+
+
+def ready(*, url: str, administrator: Administrator, seconds: float) -> list[str]:
+    """The lines that every start shows."""
+    return ["", f"Ready after {seconds:.1f} s.", "", f"  console    {url}/admin/", *account(administrator)]
+
+
+def demonstration(*, url: str, api_key: str, sample: str, places: Places) -> list[str]:
+    """The lines of the demonstration."""
+    clone, backup = requests(url=url, api_key=api_key, sample=sample)
+    return [
+        f"  API key    {api_key}",
         "",
-        f"MycoDocker is ready after {seconds:.1f} s",
+        "The two documented requests, ready to paste into another terminal:",
         "",
-        f"  console    {env.public_url()}/admin/",
-        f"  account    {people.user}",
-        f"  password   {password}",
-        f"  API key    {people.api_key}",
+        clone,
         "",
-        "The two documented requests, ready to paste:",
+        backup,
         "",
-        curl("clone", people.api_key, sample),
-        "",
-        curl("backup", people.api_key, sample),
-        "",
-        f"For scripts: {env.DATA_DIR / 'demo.env'}    Logs: {env.DATA_DIR / 'log'}/    Stop: Ctrl-C",
-        "",
+        f"For scripts, all of it is in {places.demo_env}. To check everything: make smoke",
     ]
-    return "\n".join(lines)
 
 
-def curl(action: str, key: str, sample: str) -> str:
-    """One documented request as a line of shell."""
-    body = json.dumps({"action": action, "containerId": sample or "my-container"})
-    headers = f"-H 'Authorization: Bearer {key}' -H 'Content-Type: application/json'"
-    return f"curl -sS {env.public_url()}/api/docker/containers {headers} -d '{body}'"
+def farewell(places: Places) -> list[str]:
+    """How to look on, and how to end it."""
+    return [f"The processes write to {places.log}/. Ctrl-C ends everything.", ""]

@@ -1,134 +1,179 @@
-"""The demonstration's Engine: the one that the environment names, else a private throwaway one with two samples."""
+"""The demonstration's Engine: the one that this machine names, else a private one; else what to do instead."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from containers_app.conf import load
-from containers_app.engine.connection import EngineLimits, open_reader
 from containers_app.errors import MycoError
-from containers_app.operations.hosts import local_endpoint
-from mycodocker import env
+from containers_app.management.launch import samples
+from containers_app.management.launch.engine_calls import EngineCalls
+from containers_app.management.launch.failures import CannotStart
+from containers_app.management.launch.places import PROJECT, Places
+from containers_app.management.launch.progress import Progress
+from containers_app.specs.endpoint import Endpoint, endpoint_candidates
 
-SAMPLE, SECOND_SAMPLE = "myco-sample-web", "myco-sample-store"
-_IMAGE, _NETWORK = "mycodocker/sample:1", "myco-sample"
-_LONGEST_FOLDER_BYTES = 66
-_PRIVATE = "engine"
-Say = Callable[[str], None]
+# bin/engine's own limit: a socket's path has 107 bytes.
+FOLDER_LIMIT_BYTES = 95
+PING_SECONDS = 2.0
+_NAMING = ("DOCKER_API_URL", "DOCKER_HOST")
+_NO_PRIVATE = "No Docker Engine answers, and a private one did not start."
+_OTHERWISE = (
+    "Start Docker, or name an Engine (DOCKER_HOST=unix:///path/docker.sock or DOCKER_HOST=tcp://host:port), "
+    "then start again."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineFound:
-    """Which Engine is used. `problem` says what to do when none answers; `private` when it is ours to stop."""
+    """The Engine in use: `url` for DOCKER_HOST, empty when there is none; then `advice` says what to do.
 
-    url: str
-    sample: str
+    `sample`: the name of a sample container, empty when there is none. `private`: ours to stop.
+    """
+
+    url: str = ""
+    sample: str = ""
     private: bool = False
-    problem: str = ""
+    advice: str = ""
+
+    def as_environment(self) -> dict[str, str]:
+        """What tells another process about it; the variable that would have been preferred is empty then."""
+        return {"DOCKER_HOST": self.url, "DOCKER_API_URL": ""} if self.private else {}
 
 
-def find_engine(say: Say) -> EngineFound:
-    """The Engine that the environment names; when it does not answer, a private one where this machine allows it."""
-    named = local_endpoint().url
-    trouble = trouble_with_engine()
-    if trouble is None:
-        return EngineFound(url=named, sample=_any_container())
-    say(f"no Docker Engine answers at {named}")
-    problem = _why_no_private_engine()
-    if problem:
-        return EngineFound(url=named, sample="", problem=problem)
+@contextmanager
+def engine(places: Places, progress: Progress, environment: Mapping[str, str]) -> Iterator[EngineFound]:
+    """Choose the Engine; `bring_up` starts a private one. Leaving the context stops it and keeps its data."""
+    named = _named(environment)
+    answering = named is not None and EngineCalls(named, PING_SECONDS).answers()
+    if named is not None and answering and not _is_private(named, places):
+        progress.say(f"The Docker Engine at {named.url} answers and is used.")
+        yield EngineFound(url=_spelled(environment, named))
+        return
+    if named is not None and not answering:
+        progress.say(f"The Docker Engine at {named.url} does not answer.")
+    found = _private(places, progress)
+    if not found.private:
+        yield replace(found, url=_spelled(environment, named) if named else "")
+        return
     try:
-        return _private_engine(say)
-    except subprocess.CalledProcessError as error:
-        words = f"{Path(error.cmd[0]).name} failed: {(error.stderr or '').strip()[-400:]}"
-        return EngineFound(url=named, sample="", problem=f"{words}\nSet DOCKER_API_URL to an Engine, then start again.")
+        yield found
+    finally:
+        with progress.step("Stopping the private Docker Engine (its data stays)"):
+            _script("engine", "stop", str(folder_of(places)))
 
 
-def trouble_with_engine() -> str | None:
-    """Why the Engine that the environment names does not answer; None when it does."""
-    limits = EngineLimits(connect_seconds=2.0, call_seconds=2.0, stall_seconds=2.0)
+def bring_up(found: EngineFound, places: Places, progress: Progress) -> EngineFound:
+    """Start a private Engine, and make sure of the samples; without an Engine, or samples, it says what to do."""
+    if found.advice:
+        return found
+    if found.private:
+        try:
+            with progress.step("Starting a private Docker Engine in var/engine"):
+                _script("engine", "start", str(folder_of(places)))
+        except CannotStart as error:
+            return replace(found, advice=f"{_NO_PRIVATE} {error.message}\n{_OTHERWISE}")
+    return _with_samples(found, progress)
+
+
+def reachable(environment: Mapping[str, str]) -> bool:
+    """Whether the Engine that the environment or the machine's socket names answers."""
+    named = _named(environment)
+    return named is not None and EngineCalls(named, PING_SECONDS).answers()
+
+
+def folder_of(places: Places) -> Path:
+    """Where the private Engine is: in the data folder; where that path is too long for a socket, behind a link there.
+
+    Raises CannotStart when the short folder belongs to somebody else.
+    """
+    own = places.engine
+    real = Path(os.path.realpath(own))
+    if not own.is_symlink() and _fits(real):
+        return real
+    short = Path("/tmp") / f"myco-demo-{hashlib.sha256(bytes(own)).hexdigest()[:10]}"  # noqa: S108 - its owner is checked
+    short.mkdir(mode=0o700, exist_ok=True)
+    if short.is_symlink() or short.lstat().st_uid != os.geteuid():
+        raise CannotStart(f"{short} belongs to somebody else: set MYCO_DATA_DIR to a folder with a shorter path.")
+    if not own.is_symlink():
+        own.symlink_to(short)
+    return short
+
+
+def _fits(folder: Path) -> bool:
+    return len(bytes(folder)) <= FOLDER_LIMIT_BYTES and not folder.is_relative_to("/run")
+
+
+def _named(environment: Mapping[str, str]) -> Endpoint | None:
+    """What the environment names, or the machine's socket; nothing when there is neither."""
+    exists = lambda path: Path(path).exists()  # noqa: E731 - one word for one question
     try:
-        with open_reader(local_endpoint(), limits) as reader:
-            reader.ping()
+        found = endpoint_candidates(environment, platform=sys.platform, exists=exists)[0]
     except MycoError as error:
-        return error.message
-    return None
+        raise CannotStart(error.message) from error
+    return found if found.scheme == "unix" or any(environment.get(name) for name in _NAMING) else None
 
 
-def stop_private_engine() -> None:
-    """Stop it and keep its data."""
-    _run("engine", "stop", str(env.DATA_DIR / _PRIVATE))
+def _spelled(environment: Mapping[str, str], endpoint: Endpoint) -> str:
+    """The address as its variable spells it, which the docker command knows how to read."""
+    return next((environment[name] for name in _NAMING if environment.get(name)), endpoint.url)
 
 
-def _any_container() -> str:
-    limits = EngineLimits(connect_seconds=2.0, call_seconds=load().engine_call_seconds)
-    with open_reader(local_endpoint(), limits) as reader:
-        return next((summary.name for summary in reader.containers()), "")
+def _is_private(endpoint: Endpoint, places: Places) -> bool:
+    """Named by the file of an earlier start, perhaps: it is ours all the same."""
+    return os.path.realpath(endpoint.address) == os.path.realpath(places.engine / "docker.sock")
 
 
-def _why_no_private_engine() -> str:
-    """Empty when a private Engine can be started here, else what the reader can do instead."""
-    advice = "Start Docker, or set DOCKER_API_URL (unix:///path or http://host:port), then start again."
+def _obstacle() -> str:
+    """Why no private Engine can be started here, and what to do; empty when it can."""
+    if sys.platform != "linux":
+        return f"No Docker Engine answers. {_OTHERWISE}"
     if os.geteuid() != 0:
-        return f"A private Engine needs root. {advice}"
-    if not shutil.which("apt-get"):
-        return f"A private Engine is installed on Debian and Ubuntu only. {advice}"
+        return f"No Docker Engine answers, and a private one needs root. {_OTHERWISE} Or, as root: make demo"
+    if not Path("/usr/bin/apt-get").exists():
+        return f"No Docker Engine answers, and a private one comes from the packages of Debian or Ubuntu. {_OTHERWISE}"
     return ""
 
 
-def _private_engine(say: Say) -> EngineFound:
-    if not all(shutil.which(program) for program in ("dockerd", "docker", "busybox", "ip", "curl")):
-        say("installing the packages of a private Engine (docker.io)")
-        _run("install-packages", "engine")
-    folder = _folder()
-    say("starting a private Engine under var/ (make engine-stop removes every trace)")
-    _run("engine", "start", str(folder))
-    url = _run("engine", "sock", str(folder)).strip()
-    os.environ["DOCKER_HOST"] = url
-    os.environ.pop("DOCKER_API_URL", None)
-    _make_samples(url, say)
-    return EngineFound(url=url, sample=SAMPLE, private=True)
+def _private(places: Places, progress: Progress) -> EngineFound:
+    """Whether a private Engine can be started here, and where it will be."""
+    obstacle = _obstacle()
+    if obstacle:
+        return EngineFound(advice=obstacle)
+    try:
+        with progress.step("Looking for the programs of a private Docker Engine; what is missing is installed now"):
+            (places.log / "install.log").write_text(_script("install-packages", "engine"))
+        return EngineFound(url=_script("engine", "sock", str(folder_of(places))).strip(), private=True)
+    except CannotStart as error:
+        return EngineFound(advice=f"{_NO_PRIVATE} {error.message}\n{_OTHERWISE}")
 
 
-def _folder() -> Path:
-    """Below the data folder; a link to a short place where the path is too long for the Engine's sockets."""
-    folder = env.DATA_DIR / _PRIVATE
-    if len(os.fsencode(folder)) > _LONGEST_FOLDER_BYTES and not folder.exists():
-        short = Path("/var/tmp") / f"myco-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]}"  # noqa: S108 - by hash
-        short.mkdir(mode=0o700, exist_ok=True)
-        folder.unlink(missing_ok=True)
-        folder.symlink_to(short)
-    return folder
+def _with_samples(found: EngineFound, progress: Progress) -> EngineFound:
+    """With the samples, or with a line that says why not: the Engine is of use without them."""
+    try:
+        endpoint = endpoint_candidates({**os.environ, **found.as_environment()}, platform=sys.platform, exists=bool)[0]
+        calls = EngineCalls(endpoint)
+        with progress.step(f"Making sure of two sample containers, {samples.WEB} and {samples.STORE}"):
+            if calls.call("GET", f"/images/{samples.IMAGE}/json").status == 404:
+                _script("sample-image", endpoint.url, samples.IMAGE)
+            samples.ensure(calls)
+    except MycoError as error:
+        progress.say(f"There are no sample containers: {error.message}")
+        return found
+    return replace(found, sample=samples.WEB)
 
 
-def _make_samples(url: str, say: Say) -> None:
-    say("making two sample containers")
-    _run("sample-image", url, _IMAGE)
-    docker = ("docker", "--host", url)
-    names = _call(*docker, "ps", "--all", "--format", "{{.Names}}").split()
-    if _NETWORK not in _call(*docker, "network", "ls", "--format", "{{.Name}}").split():
-        _call(*docker, "network", "create", _NETWORK)
-    if SAMPLE not in names:
-        place = ("--network", _NETWORK, "--publish", "8080:80", "--volume", "myco-sample-data:/data")
-        about = ("--env", "GREETING=hello", "--label", "org.example.purpose=sample")
-        serve = ("busybox", "httpd", "-f", "-p", "80", "-h", "/var/www")
-        _call(*docker, "run", "--detach", "--name", SAMPLE, *place, *about, _IMAGE, *serve)
-    if SECOND_SAMPLE not in names:
-        health = ("--health-cmd", "test -d /tmp", "--health-interval", "30s")
-        _call(*docker, "run", "--detach", "--name", SECOND_SAMPLE, "--network", _NETWORK, *health, _IMAGE)
-    _call(*docker, "start", SAMPLE, SECOND_SAMPLE)
-
-
-def _run(script: str, *arguments: str) -> str:
-    return _call(str(env.BASE_DIR / "bin" / script), *arguments)
-
-
-def _call(*command: str) -> str:
-    done = subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+def _script(name: str, *arguments: str) -> str:
+    """Run bin/`name`; what it printed. Raises CannotStart with its complaint."""
+    done = subprocess.run(
+        (str(PROJECT / "bin" / name), *arguments), check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise CannotStart(f"bin/{name}: {done.stderr.strip()[-600:] or f'it ended with {done.returncode}'}")
     return done.stdout

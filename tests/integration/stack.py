@@ -1,0 +1,330 @@
+"""The whole product as real processes on a real broker and real databases, before a real Engine that can be hurt."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from containers_app.specs.engine import OPERATION_LABEL
+from tests.engine_fixture import SAMPLE_IMAGE, PrivateEngine
+from tests.fakes.fault_proxy import FaultProxy
+from tests.machine import PROJECT
+from tests.throwaway import wait_until
+
+PATIENCE_SECONDS = 40.0
+ENGINE_CALL_SECONDS = 4.0
+LARGE_FILES = 8
+_SCHEDULER = """
+import signal, django
+django.setup()
+from containers_app.operations.schedules import Scheduler
+scheduler = Scheduler()
+signal.signal(signal.SIGTERM, lambda *_: scheduler.stop())
+scheduler.run()
+"""
+_LIMITS = {
+    "MYCO_LEASE_SECONDS": "3",
+    "MYCO_RECONCILE_SECONDS": "1",
+    "MYCO_INVENTORY_SECONDS": "2",
+    "MYCO_CLONE_TIMEOUT_SECONDS": "20",
+    "MYCO_BACKUP_TIMEOUT_SECONDS": "60",
+    "MYCO_ENGINE_CONNECT_SECONDS": "2",
+    "MYCO_ENGINE_CALL_SECONDS": str(ENGINE_CALL_SECONDS),
+    "MYCO_STALL_SECONDS": "6",
+    "MYCO_BACKUP_RESERVE_BYTES": "0",
+    "MYCO_MAX_WAITING_REQUESTS": "16",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """What a deployment chooses: where rows are, and the program that carries the messages."""
+
+    name: str
+    broker_program: Path
+    databases: Mapping[str, str] = field(default_factory=dict)
+
+
+class Stack:
+    """Web, worker, scheduler, broker and databases; `kill`, `start` and the proxy hurt it."""
+
+    def __init__(self, pair: Pair, engine: PrivateEngine) -> None:
+        self.name = pair.name
+        self.engine = engine
+        self.directory = Path(tempfile.mkdtemp(prefix="myco-stack-", dir="/tmp"))
+        self.root = self.directory / "backups"
+        self.small = self.directory / "small"
+        self.docker = engine.client()
+        self.proxy = FaultProxy(self.directory / "engine.sock", engine.url.removeprefix("unix://"))
+        self._pair = pair
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._environment = self._make_environment()
+        self.keys: dict[str, str] = {}
+
+    def _make_environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MYCO_", "DOCKER_"))}
+        return {
+            **inherited,
+            **_LIMITS,
+            **self._pair.databases,
+            "DJANGO_SETTINGS_MODULE": "mycodocker.settings",
+            "PYTHONPATH": str(PROJECT),
+            "PYTHONUNBUFFERED": "1",
+            "MYCO_DATA_DIR": str(self.directory / "data"),
+            "MYCO_BACKUP_ROOTS": f"{self.root},{self.small}",
+            "MYCO_BROKER_URL": f"unix://{self.directory}/broker.sock",
+            "MYCO_SECRET_KEY": "a key for this stack alone, gone with its folder",
+            "DOCKER_API_URL": self.proxy.url,
+        }
+
+    # Processes.
+
+    def start(self, name: str) -> None:
+        """Start one part and return when it is ready."""
+        console = name == "console"
+        with (self.directory / f"{name}.log").open("wb") as log:
+            self._running[name] = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", *self._command(name)],
+                env=self._environment,
+                cwd=PROJECT,
+                stdin=subprocess.PIPE if console else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if console else log,
+                stderr=log,
+                pass_fds=[self._listener.fileno()],
+                start_new_session=True,
+            )
+        ready = {"broker": self._broker_answers, "worker": self._worker_is_ready, "web": self._web_answers}
+        if name in ready:
+            self.wait(ready[name], what=f"the start of {name} ({self.log_end(name)})")
+
+    def _command(self, name: str) -> list[str | Path]:
+        broker = ["--port", "0", "--unixsocket", f"{self.directory}/broker.sock", "--save", "", "--dir", self.directory]
+        commands: dict[str, list[str | Path]] = {
+            "broker": [self._pair.broker_program, *broker],
+            "console": [sys.executable, "-m", "tests.integration.stack_console"],
+            "web": [
+                *(sys.executable, "-m", "gunicorn", "mycodocker.wsgi", "--workers", "1", "--worker-class", "gthread"),
+                *("--threads", "16", "--bind", f"fd://{self._listener.fileno()}", "--worker-tmp-dir", "/dev/shm"),
+            ],
+            "worker": [
+                *(sys.executable, "-m", "celery", "-A", "mycodocker", "worker", "-P", "prefork", "-c", "2"),
+                *("-Q", "local", "--loglevel", "INFO"),
+                *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+            ],
+            "scheduler": [sys.executable, "-c", _SCHEDULER],
+        }
+        return commands[name]
+
+    def log_end(self, name: str) -> str:
+        """The end of a part's log."""
+        log = self.directory / f"{name}.log"
+        return log.read_text(errors="replace")[-3000:] if log.exists() else ""
+
+    def _broker_answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
+            client.connect(f"{self.directory}/broker.sock")
+            client.sendall(b"PING\r\n")
+            return client.recv(5) == b"+PONG"
+        return False
+
+    def _worker_is_ready(self) -> bool:
+        return " ready." in self.log_end("worker")
+
+    def _web_answers(self) -> bool:
+        with contextlib.suppress(requests.RequestException):
+            return requests.get(f"{self.url}/livez", timeout=5).ok
+        return False
+
+    def kill(self, name: str) -> None:
+        """End a part and all its children by kill -9."""
+        process = self._running.pop(name)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe:
+                pipe.close()
+
+    def process_id(self, name: str) -> int:
+        """The process id of a part."""
+        return self._running[name].pid
+
+    @contextlib.contextmanager
+    def without(self, name: str) -> Iterator[None]:
+        """Kill a part; start it again at the end."""
+        self.kill(name)
+        try:
+            yield
+        finally:
+            self.start(name)
+
+    def begin(self) -> None:
+        """Start everything."""
+        self.small.mkdir()
+        for name in ("broker", "console"):
+            self.start(name)
+        self.keys = self.ask("prepare")
+        for name in ("worker", "web", "scheduler"):
+            self.start(name)
+
+    def end(self) -> None:
+        """End everything and remove every trace."""
+        for name in reversed(list(self._running)):
+            self.kill(name)
+        self._listener.close()
+        with self.proxy:
+            self.docker.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def ask(self, call: str, *arguments: str) -> Any:
+        """Call a function of the console process."""
+        console = self._running["console"]
+        assert console.stdin is not None
+        assert console.stdout is not None
+        console.stdin.write(json.dumps([call, *arguments]).encode() + b"\n")
+        console.stdin.flush()
+        answer = console.stdout.readline()
+        assert answer, self.log_end("console")
+        return json.loads(answer)
+
+    # HTTP, as a client of the published endpoint.
+
+    def post(self, path: str, body: Mapping[str, Any], *, by: str = "operator", **headers: str) -> requests.Response:
+        """POST as the owner of a key; header names are written with underscores."""
+        sent = {"Authorization": f"Bearer {self.keys[by]}", **_as_headers(headers)}
+        return requests.post(self.url + path, json=body, headers=sent, timeout=90)
+
+    def act(self, action: str, container: str, *, by: str = "operator", **options: Any) -> requests.Response:
+        """The published endpoint, waiting for the end."""
+        body = {"action": action, "containerId": container, "options": options}
+        return self.post("/api/docker/containers", body, by=by)
+
+    def begin_operation(self, action: str, container: str, **options: Any) -> str:
+        """The published endpoint, not waiting; returns the operation's id."""
+        body = {"action": action, "containerId": container, "options": options}
+        answer = self.post("/api/docker/containers", body, Prefer="respond-async")
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    # Looking and waiting.
+
+    def wait(self, condition: Callable[[], bool], *, what: str, seconds: float = PATIENCE_SECONDS) -> None:
+        """Poll until the condition is true."""
+        wait_until(condition, seconds=seconds, what=what)
+
+    def finished(self, operation: str) -> dict[str, Any]:
+        """The operation, as soon as it is over and the ledger has its outcome."""
+        self.wait(lambda: bool(self.ask("operation", operation)["finished"]), what=f"the end of {operation}")
+        return dict(self.ask("operation", operation))
+
+    def worker_process(self, operation: str) -> int:
+        """The process id of the pool's child that runs the operation."""
+        return int(self.ask("operation", operation)["worker"].rpartition("/")[2])
+
+    # Sources.
+
+    def source(self, *, large: bool = False, **options: Any) -> Any:
+        """A container to act on; a large one runs and holds LARGE_FILES files of 2 MiB."""
+        name = f"source-{uuid.uuid4().hex[:8]}"
+        container = self.docker.containers.create(SAMPLE_IMAGE, name=name, **options)
+        if large:
+            container.start()
+            write = f"mkdir /data; for i in $(seq {LARGE_FILES}); do dd if=/dev/urandom of=/data/$i bs=1M count=2; done"
+            assert container.exec_run(["sh", "-c", write]).exit_code == 0
+        return container
+
+    def files(self) -> list[Path]:
+        """Every file below the backup roots."""
+        return [path for root in (self.root, self.small) for path in sorted(root.rglob("*")) if path.is_file()]
+
+    def labelled(self) -> dict[str, str]:
+        """Containers that carry the label of an operation: their ids and its id."""
+        found = self.docker.api.containers(all=True, filters={"label": OPERATION_LABEL})
+        return {str(entry["Id"]): str(entry["Labels"][OPERATION_LABEL]) for entry in found}
+
+
+def _as_headers(names: Mapping[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in names.items()}
+
+
+def children_of(process: int) -> list[int]:
+    """The ids of a process's children."""
+    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def assert_invariants(stack: Stack) -> None:
+    """What must hold after every fault, within the time that the product promises for putting things right."""
+    found: list[str] = []
+
+    def hold() -> bool:
+        found[:] = list(violations(stack))
+        return not found
+
+    with contextlib.suppress(TimeoutError):
+        wait_until(hold, seconds=PATIENCE_SECONDS)
+    assert not found
+
+
+def violations(stack: Stack) -> Iterator[str]:
+    """Each invariant that does not hold now, in words."""
+    facts = stack.ask("facts")
+    yield from facts["problems"]
+    yield from _operation_violations(facts)
+    yield from _storage_violations(stack, facts["backups"])
+    clones = {row["result"]["newId"] for row in facts["operations"] if row["kind"] == "clone" and row["result"]}
+    yield from (f"container {found} is left of {by}" for found, by in stack.labelled().items() if found not in clones)
+
+
+def _operation_violations(facts: dict[str, Any]) -> Iterator[str]:
+    for row in facts["operations"]:
+        mine = [entry["phase"] for entry in facts["entries"] if entry["operation_id"] == row["id"]]
+        if row["state"] in ("queued", "running"):
+            yield f"{row['kind']} {row['id']} is {row['state']}"
+        elif mine.count("intent") != 1 or mine.count("outcome") != 1:
+            yield f"{row['kind']} {row['id']} has {mine} in the ledger"
+        if row["undo"] and row["state"] not in ("succeeded", "queued", "running"):
+            yield f"{row['id']} still has to take back {row['undo']}"
+        if row["state"] == "errored":
+            yield f"{row['id']} met a bug"
+
+
+def _storage_violations(stack: Stack, backups: list[dict[str, Any]]) -> Iterator[str]:
+    rows = {row["path"]: row for row in backups}
+    expected = {*rows, *(f"{path}.manifest.json" for path in rows)}
+    present = {str(path) for path in stack.files()}
+    yield from (f"{path} has no row" for path in present - expected)
+    yield from (f"{path} is missing" for path in expected - present)
+    for path in present & set(rows):
+        content = Path(path).read_bytes()
+        if (len(content), hashlib.sha256(content).hexdigest()) != (rows[path]["size_bytes"], rows[path]["sha256"]):
+            yield f"{path} is not what its row says"
+        if rows[path]["state"] != "complete":
+            yield f"the row of {path} is {rows[path]['state']}"
+
+
+@contextlib.contextmanager
+def running_stack(pair: Pair, engine: PrivateEngine) -> Iterator[Stack]:
+    """A stack that has begun, ended at the end."""
+    stack = Stack(pair, engine)
+    try:
+        stack.begin()
+        yield stack
+    finally:
+        stack.end()

@@ -1,0 +1,84 @@
+"""A process of a test's stack that reads its databases: one call a line in, one line of JSON out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import django
+
+django.setup()
+
+from django.contrib.auth.models import Group, User  # noqa: E402 - Django comes first
+from django.core.management import call_command  # noqa: E402
+from django.utils import timezone  # noqa: E402
+
+from containers_app.audit import ledger  # noqa: E402
+from containers_app.models import ApiKey, Backup, Operation  # noqa: E402
+from containers_app.models.access import ADMINISTRATORS, OPERATORS, Scope  # noqa: E402
+from containers_app.operations.dispatch import publish  # noqa: E402
+
+
+def prepare() -> dict[str, str]:
+    """Both databases, and a key of an operator and of an administrator."""
+    for database in ("default", "audit"):
+        call_command("migrate", database=database, verbosity=0)
+    return {"operator": _key("olga", OPERATORS), "administrator": _key("adam", ADMINISTRATORS)}
+
+
+def _key(name: str, group: str) -> str:
+    user = User.objects.create_user(name)
+    user.groups.add(Group.objects.get(name=group))
+    issued = ApiKey.objects.issue(user=user, name="test", scopes=list(Scope.values), expires_in_days=1)
+    return issued.text
+
+
+def facts() -> dict[str, Any]:
+    """Everything that the invariants speak of."""
+    phases = list(ledger.entries().values("operation_id", "phase", "action", "outcome"))
+    return {
+        "operations": [_operation(row) for row in Operation.objects.all()],
+        "backups": list(Backup.objects.values("path", "size_bytes", "sha256", "state", "members")),
+        "entries": phases,
+        "problems": list(ledger.self_check(timezone.now().year).problems),
+    }
+
+
+def _operation(row: Operation) -> dict[str, Any]:
+    return {
+        "id": str(row.pk),
+        "kind": row.kind,
+        "state": row.state,
+        "visible": row.visible_state,
+        "finished": row.is_finished,
+        "worker": row.worker,
+        "result": row.result,
+        "code": row.error_code,
+        "undo": row.undo,
+        "stage": row.stage,
+    }
+
+
+def operation(identifier: str) -> dict[str, Any]:
+    """One operation."""
+    return _operation(Operation.objects.get(pk=identifier))
+
+
+def republish(identifier: str) -> bool:
+    """Send the operation's message once more."""
+    return publish(Operation.objects.get(pk=identifier))
+
+
+CALLS: dict[str, Callable[..., Any]] = {
+    "prepare": prepare,
+    "facts": facts,
+    "operation": operation,
+    "republish": republish,
+}
+
+for line in sys.stdin:
+    name, *arguments = json.loads(line)
+    sys.stdout.write(json.dumps(CALLS[name](*arguments)) + "\n")
+    sys.stdout.flush()

