@@ -1,0 +1,180 @@
+"""Access: API keys, shown once and revoked by a mark; users, without their hashes."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
+
+from containers_app.admin.base import ReadOnlyAdmin, asker_of, moment, refused
+from containers_app.audit import ledger
+from containers_app.audit.origin import source_of
+from containers_app.models import ApiKey
+from containers_app.models.access import Scope
+from containers_app.templatetags.console import badge
+
+
+class KeyForm(forms.Form):
+    """A new key."""
+
+    user = forms.ModelChoiceField(User.objects.filter(is_active=True), help_text="It may never do more than its owner.")
+    name = forms.CharField(max_length=100, help_text="What it is for.")
+    scopes = forms.MultipleChoiceField(choices=Scope.choices, widget=forms.CheckboxSelectMultiple)
+    expires_in_days = forms.IntegerField(min_value=1, max_value=3650, initial=90)
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ReadOnlyAdmin):
+    """All keys, dead ones too."""
+
+    page_title = "API keys"
+    page_template = "myco/key.html"
+    change_list_template = "myco/keys.html"
+    list_display = ("title", "user", "scopes_shown", "state", "expires", "used")
+    search_fields = ("name", "prefix", "user__username")
+    sortable_by: ClassVar[Any] = ()
+
+    def get_urls(self) -> list[URLPattern]:
+        """Issue and revoke, before Django's own."""
+        wrap = self.admin_site.admin_view
+        return [
+            path("issue/", wrap(self.issue_view), name="containers_app_apikey_issue"),
+            path("<int:pk>/revoke/", wrap(require_POST(self.revoke_view)), name="containers_app_apikey_revoke"),
+            *super().get_urls(),
+        ]
+
+    def issue_view(self, request: HttpRequest) -> HttpResponse:
+        """The form, and after a POST the key's text: once, and in this answer only."""
+        if not request.user.has_perm("containers_app.add_apikey"):
+            raise refused(request, "you may not issue API keys")
+        form = KeyForm(request.POST or None)
+        context = {**self.admin_site.each_context(request), "title": "Issue an API key", "form": form, "text": ""}
+        if request.method == "POST" and form.is_valid():
+            self._record(request, "access.key_issue", form.cleaned_data["name"])
+            context["text"] = ApiKey.objects.issue(**form.cleaned_data).text
+        return TemplateResponse(request, "myco/key_issue.html", context, headers={"Cache-Control": "no-store"})
+
+    def revoke_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Mark the key as revoked; its row stays. POST only."""
+        if not request.user.has_perm("containers_app.revoke_apikey"):
+            raise refused(request, "you may not revoke API keys")
+        row = ApiKey.objects.filter(pk=pk).first()
+        if row is not None:
+            self._record(request, "access.key_revoke", str(row))
+            ApiKey.objects.filter(pk=pk, revoked_at=None).update(revoked_at=timezone.now())
+            messages.success(request, "The key is revoked.")
+        return HttpResponseRedirect(reverse("admin:containers_app_apikey_changelist"))
+
+    def _record(self, request: HttpRequest, action: str, name: str) -> None:
+        ledger.event(
+            action=action,
+            actor=asker_of(request).as_actor(),
+            source=source_of(request, channel="ui"),
+            subject=ledger.Subject(type="api_key", name=name),
+        )
+
+    def page(self, request: HttpRequest, row: ApiKey) -> dict[str, Any]:
+        """Whether it lives and may be revoked."""
+        may_revoke = row.revoked_at is None and request.user.has_perm("containers_app.revoke_apikey")
+        return {"state": _state(row), "may_revoke": may_revoke}
+
+    @admin.display(description="Key")
+    def title(self, row: ApiKey) -> SafeString:
+        """Name and prefix."""
+        address = reverse("admin:containers_app_apikey_change", args=[row.pk])
+        line = format_html('<span class="sub-line mono">myco_{}_…</span>', row.prefix)
+        return format_html('<a class="strong" href="{}">{}</a>{}', address, row.name, line)
+
+    @admin.display(description="Scopes")
+    def scopes_shown(self, row: ApiKey) -> str:
+        """What it may be used for."""
+        return ", ".join(row.scopes)
+
+    @admin.display(description="State")
+    def state(self, row: ApiKey) -> SafeString:
+        """Alive, expired or revoked."""
+        return badge(*_state(row))
+
+    @admin.display(description="Expires")
+    def expires(self, row: ApiKey) -> SafeString:
+        """When it ends by itself."""
+        return moment(row.expires_at)
+
+    @admin.display(description="Last used")
+    def used(self, row: ApiKey) -> SafeString:
+        """To the minute."""
+        return moment(row.last_used_at)
+
+
+def _state(row: ApiKey) -> tuple[str, str]:
+    if row.revoked_at:
+        return "deleted", "Revoked"
+    return ("up", "Alive") if row.is_alive else ("cancelled", "Expired")
+
+
+admin.site.unregister(User)
+
+
+@admin.register(User)
+class ConsoleUserAdmin(UserAdmin):  # type: ignore[type-arg] # no parameter at run time
+    """Users and their groups; only superusers make superusers."""
+
+    list_display = ("username", "is_active", "is_staff", "group_names", "last_login")
+    sortable_by: ClassVar[Any] = ()
+
+    @admin.display(description="Groups")
+    def group_names(self, user: User) -> str:
+        """The groups."""
+        return ", ".join(user.groups.values_list("name", flat=True)) or "none"
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        """What could raise one's own rights."""
+        fixed = () if request.user.is_superuser else ("is_superuser", "user_permissions")
+        own = ("groups",) if obj is not None and obj.pk == request.user.pk and not request.user.is_superuser else ()
+        return (*fixed, *own, "last_login", "date_joined")
+
+    def get_exclude(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        """No hash for who only looks."""
+        return () if self.has_change_permission(request, obj) else ("password",)
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Without the password for who only looks."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if self.has_change_permission(request, obj):
+            return fieldsets
+        return [
+            (title, {**options, "fields": [name for name in options["fields"] if name != "password"]})
+            for title, options in fieldsets
+        ]
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Never: history keeps its names; deactivate instead."""
+        return False
+
+    def log_change(self, request: HttpRequest, obj: User, message: Any) -> Any:
+        """Django's own history, and the ledger."""
+        self._record(request, "access.user_change", obj)
+        return super().log_change(request, obj, message)
+
+    def log_addition(self, request: HttpRequest, obj: User, message: Any) -> Any:
+        """Django's own history, and the ledger."""
+        self._record(request, "access.user_add", obj)
+        return super().log_addition(request, obj, message)
+
+    def _record(self, request: HttpRequest, action: str, user: User) -> None:
+        ledger.event(
+            action=action,
+            actor=asker_of(request).as_actor(),
+            source=source_of(request, channel="ui"),
+            subject=ledger.Subject(type="user", id=str(user.pk)),
+        )

@@ -1,0 +1,98 @@
+"""What every page of the console shares: nothing is added, changed or deleted through Django's own forms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.db import models
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
+
+from containers_app.audit import denials
+from containers_app.audit.origin import source_of
+from containers_app.errors import MycoError, PermissionDenied
+from containers_app.operations.authority import Asker
+
+if TYPE_CHECKING:
+    Base = admin.ModelAdmin[Any]
+else:
+    Base = admin.ModelAdmin  # Django's own class takes no parameter at run time
+
+
+class ReadOnlyAdmin(Base):
+    """A list and a page, for who has the view permission."""
+
+    page_title = ""
+    page_template = ""
+    actions: Any = None
+    list_display_links = None
+    show_full_result_count = False
+    list_per_page = 50
+
+    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Never."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Never."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Never."""
+        return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The list, under its own title."""
+        return super().changelist_view(request, {"title": self.page_title, **(extra_context or {})})
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The page of one record, in our own template."""
+        row = self.get_object(request, object_id)
+        if row is None:
+            raise Http404
+        if request.method not in ("GET", "HEAD") or not self.has_view_permission(request, row):
+            raise refused(request, "this page is for reading")
+        context = {**self.admin_site.each_context(request), "title": str(row), "row": row, "opts": self.opts}
+        return TemplateResponse(request, self.page_template, {**context, **self.page(request, row)})
+
+    def page(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """More for the page of one record."""
+        return {}
+
+
+def asker_of(request: HttpRequest) -> Asker:
+    """The signed-in user."""
+    return Asker(user=request.user)
+
+
+def refused(request: HttpRequest, message: str) -> Exception:
+    """Write the refusal to the ledger; the exception to raise for a 403."""
+    record_refusal(request, PermissionDenied(message))
+    return DjangoPermissionDenied(message)
+
+
+def record_refusal(request: HttpRequest, error: MycoError) -> None:
+    """Tell the ledger that somebody was refused."""
+    denials.record(
+        denials.Denial(
+            action="authz.denied",
+            code=error.code,
+            actor=asker_of(request).as_actor(),
+            source=source_of(request, channel="ui"),
+            message=error.message,
+        )
+    )
+
+
+def moment(value: Any) -> SafeString:
+    """A time, in UTC, for a cell."""
+    if value is None:
+        return format_html('<span class="faint">{}</span>', "never")
+    return format_html('<time datetime="{}">{:%Y-%m-%d %H:%M:%S}</time>', value.isoformat(), localtime(value))

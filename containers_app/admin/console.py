@@ -1,0 +1,75 @@
+"""The console's site: what every page knows, the side bar, and the dashboard."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+
+from containers_app import VERSION
+from containers_app.conf import load
+from containers_app.models import Container, DockerHost, Operation, State, with_last_backup
+
+_LINKS = (
+    ("Workloads", "containers_app.view_container", "containers_app_container", "box", "Containers"),
+    ("Protection", "containers_app.view_backup", "containers_app_backup", "archive", "Backups"),
+    ("Protection", "containers_app.view_operation", "containers_app_operation", "pulse", "Operations"),
+    ("Infrastructure", "containers_app.view_dockerhost", "containers_app_dockerhost", "server", "Hosts"),
+    ("Trust", "audit.view_entry", "audit_entry", "book", "Audit ledger"),
+    ("Trust", "containers_app.view_apikey", "containers_app_apikey", "key", "API keys"),
+    ("Trust", "auth.view_user", "auth_user", "user", "Users"),
+)
+
+
+class ConsoleSite(admin.AdminSite):
+    """Django's admin site with our frame."""
+
+    site_header = site_title = "MycoDocker"
+    index_title = "Dashboard"
+    index_template = "myco/dashboard.html"
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """What the frame of every page needs."""
+        may_see = request.user.has_perm("containers_app.view_operation")
+        return {
+            **super().each_context(request),
+            "product_version": VERSION,
+            "environment_name": load().environment_name,
+            "running_operations": Operation.objects.filter(state=State.RUNNING).count() if may_see else 0,
+            "navigation": _navigation(request),
+        }
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """The dashboard."""
+        return super().index(request, {**_dashboard(request), **(extra_context or {})})
+
+
+def _navigation(request: HttpRequest) -> list[tuple[str, list[dict[str, str]]]]:
+    """The side bar: only what the user may open."""
+    heads: dict[str, list[dict[str, str]]] = {}
+    for head, permission, name, icon, words in _LINKS:
+        if request.user.has_perm(permission):
+            link = {"address": reverse(f"admin:{name}_changelist"), "icon": icon, "name": words}
+            heads.setdefault(head, []).append(link)
+    return list(heads.items())
+
+
+def _dashboard(request: HttpRequest) -> dict[str, Any]:
+    if not request.user.has_perm("containers_app.view_operation"):
+        return {}
+    present = with_last_backup(Container.objects.present())
+    day = timezone.now() - timedelta(days=1)
+    bad = Operation.objects.filter(state__in=(State.FAILED, State.ERRORED, State.INTERRUPTED), finished_at__gte=day)
+    return {
+        "containers_present": present.count(),
+        "containers_unprotected": present.filter(protected=False).count(),
+        "operations_running": Operation.objects.filter(state__in=(State.QUEUED, State.RUNNING))[:10],
+        "failures": bad[:5],
+        "failures_count": bad.count(),
+        "hosts": DockerHost.objects.all(),
+    }

@@ -1,0 +1,106 @@
+"""The tags that every page uses: icon, badge, hexid, sizes. One table says which word gets which icon and tone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django import template
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+register = template.Library()
+_CONTROL = re.compile("([\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff])")
+
+# state: (tone, icon, word). The word is always printed; the tone is never the only sign.
+STATES: Mapping[str, tuple[str, str, str]] = {
+    "succeeded": ("ok", "ok", "Succeeded"),
+    "success": ("ok", "ok", "Success"),
+    "partial": ("warn", "half", "Partial"),
+    "failed": ("bad", "fail", "Failed"),
+    "failure": ("bad", "fail", "Failure"),
+    "errored": ("bad", "bug", "Errored"),
+    "error": ("bad", "bug", "Error"),
+    "running": ("run", "run", "Running"),
+    "queued": ("mute", "dots", "Queued"),
+    "cancelled": ("mute", "stop", "Cancelled"),
+    "interrupted": ("warn", "plug", "Interrupted"),
+    "unprotected": ("gap", "shield-off", "Unprotected"),
+    "complete": ("ok", "ok", "Complete"),
+    "missing": ("bad", "question", "Missing"),
+    "corrupt": ("bad", "fail", "Corrupt"),
+    "deleted": ("mute", "stop", "Deleted"),
+    "healthy": ("ok", "ok", "Healthy"),
+    "up": ("ok", "ok", "Up"),
+    "down": ("bad", "fail", "Down"),
+    "up-running": ("ok", "play", "Running"),
+    "unhealthy": ("bad", "warn", "Unhealthy"),
+    "starting": ("warn", "clock", "Starting"),
+    "paused": ("warn", "pause", "Paused"),
+    "restarting": ("warn", "restart", "Restarting"),
+    "removing": ("mute", "stop", "Removing"),
+    "removed": ("gap", "stop", "Removed"),
+    "created": ("mute", "plus-o", "Created"),
+    "exited": ("bad", "stop", "Exited"),
+    "exited-clean": ("mute", "stop", "Exited"),
+    "dead": ("bad", "fail", "Dead"),
+    "denied": ("bad", "lock", "Denied"),
+    "unknown": ("warn", "question", "Unknown"),
+    "intent": ("mute", "dots", "Intent"),
+}
+
+
+@register.simple_tag
+def icon(name: str, extra: str = "") -> SafeString:
+    """One drawing of the page's sprite."""
+    return format_html('<svg class="icon {}" aria-hidden="true"><use href="#i-{}"/></svg>', extra, name)
+
+
+@register.simple_tag
+def badge(state: str, word: str = "") -> SafeString:
+    """A state as icon and word; a state that the table does not know is printed as it is."""
+    tone, glyph, default = STATES.get(state, ("mute", "question", state))
+    return format_html('<span class="badge is-{}">{}{}</span>', tone, icon(glyph), word or default)
+
+
+@register.simple_tag
+def hexid(value: str) -> SafeString:
+    """The whole value is in the page; the style sheet shows its first twelve digits."""
+    digits = value.rpartition(":")[2]
+    label = format_html('<span class="visually-hidden">Copy {}</span>', digits[:12])
+    button = '<button type="button" class="copy" data-copy="{}" hidden>{}{}</button>'
+    copy = format_html(button, value, icon("copy"), label)
+    return format_html('<span class="hexid"><code title="{}">{}</code>{}</span>', value, digits, copy)
+
+
+@register.filter
+def foreign(value: Any) -> SafeString:
+    """Text that containers or people chose: escaped, isolated, and control characters shown instead of obeyed."""
+    parts = _CONTROL.split(str(value))
+    shown = format_html_join("", "{}", ((_part(part),) for part in parts))
+    return format_html("<bdi>{}</bdi>", shown)
+
+
+def _part(text: str) -> SafeString:
+    if _CONTROL.fullmatch(text):
+        return format_html('<span class="ctl">{}</span>', f"U+{ord(text):04X}")
+    return format_html("{}", text)
+
+
+@register.filter
+def size(value: int | None) -> str:
+    """Bytes in the unit that people read."""
+    if value is None:
+        return "unknown"
+    amount, units = float(value), ("B", "KiB", "MiB", "GiB", "TiB")
+    position = 0
+    while amount >= 1024 and position < len(units) - 1:
+        amount, position = amount / 1024, position + 1
+    return f"{amount:.0f} {units[position]}" if position == 0 else f"{amount:.2f} {units[position]}"
+
+
+@register.simple_tag
+def filter_label(choices: Sequence[Mapping[str, Any]]) -> str:
+    """The chosen value of one filter."""
+    return next((str(choice["display"]) for choice in choices if choice.get("selected")), "")
