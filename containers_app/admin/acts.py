@@ -21,6 +21,7 @@ from containers_app.operations.hosts import store_of
 from containers_app.operations.kinds import BACKUP, CLONE, Kind, Params
 from containers_app.operations.submit import Request, submit
 from containers_app.specs.reference import check_clone_name
+from containers_app.templatetags.console import visible
 from containers_app.workflows.backup import BackupParams
 from containers_app.workflows.clone import CloneParams
 
@@ -112,7 +113,7 @@ class ActView(View):
             except MycoError as error:
                 if isinstance(error, PermissionDenied):
                     record_refusal(request, error)
-                messages.error(request, f"{row.name}: {error.message}")
+                messages.error(request, f"{visible(row.name)}: {error.message}")
                 break
         if not made:
             return self._form(request, form)
@@ -143,7 +144,7 @@ class ActView(View):
         rows = self._rows(request)
         context = {
             **admin.site.each_context(request),
-            "title": f"{self.kind.verb} {rows[0].name if len(rows) == 1 else f'{len(rows)} containers'}",
+            "title": f"{self.kind.verb} {visible(rows[0].name) if len(rows) == 1 else f'{len(rows)} containers'}",
             "form": form,
             "rows": rows,
             "ids": ",".join(str(row.pk) for row in rows),

@@ -17,6 +17,7 @@ from containers_app.audit import denials
 from containers_app.audit.origin import source_of
 from containers_app.errors import MycoError, PermissionDenied
 from containers_app.operations.authority import Asker
+from containers_app.templatetags.console import visible
 
 if TYPE_CHECKING:
     Base = admin.ModelAdmin[Any]
@@ -59,7 +60,7 @@ class ReadOnlyAdmin(Base):
             raise Http404
         if request.method not in ("GET", "HEAD") or not self.has_view_permission(request, row):
             raise refused(request, "this page is for reading")
-        context = {**self.admin_site.each_context(request), "title": str(row), "row": row, "opts": self.opts}
+        context = {**self.admin_site.each_context(request), "title": visible(str(row)), "row": row, "opts": self.opts}
         return TemplateResponse(request, self.page_template, {**context, **self.page(request, row)})
 
     def page(self, request: HttpRequest, row: Any) -> dict[str, Any]:
@@ -95,4 +96,5 @@ def moment(value: Any) -> SafeString:
     """A time, in UTC, for a cell."""
     if value is None:
         return format_html('<span class="faint">{}</span>', "never")
-    return format_html('<time datetime="{}">{:%Y-%m-%d %H:%M:%S}</time>', value.isoformat(), localtime(value))
+    shown = f"{localtime(value):%Y-%m-%d %H:%M:%S}"
+    return format_html('<time datetime="{}">{}</time>', value.isoformat(), shown)

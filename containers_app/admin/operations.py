@@ -19,7 +19,7 @@ from containers_app.models import Operation, State
 from containers_app.operations.answers import published_error
 from containers_app.operations.cancel import cancel
 from containers_app.operations.kinds import KINDS
-from containers_app.templatetags.console import badge, foreign
+from containers_app.templatetags.console import badge, foreign, visible
 
 
 @admin.register(Operation)
@@ -58,7 +58,7 @@ class OperationAdmin(ReadOnlyAdmin):
         end = row.finished_at or timezone.now()
         elapsed = (end - (row.started_at or row.created_at)).total_seconds()
         return {
-            "title": f"{KINDS[row.kind].verb} {row.target_name}",
+            "title": f"{KINDS[row.kind].verb} {visible(row.target_name)}",
             "verb": KINDS[row.kind].verb,
             "state": row.visible_state,
             "finished": row.is_finished,

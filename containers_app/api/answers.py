@@ -39,13 +39,12 @@ def idempotency_key(request: ApiRequest) -> str | None:
 def run(wanted: Request, preference: prefer.Preference) -> Response:
     """Submit, and answer as the client prefers. Raises what `submit` raises, and TooManyWaiting."""
     if preference.respond_async and not preference.wait_seconds:
-        return _later(submit(wanted).operation, preference)
+        return _final_or_later(submit(wanted).operation, preference)
     with place():
         submitted = submit(wanted)
         if not preference.respond_async:
             return _now(submitted)
-        row = wait_until_finished(submitted.operation, seconds=preference.wait_seconds)
-        return _final(row) if row.is_finished else _later(row, preference)
+        return _final_or_later(wait_until_finished(submitted.operation, seconds=preference.wait_seconds), preference)
 
 
 def _now(submitted: Submitted) -> Response:
@@ -86,7 +85,9 @@ def _error(kind: Kind, code: str, message: str) -> Response:
     return response
 
 
-def _later(operation: Operation, preference: prefer.Preference) -> Response:
+def _final_or_later(operation: Operation, preference: prefer.Preference) -> Response:
+    if operation.is_finished:
+        return _final(operation)
     response = Response(OperationSerializer(operation).data, status=202)
     response["Location"] = f"/api/operations/{operation.pk}"
     response["Preference-Applied"] = preference.applied

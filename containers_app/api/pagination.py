@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from rest_framework.exceptions import NotFound
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 
@@ -26,8 +28,11 @@ class NewestFirst(CursorPagination):
     def paginate_queryset(
         self, queryset: QuerySet[Any] | Sequence[Any], request: Request, view: APIView | None = None
     ) -> list[Any] | None:
-        """One page. Raises InvalidRequest for a limit out of range."""
+        """One page. Raises InvalidRequest for a limit out of range, and for a cursor that no answer gave."""
         limit = request.query_params.get("limit", str(self.page_size))
         if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= self.max_page_size):
             raise InvalidRequest(f"'limit' must be 1 to {self.max_page_size}", field="limit")
-        return super().paginate_queryset(queryset, request, view)
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except (NotFound, ValueError, ValidationError) as error:
+            raise InvalidRequest("'cursor' must come from 'next' or 'previous' of an answer", field="cursor") from error

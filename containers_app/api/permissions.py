@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -41,6 +42,8 @@ class Declared(BasePermission):
             raise NotAuthenticated("send 'Authorization: Bearer <key>', or sign in to the console")
         access: dict[str, Any] = getattr(view, "access", {})
         needed = access.get("GET" if request.method in ("HEAD", "OPTIONS") else request.method or "")
+        if needed is None and not hasattr(view, (request.method or "").lower()):
+            raise MethodNotAllowed(request.method or "")
         if needed is None:
             raise PermissionDenied("nobody may do this")
         if needed != self.VERB and not asker_of(request).may(*needed):

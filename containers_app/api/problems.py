@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.db import DatabaseError
@@ -38,6 +39,7 @@ STATUS = {
     "TOO_MANY_WAITING": 503,
     "STORAGE_FULL": 507,
 }
+logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = {429: "10", 503: "2"}
 _RECORDED = frozenset({400, 401, 403, 409, 413, 415, 429})
 
@@ -119,15 +121,18 @@ def translate(error: Exception) -> MycoError | None:
 
 
 def _record(error: MycoError, request: Request) -> None:
-    denials.record(
-        denials.Denial(
-            action="authz.denied" if error.code in ("NOT_AUTHENTICATED", "PERMISSION_DENIED") else "authz.invalid",
-            code=error.code,
-            actor=_actor(request),
-            source=source_of(request._request, channel="api"),
-            message=error.message,
-        )
+    """A refusal stays a refusal when the ledger does not answer: nothing runs, and it is counted for a later entry."""
+    denial = denials.Denial(
+        action="authz.denied" if error.code in ("NOT_AUTHENTICATED", "PERMISSION_DENIED") else "authz.invalid",
+        code=error.code,
+        actor=_actor(request),
+        source=source_of(request._request, channel="api"),
+        message=error.message,
     )
+    try:
+        denials.record(denial)
+    except errors.AuditUnavailable:
+        logger.error("the ledger took no refusal; it is counted for a later entry", extra={"code": error.code})
 
 
 def _actor(request: Request) -> Actor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -15,7 +16,8 @@ from containers_app.errors import InvalidRequest, RequestTooLarge, UnsupportedMe
 LIMIT_BYTES = 64 * 1024
 LIMIT_DEPTH = 8
 _LARGEST_INTEGER = 2**53
-_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# Possessive, and a string may lack its end: each byte is looked at once, whatever the body.
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _CONTENT_TYPE = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?\s*', re.IGNORECASE)
 _FORBIDDEN = re.compile("[\x00\ud800-\udfff]")
 
@@ -74,9 +76,19 @@ def _check_headers(request: HttpRequest) -> None:
 
 def _read(request: HttpRequest) -> bytes:
     """At most one byte over the limit; a chunked body is not known to Django, so it is taken from the server."""
-    if "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower():
-        return bytes(request.META["wsgi.input"].read(LIMIT_BYTES + 1))
-    if int(request.META.get("CONTENT_LENGTH") or 0) > LIMIT_BYTES:
+    try:
+        if "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower():
+            return bytes(request.META["wsgi.input"].read(LIMIT_BYTES + 1))
+        return _read_declared(request)
+    except OSError as error:
+        raise InvalidRequest("the body broke off") from error
+
+
+def _read_declared(request: HttpRequest) -> bytes:
+    declared = request.META.get("CONTENT_LENGTH") or "0"
+    if not (declared.isascii() and declared.isdigit()):
+        raise InvalidRequest("'Content-Length' must be a whole number")
+    if len(declared) > len(str(LIMIT_BYTES)) or int(declared) > LIMIT_BYTES:
         raise RequestTooLarge(f"the body is over {LIMIT_BYTES} bytes")
     return request.read(LIMIT_BYTES + 1)
 
@@ -93,8 +105,7 @@ def _check_depth(body: bytes) -> None:
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise InvalidRequest(f"the key {_shown(twice)} is there twice", field=_shown(twice))
     return result
 

@@ -10,9 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
+from django.db import InterfaceError, OperationalError
+
 from containers_app.audit import ledger
 from containers_app.conf import load
-from containers_app.errors import Cancelled, LeaseLost, MycoError, PermissionDenied, TimedOut
+from containers_app.errors import AuditUnavailable, Cancelled, LeaseLost, MycoError, PermissionDenied, TimedOut
 from containers_app.models import Operation, State
 from containers_app.operations import transitions
 from containers_app.operations.authority import still_may
@@ -24,6 +26,7 @@ from containers_app.workflows.context import Done
 from containers_app.workflows.undo import replay
 
 logger = logging.getLogger(__name__)
+_DATABASE_AWAY = (OperationalError, InterfaceError)
 _HERE = Path(__file__).resolve().parents[2]
 
 
@@ -35,8 +38,12 @@ def run(operation_id: UUID) -> None:
     if operation is None:
         logger.info("nothing to claim", extra={"operation": str(operation_id)})
         return
-    with OperationContext(operation, conf=conf, may=lambda permission: still_may(operation, permission)) as context:
-        _attempt(operation, context)
+    try:
+        with OperationContext(operation, conf=conf, may=lambda permission: still_may(operation, permission)) as context:
+            _attempt(operation, context)
+    except _DATABASE_AWAY as error:
+        # Whether the end was stored is unknown, so nothing is taken back here: the reconciler sees which it was.
+        logger.error("left to the reconciler: %s", type(error).__name__, extra={"operation": str(operation_id)})
 
 
 def _attempt(operation: Operation, context: OperationContext) -> None:
@@ -52,6 +59,8 @@ def _attempt(operation: Operation, context: OperationContext) -> None:
         _give_up(operation, context)
     except MycoError as error:
         _fail(operation, context, _foreseen(error))
+    except _DATABASE_AWAY:
+        raise
     except Exception as error:  # noqa: BLE001 - the one place where a bug must become a state
         logger.error("a bug ended the operation", extra={"operation": str(operation.pk)})
         _fail(operation, context, _unforeseen(operation, error))
@@ -82,18 +91,26 @@ def _unforeseen(operation: Operation, error: Exception) -> Ending:
 def _fail(operation: Operation, context: OperationContext, ending: Ending) -> None:
     pending = replay(context.undo, open_gateway=context.clean_up_gateway, store=context.store)
     stages = closed_stages(operation.stages, state="failed")
-    transitions.finish(operation, replace(ending, stages=stages, undo=pending))
+    if not transitions.finish(operation, replace(ending, stages=stages, undo=pending)):
+        _note_fenced(operation)
 
 
 def _give_up(operation: Operation, context: OperationContext) -> None:
     """The lease is somebody else's: take back our own effects, write nothing into the row, tell the ledger."""
     replay(context.undo, open_gateway=context.clean_up_gateway, store=context.store)
-    ledger.event(
-        action="operation.fenced",
-        actor=actor_of(operation),
-        source=ledger.Source(channel="worker", request_id=operation.request_id),
-        subject=subject_of(operation),
-        operation_id=str(operation.pk),
-        outcome="failure",
-        error_code=LeaseLost.code,
-    )
+    _note_fenced(operation)
+
+
+def _note_fenced(operation: Operation) -> None:
+    try:
+        ledger.event(
+            action="operation.fenced",
+            actor=actor_of(operation),
+            source=ledger.Source(channel="worker", request_id=operation.request_id),
+            subject=subject_of(operation),
+            operation_id=str(operation.pk),
+            outcome="failure",
+            error_code=LeaseLost.code,
+        )
+    except AuditUnavailable:
+        logger.error("the ledger took no note of the fenced worker", extra={"operation": str(operation.pk)})

@@ -74,6 +74,11 @@ def hexid(value: str) -> SafeString:
     return format_html('<span class="hexid"><code title="{}">{}</code>{}</span>', value, digits, copy)
 
 
+def visible(text: str) -> str:
+    """Plain text with control characters shown instead of obeyed: for titles and labels."""
+    return _CONTROL.sub(lambda found: f"[U+{ord(found[0]):04X}]", text)
+
+
 @register.filter
 def foreign(value: Any) -> SafeString:
     """Text that containers or people chose: escaped, isolated, and control characters shown instead of obeyed."""

@@ -32,12 +32,15 @@ def remove_files(location: Location, *, operation_id: str, inode: int | None) ->
 
 
 def replay(steps: Sequence[Step], *, open_gateway: OpenGateway, store: LocalStore) -> list[Step]:
-    """Take the steps back, last first. Returns those that could not be done yet, in their order."""
+    """Take the steps back, last first. Returns those that could not be done yet, in their order.
+
+    A step that another version wrote, and this one does not understand, is kept like one that failed.
+    """
     pending: list[Step] = []
     for step in reversed(steps):
         try:
             _ACTIONS[step["action"]](step, open_gateway, store)
-        except MycoError:
+        except (MycoError, LookupError, TypeError):
             pending.insert(0, step)
     return pending
 

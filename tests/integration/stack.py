@@ -26,7 +26,7 @@ from tests.fakes.fault_proxy import FaultProxy
 from tests.machine import PROJECT
 from tests.throwaway import wait_until
 
-PATIENCE_SECONDS = 40.0
+PATIENCE_SECONDS = 30.0
 ENGINE_CALL_SECONDS = 4.0
 LARGE_FILES = 8
 _SCHEDULER = """
@@ -121,7 +121,7 @@ class Stack:
             "console": [sys.executable, "-m", "tests.integration.stack_console"],
             "web": [
                 *(sys.executable, "-m", "gunicorn", "mycodocker.wsgi", "--workers", "1", "--worker-class", "gthread"),
-                *("--threads", "16", "--bind", f"fd://{self._listener.fileno()}", "--worker-tmp-dir", "/dev/shm"),
+                *("--threads", "16", "--bind", f"fd://{self._listener.fileno()}", "--no-control-socket"),
             ],
             "worker": [
                 *(sys.executable, "-m", "celery", "-A", "mycodocker", "worker", "-P", "prefork", "-c", "2"),

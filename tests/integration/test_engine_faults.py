@@ -35,6 +35,11 @@ def large_container(engine: PrivateEngine) -> str:
     return str(container.id)
 
 
+def drain(stream: ByteStream) -> None:
+    while stream.read(BLOCK_BYTES):
+        pass
+
+
 class Reading(threading.Thread):
     """Reads a stream to its end in a thread of its own, and keeps how that ended and when."""
 
@@ -98,8 +103,7 @@ def test_an_export_from_an_engine_that_is_killed_is_broken(disposable_engine: Pr
             assert len(stream.read(BLOCK_BYTES)) == BLOCK_BYTES
             disposable_engine.power_cut()
             with pytest.raises(StreamBroken, match="is it still running"):
-                while stream.read(BLOCK_BYTES):
-                    pass
+                drain(stream)
         with pytest.raises(EngineUnavailable):
             gateway.ping()
 
@@ -115,8 +119,7 @@ def test_an_export_from_an_engine_that_hangs_is_stalled(disposable_engine: Priva
         with disposable_engine.frozen():
             begun = time.monotonic()
             with pytest.raises(StreamStalled, match="sent nothing for 1 seconds"):
-                while stream.read(BLOCK_BYTES):
-                    pass
+                drain(stream)
             assert time.monotonic() - begun < 4
 
 

@@ -239,7 +239,7 @@ def test_events_come_as_they_happen_and_end_at_an_abort(
         created = docker_client.api.create_container(SAMPLE_IMAGE, name="seen", command=["/bin/idle"])
         docker_client.api.start(created)
         command = docker_client.api.exec_create(created, ["/bin/true", "--password=hunter2"])
-        docker_client.api.exec_start(command)
+        docker_client.api.exec_start(command["Id"])
         for event in events:
             seen.append(event)
             if event.action == "exec_start":

@@ -45,7 +45,9 @@ def mentions(directory: Path) -> list[str]:
 
 def test_the_sample_container_runs_and_stops_at_once(docker_client: docker.DockerClient) -> None:
     container = docker_client.containers.run(SAMPLE_IMAGE, detach=True)
-    assert container.exec_run(["cat", "/var/www/index.html"]).output.startswith(b"<!doctype html>")
+    output = container.exec_run(["cat", "/var/www/index.html"]).output
+    assert isinstance(output, bytes)
+    assert b"A sample container" in output
     container.stop(timeout=60)
     container.reload()
     assert container.attrs["State"]["ExitCode"] == 0
@@ -89,10 +91,8 @@ def test_an_engine_keeps_its_containers_over_a_power_cut(disposable_engine: Priv
 
 
 def test_a_frozen_engine_answers_again_when_it_thaws(disposable_engine: PrivateEngine) -> None:
-    with disposable_engine.frozen(), contextlib.closing(disposable_engine.client()) as client:
-        client.api.timeout = 0.2
-        with pytest.raises(Exception, match=r"(?i)timed out"):
-            client.ping()
+    with disposable_engine.frozen():
+        assert not disposable_engine.answers()
     assert disposable_engine.answers()
 
 

@@ -57,15 +57,16 @@ def running(config: str, places: Places, environment: Mapping[str, str]) -> Iter
     places.worker_ready.unlink(missing_ok=True)
     words = (sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(places.supervisor_config))
     # A session of its own: Ctrl-C must reach the processes in order, and through the manager only.
-    process = subprocess.Popen(
-        (*dying_with_parent("TERM"), *words),
-        cwd=PROJECT,
-        env=dict(environment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=(places.log / "supervisor.err").open("wb"),
-        start_new_session=True,
-    )
+    with (places.log / "supervisor.err").open("wb") as errors:
+        process = subprocess.Popen(
+            (*dying_with_parent("TERM"), *words),
+            cwd=PROJECT,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            start_new_session=True,
+        )
     try:
         yield process
     finally:

@@ -74,7 +74,8 @@ class Places:
 
     def prepare(self) -> None:
         """Make the folders, for their owner only. Raises CannotStart with the reason."""
-        _check_spelling(self.data)
+        _check_spelling(self.data, remedy="set MYCO_DATA_DIR to another folder")
+        _check_spelling(PROJECT, remedy="move the project to another folder")
         if len(bytes(self.broker_socket)) > SOCKET_PATH_LIMIT_BYTES:
             raise CannotStart(
                 f"{self.broker_socket} is longer than {SOCKET_PATH_LIMIT_BYTES} bytes, too long for a socket: "
@@ -90,8 +91,9 @@ class Places:
             ) from error
 
 
-def _check_spelling(folder: Path) -> None:
-    """The process manager's configuration reads `;` after a space as a comment, and a line is a setting."""
+def _check_spelling(folder: Path, *, remedy: str) -> None:
+    """In the process manager's configuration a percent sign begins a substitution, in some settings twice over; a
+    `;` after a space begins a comment, and a line is a setting."""
     text = str(folder)
-    if not text.isprintable() or " ;" in text:
-        raise CannotStart("The data folder's path holds a character that cannot be used: set MYCO_DATA_DIR.")
+    if not text.isprintable() or " ;" in text or "%" in text:
+        raise CannotStart(f"The path {text!r} holds '%', ' ;' or a control character: {remedy}.")

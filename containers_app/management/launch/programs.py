@@ -87,11 +87,11 @@ def render(programs: Iterable[Program], places: Places) -> str:
         "nodaemon=true",
         "silent=true",
         "umask=077",
-        f"logfile={_value(str(places.log / 'supervisor.log'))}",
+        f"logfile={places.log / 'supervisor.log'}",
         f"logfile_maxbytes={LOG_BYTES}",
         f"logfile_backups={OLD_LOGS}",
-        f"pidfile={_value(str(places.run / 'supervisord.pid'))}",
-        f"childlogdir={_value(str(places.log))}",
+        f"pidfile={places.run / 'supervisord.pid'}",
+        f"childlogdir={places.log}",
         *(["user=root"] if os.geteuid() == 0 else []),
         "",
         "[group:console]",
@@ -105,8 +105,8 @@ def _section(program: Program, places: Places) -> list[str]:
     return [
         "",
         f"[program:{program.name}]",
-        f"command={_value(shlex.join(program.command))}",
-        f"directory={_value(str(PROJECT))}",
+        f"command={shlex.join(program.command)}",
+        f"directory={PROJECT}",
         f"priority={program.priority}",
         "autostart=true",
         "autorestart=true",
@@ -118,12 +118,7 @@ def _section(program: Program, places: Places) -> list[str]:
         "killasgroup=true",
         "umask=077",
         "redirect_stderr=true",
-        f"stdout_logfile={_value(str(places.log / f'{program.name}.log'))}",
+        f"stdout_logfile={places.log / program.name}.log",
         f"stdout_logfile_maxbytes={LOG_BYTES}",
         f"stdout_logfile_backups={OLD_LOGS}",
     ]
-
-
-def _value(text: str) -> str:
-    """A percent sign would begin a substitution."""
-    return text.replace("%", "%%")

@@ -55,6 +55,11 @@ def sending(*parts: bytes, close: bool = False) -> Script:
 END = b"0\r\n\r\n"
 
 
+def drain(stream: ByteStream) -> None:
+    while stream.read(10):
+        pass
+
+
 def test_a_read_is_filled_whatever_the_chunks_are() -> None:
     parts = [chunk(bytes([number]) * (number * 37 + 1)) for number in range(50)]
     sent = b"".join(bytes([number]) * (number * 37 + 1) for number in range(50))
@@ -93,8 +98,7 @@ def test_a_body_that_says_it_is_compressed_is_passed_on_as_it_is() -> None:
 @pytest.mark.parametrize("network", [False, True], ids=["unix", "tcp"])
 def test_an_answer_that_breaks_off_is_broken(parts: tuple[bytes, ...], network: bool) -> None:
     with exporting(sending(*parts, close=True), network=network) as (_, stream), pytest.raises(StreamBroken):
-        while stream.read(10):
-            pass
+        drain(stream)
 
 
 def test_silence_after_the_first_bytes_is_a_stall() -> None:
@@ -187,9 +191,9 @@ def following(*parts: bytes, close: bool = False) -> Iterator[EngineGateway]:
 
 def test_events_are_typed_whatever_pieces_they_come_in() -> None:
     sent = event("start") + event("die", Type="network") + event("exec_create: sh -c hunter2") + event("stop")
-    with following(*(chunk(sent[at : at + 7]) for at in range(0, len(sent), 7))) as gateway:
-        with gateway.events(None) as events:
-            seen = [next(events) for _ in range(3)]
+    pieces = [chunk(sent[at : at + 7]) for at in range(0, len(sent), 7)]
+    with following(*pieces) as gateway, gateway.events(None) as events:
+        seen = [next(events) for _ in range(3)]
     assert [one.action for one in seen] == ["start", "exec_create", "stop"]
     assert {(one.container_id, one.name, one.image, one.at_epoch_seconds, one.detail) for one in seen} == {
         (CONTAINER, "web", "image:1", 5.25, "")
@@ -209,9 +213,12 @@ def test_events_wait_beyond_every_limit() -> None:
         threading.Event().wait(SHORT.call_seconds * 2)
         connection.sendall(chunk(event("start")))
 
-    with scripted(late) as (_, endpoint), open_gateway(endpoint, SHORT, RECEIPT) as gateway:
-        with gateway.events(None) as events:
-            assert next(events).action == "start"
+    with (
+        scripted(late) as (_, endpoint),
+        open_gateway(endpoint, SHORT, RECEIPT) as gateway,
+        gateway.events(None) as events,
+    ):
+        assert next(events).action == "start"
 
 
 def test_events_of_an_engine_that_goes_away_are_broken_and_not_ended() -> None:

@@ -70,8 +70,8 @@ def test_tcp_with_certificates_means_https() -> None:
         "tcp://256.0.0.1:2375",
         "tcp://[::g]:2375",
         "tcp://[127.0.0.1]:2375",
-        "tcp://рlain:2375",
-        "tcp://host:²",
+        "tcp://\u0440lain:2375",
+        "tcp://host:\u00b2",
     ],
 )
 def test_it_refuses_what_the_sdk_would_take(url: str) -> None:

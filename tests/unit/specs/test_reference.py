@@ -4,7 +4,7 @@ import pytest
 
 from containers_app.errors import AmbiguousReference, ContainerNotFound, InvalidRequest
 from containers_app.specs.engine import ContainerSummary
-from containers_app.specs.reference import check_clone_name, check_reference, choose, is_full_id
+from containers_app.specs.reference import check_clone_name, check_engine_name, check_reference, choose, is_full_id
 
 ONE = "6ecea0bc898a" + "0" * 52
 TWO = "6ecea0bc898a" + "1" * 52
@@ -50,8 +50,8 @@ def test_ids_and_names_are_taken_as_they_are(value: str) -> None:
         "-rf",
         "*",
         "a*",
-        "рlain",
-        "ｐlain",
+        "\u0440lain",
+        "\uff50lain",
         "\u202eplain",
         "pla\u200din",
         "a%2fb",
@@ -75,6 +75,16 @@ def test_a_clone_name_outside_the_grammar_is_refused(value: str) -> None:
 @pytest.mark.parametrize("value", ["ab", "a" * 63, "my-container-clone-1770866431710"])
 def test_a_clone_name_inside_the_grammar_is_taken(value: str) -> None:
     assert check_clone_name(value) == value
+
+
+@pytest.mark.parametrize("value", ["a", "a" * 256, "", "-a", "a b", "a/b", "a\n"])
+def test_a_name_that_an_engine_could_not_use_is_refused(value: str) -> None:
+    with pytest.raises(InvalidRequest):
+        check_engine_name(value)
+
+
+def test_a_name_made_from_a_long_one_is_taken() -> None:
+    assert check_engine_name("a" * 255) == "a" * 255
 
 
 @pytest.mark.parametrize(("value", "full"), [(ONE, True), (ONE[:12], False), (ONE.upper(), False), (ONE + "\n", False)])

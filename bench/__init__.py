@@ -1,0 +1,1 @@
+"""Measurements against named public commands: `make bench`."""

@@ -1,0 +1,88 @@
+"""Runs every measurement, prints the table, and writes docs/reference/performance.md."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from statistics import median
+
+from bench import backup, round_trip
+from bench.backup import Backups
+from bench.product import PROJECT, Product, running
+from bench.round_trip import RoundTrip, percentile
+
+REPORT = PROJECT / "docs" / "reference" / "performance.md"
+_NOTES = """
+`make bench` starts what `make run` starts, before a private Docker Engine, in a folder of its own on loopback, and
+removes it afterwards. It needs root, the `docker` command and about 10 GB below `/tmp`. Load generator, product and
+Engine share the machine, and whatever else runs there is in the figures. This page is written by it.
+
+- **Round trip**: `POST /api/hosts/<id>/test`, one after the other over one connection: request, ledger intent, row,
+  message, worker, one question to the Engine, ledger outcome, answer.
+- **Backup**: `POST /api/docker/containers` for a stopped container with 1 GiB of random files. `docker export` only
+  copies. A backup also walks the tar, hashes it, makes it durable and reads it back before it has its name.
+- **Memory**: the highest resident set (`VmHWM`) of any worker process during one backup. It counts pages that the
+  processes share.
+"""
+
+
+def main() -> int:
+    """Measure, print, write."""
+    with running() as product:
+        facts = _facts(product)
+        print("measuring the round trip ...", file=sys.stderr)
+        trip = round_trip.measure(product)
+        print("measuring backups ...", file=sys.stderr)
+        backups = backup.measure(product)
+    text = "\n".join(["# Performance", "", facts, "", *_table(trip, backups), _NOTES])
+    REPORT.write_text(text)
+    print(text)
+    return 0
+
+
+def _facts(product: Product) -> str:
+    parts = (
+        f"Measured on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f} "
+        f"at the start. Linux {platform.release()}, Python {platform.python_version()}, Docker Engine",
+        product.docker("version", "--format", "{{.Server.Version}}") + ",",
+        f"{round_trip.command_name()}, Django {version('django')}, Celery {version('celery')},",
+        f"gunicorn {version('gunicorn')}; SQLite and the embedded broker.",
+    )
+    return " ".join(parts)
+
+
+def _table(trip: RoundTrip, backups: Backups) -> list[str]:
+    exports = median(found.export for found in backups.rounds)
+    durable = median(found.durable_export for found in backups.rounds)
+    ours = median(found.backup for found in backups.rounds)
+    ratio = percentile(trip.requests, 50) / percentile(trip.commands, 50)
+    return [
+        "| What | Measured | Reference | Ratio |",
+        "|---|---|---|---|",
+        f"| Round trip, p50 of {len(trip.requests)} | {_milliseconds(trip.requests, 50)} "
+        f"| `docker version`: {_milliseconds(trip.commands, 50)} | {ratio:.2f} |",
+        f"| Round trip, p95 | {_milliseconds(trip.requests, 95)} "
+        f"| `docker version`: {_milliseconds(trip.commands, 95)} | |",
+        f"| Backup of 1 GiB, median of {len(backups.rounds)} | {ours:.2f} s "
+        f"| `docker export NAME > file`: {exports:.2f} s | {ours / exports:.2f} |",
+        f"| The same | {ours:.2f} s | with `sync file` after it: {durable:.2f} s | {ours / durable:.2f} |",
+        *(
+            f"| Peak memory of a worker process, {size} GiB | {peak / 2**20:.0f} MiB | | |"
+            for size, peak in backups.peak_bytes.items()
+        ),
+        "",
+        "Single rounds of the backup, in seconds (export, with sync, backup): "
+        + "; ".join(f"{one.export:.2f}, {one.durable_export:.2f}, {one.backup:.2f}" for one in backups.rounds)
+        + ".",
+    ]
+
+
+def _milliseconds(seconds: tuple[float, ...], percent: int) -> str:
+    return f"{percentile(seconds, percent) * 1000:.1f} ms"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

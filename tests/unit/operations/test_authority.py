@@ -1,0 +1,91 @@
+"""Rights are read again at the moment of the work: whoever lost them in between runs nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import AnonymousUser, User
+from django.utils import timezone
+
+from containers_app.audit import ledger
+from containers_app.audit.ledger import Source
+from containers_app.errors import PermissionDenied
+from containers_app.models import ApiKey, Operation
+from containers_app.operations.authority import Asker, still_may, visible_operations
+from containers_app.operations.cancel import cancel
+from containers_app.operations.kinds import BACKUP
+from tests import recipes
+
+pytestmark = [pytest.mark.django_db(databases=["default", "audit"]), pytest.mark.usefixtures("groups")]
+
+
+def key_row(user: User, *scopes: str) -> ApiKey:
+    return ApiKey.objects.issue(user=user, name="test", scopes=list(scopes), expires_in_days=1).row
+
+
+def asked_by(user: User, **fields: Any) -> Operation:
+    return recipes.operation(user=user, **fields)
+
+
+def test_an_operator_still_may() -> None:
+    olga = recipes.operator()
+    assert still_may(asked_by(olga), BACKUP.permission)
+    assert still_may(asked_by(olga, api_key=key_row(olga, "backup")), BACKUP.permission)
+
+
+def test_whoever_left_the_group_may_no_longer() -> None:
+    olga = recipes.operator()
+    operation = asked_by(olga)
+    olga.groups.clear()
+    assert not still_may(operation, BACKUP.permission)
+
+
+def test_a_deactivated_user_may_no_longer() -> None:
+    olga = recipes.operator()
+    operation = asked_by(olga)
+    User.objects.filter(pk=olga.pk).update(is_active=False)
+    assert not still_may(operation, BACKUP.permission)
+
+
+def test_nobody_may_for_a_user_who_is_gone() -> None:
+    assert not still_may(recipes.operation(user=None), BACKUP.permission)
+
+
+@pytest.mark.parametrize("change", [{"revoked_at": timezone.now()}, {"expires_at": timezone.now()}, {"scopes": ["read"]}])
+def test_a_key_that_was_taken_back_takes_its_operations_with_it(change: dict[str, Any]) -> None:
+    olga = recipes.operator()
+    key = key_row(olga, "backup")
+    operation = asked_by(olga, api_key=key)
+    ApiKey.objects.filter(pk=key.pk).update(**change)
+    assert not still_may(operation, BACKUP.permission)
+
+
+def test_the_ledger_is_told_of_the_key_by_its_prefix_only() -> None:
+    olga = recipes.operator()
+    key = key_row(olga, "backup")
+    actor = Asker(user=olga, api_key=key).as_actor()
+    assert (actor.type, actor.auth, actor.key_prefix, actor.roles) == ("key", "key", key.prefix, ("operators",))
+    assert key.digest not in repr(Asker(user=olga, api_key=key))
+
+
+def test_a_stranger_and_nobody_see_no_operation() -> None:
+    recipes.operation()
+    assert not visible_operations(Asker(user=recipes.stranger())).exists()
+    assert not visible_operations(Asker(user=AnonymousUser())).exists()
+    assert visible_operations(Asker(user=recipes.auditor())).count() == 1
+
+
+def test_whoever_may_not_cancel_changes_nothing() -> None:
+    operation = recipes.operation()
+    with pytest.raises(PermissionDenied):
+        cancel(operation, asker=Asker(user=recipes.auditor()), source=Source(channel="api"))
+    assert Operation.objects.get().state == "queued"
+    assert not ledger.entries().exists()
+
+
+def test_a_wish_to_cancel_is_recorded_before_it_is_asked() -> None:
+    operation = recipes.running()
+    assert cancel(operation, asker=Asker(user=recipes.operator()), source=Source(channel="api"))
+    assert ledger.entries().get().action == "operation.cancel"
+    assert Operation.objects.get().cancel_reason == "cancelled by olga"
