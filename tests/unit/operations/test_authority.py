@@ -52,7 +52,9 @@ def test_nobody_may_for_a_user_who_is_gone() -> None:
     assert not still_may(recipes.operation(user=None), BACKUP.permission)
 
 
-@pytest.mark.parametrize("change", [{"revoked_at": timezone.now()}, {"expires_at": timezone.now()}, {"scopes": ["read"]}])
+@pytest.mark.parametrize(
+    "change", [{"revoked_at": timezone.now()}, {"expires_at": timezone.now()}, {"scopes": ["read"]}]
+)
 def test_a_key_that_was_taken_back_takes_its_operations_with_it(change: dict[str, Any]) -> None:
     olga = recipes.operator()
     key = key_row(olga, "backup")

@@ -19,11 +19,10 @@ from containers_app.models import Operation, State
 from containers_app.models.identifiers import uuid7
 from containers_app.operations import recovery
 from containers_app.workflows.undo import remove_files, remove_labelled
-from tests import recipes
 from tests.unit.operations.conftest import Make, intent_of, outcomes_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "audit"])
-NOTHING = {name: 0 for name in ("expired", "republished", "interrupted", "undone", "late", "orphans", "swept")}
+NOTHING = dict.fromkeys(("expired", "republished", "interrupted", "undone", "late", "orphans", "swept"), 0)
 
 
 @pytest.fixture(autouse=True)
@@ -206,5 +205,3 @@ def test_a_storage_that_cannot_be_read_stops_nothing(claimed: Make, backup_root:
     recovery.reconcile()
     backup_root.unlink()
     assert stored(operation).state == State.INTERRUPTED
-
-

@@ -216,9 +216,7 @@ def test_a_fenced_worker_ends_quietly_although_the_ledger_is_away(
 def publish_a_file(context: Context) -> None:
     location = context.store.locate(None, "a.tar")
     with context.store.open_for_write(location, context.facts.operation_id) as writer:
-        context.remember_undo(
-            remove_files(location, operation_id=context.facts.operation_id, inode=writer.inode)
-        )
+        context.remember_undo(remove_files(location, operation_id=context.facts.operation_id, inode=writer.inode))
         writer.write(b"x")
         writer.seal("2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881", 1)
         writer.publish(b"{}")

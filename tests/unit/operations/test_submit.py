@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, OperationalError, connections
 from django.contrib.auth.models import User
+from django.db import IntegrityError, OperationalError, connections
 from pytest_django import Settings
 
 from containers_app.audit import ledger
@@ -199,4 +199,3 @@ def test_of_two_requests_with_one_key_at_once_one_runs(olga: User, monkeypatch: 
     assert sorted(answer.replayed for answer in answers) == [False, True]
     assert Operation.objects.count() == 1
     assert sorted(phases()) == [("intent", ""), ("intent", ""), ("outcome", "failure")]
-
