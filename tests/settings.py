@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
-_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
-_DATA = Path(tempfile.gettempdir()) / f"myco-tests-{os.getuid()}" / _WORKER
-os.environ.setdefault("MYCO_DATA_DIR", str(_DATA))
+if "MYCO_DATA_DIR" not in os.environ:
+    os.environ["MYCO_DATA_DIR"] = tempfile.mkdtemp(prefix="myco-tests-")
+    atexit.register(shutil.rmtree, os.environ["MYCO_DATA_DIR"], ignore_errors=True)
+_DATA = Path(os.environ["MYCO_DATA_DIR"])
 os.environ.setdefault("MYCO_SECRET_KEY", "a key for tests only, never for a deployment")
 os.environ.setdefault("MYCO_BACKUP_ROOTS", str(_DATA / "backups"))
 os.environ.setdefault("MYCO_BROKER_URL", "redis+socket:///nonexistent/broker.sock")

@@ -115,7 +115,16 @@ class Stack:
             self.wait(ready[name], what=f"the start of {name} ({self.log_end(name)})")
 
     def _command(self, name: str) -> list[str | Path]:
-        broker = ["--port", "0", "--unixsocket", f"{self.directory}/broker.sock", "--save", "", "--dir", self.directory]
+        broker: list[str | Path] = [
+            "--port",
+            "0",
+            "--unixsocket",
+            f"{self.directory}/broker.sock",
+            "--save",
+            "",
+            "--dir",
+            self.directory,
+        ]
         commands: dict[str, list[str | Path]] = {
             "broker": [self._pair.broker_program, *broker],
             "console": [sys.executable, "-m", "tests.integration.stack_console"],

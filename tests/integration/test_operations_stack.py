@@ -108,7 +108,7 @@ def test_a_repeated_request_makes_one_clone_only(stack: Stack) -> None:
     other = {**body, "options": {"name": "another"}}
     conflict = stack.post("/api/docker/containers", other, Idempotency_Key=key)
     assert (conflict.status_code, conflict.json()["code"]) == (409, "IDEMPOTENCY_CONFLICT")
-    assert len(containers_named(stack, body["options"]["name"])) == 1  # type: ignore[index] # it is a mapping
+    assert len(containers_named(stack, body["options"]["name"])) == 1
 
 
 def test_a_container_name_that_is_taken_is_a_conflict(stack: Stack) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of the operations share: an operation whose intent is in the ledger, and a ledger or broker that fails."""
+"""What the tests of the operations share: an operation whose intent is in the ledger, and a ledger that fails."""
 
 from __future__ import annotations
 

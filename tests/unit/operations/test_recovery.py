@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.conf import settings as django_settings
+from django.db import DatabaseError
 from django.utils import timezone
 
 from containers_app.archives.stores.local import LocalStore
@@ -29,7 +30,12 @@ NOTHING = dict.fromkeys(("expired", "republished", "interrupted", "undone", "lat
 def sent(monkeypatch: pytest.MonkeyPatch, backup_root: Path) -> list[Operation]:
     """The operations that a worker was told of again; the Engine's socket does not exist."""
     told: list[Operation] = []
-    monkeypatch.setattr(recovery, "republish", lambda operation: told.append(operation) or True)
+
+    def tell(operation: Operation) -> bool:
+        told.append(operation)
+        return True
+
+    monkeypatch.setattr(recovery, "republish", tell)
     monkeypatch.setenv("DOCKER_API_URL", "unix:///nonexistent/engine.sock")
     return told
 
@@ -191,7 +197,7 @@ def test_rows_are_mended_oldest_first_and_a_failing_one_is_passed_over(
 
     def fail_first(operation: Operation) -> bool:
         if next(turns) == 0:
-            raise recovery.DatabaseError("odd")
+            raise DatabaseError("odd")
         return True
 
     monkeypatch.setattr(recovery, "republish", fail_first)

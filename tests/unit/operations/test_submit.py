@@ -25,7 +25,7 @@ from containers_app.models import ApiKey, Operation, State
 from containers_app.operations import submit as module
 from containers_app.operations.authority import Asker
 from containers_app.operations.kinds import BACKUP, CLONE
-from containers_app.operations.submit import Request, submit
+from containers_app.operations.submit import Request, Submitted, submit
 from containers_app.workflows.backup import BackupParams
 from containers_app.workflows.clone import CloneParams
 from tests import recipes
@@ -104,7 +104,8 @@ def test_whoever_may_not_act_is_refused_and_nothing_is_written(who: Callable[[],
 def test_a_key_may_do_less_than_its_user(olga: User) -> None:
     with pytest.raises(PermissionDenied, match="scope 'backup'"):
         submit(wish(with_key_of(olga, "clone", "read")))
-    assert submit(wish(with_key_of(olga, "clone"), kind=CLONE, params=CloneParams(container="web"))).operation.pk
+    asked = wish(with_key_of(olga, "clone"), kind=CLONE, params=CloneParams(container="web"))
+    assert submit(asked).operation.kind == "clone"
 
 
 def test_a_key_never_gives_more_than_its_user_has() -> None:
@@ -117,9 +118,9 @@ def test_the_quota_counts_what_is_unfinished_of_one_principal(olga: User, settin
     first = submit(wish(Asker(user=olga))).operation
     with pytest.raises(Throttled):
         submit(wish(Asker(user=olga)))
-    assert submit(wish(Asker(user=recipes.operator("omar"))))
+    assert not submit(wish(Asker(user=recipes.operator("omar")))).replayed
     Operation.objects.filter(pk=first.pk).update(state=State.FAILED)
-    assert submit(wish(Asker(user=olga)))
+    assert submit(wish(Asker(user=olga))).operation != first
 
 
 def test_a_known_key_answers_with_the_first_operation(olga: User) -> None:
@@ -175,7 +176,9 @@ def test_an_intent_whose_row_cannot_be_stored_is_closed(
 @pytest.mark.django_db(databases=["default", "audit"], transaction=True)
 def test_of_two_requests_with_one_key_at_once_one_runs(olga: User, monkeypatch: pytest.MonkeyPatch) -> None:
     meeting = threading.Barrier(2, timeout=10)
-    real, answers = module._intent, []
+    real = module._intent
+    answers: list[Submitted] = []
+    refused: list[MycoError] = []
 
     def intent_after_both_looked(*arguments: Any) -> Any:
         meeting.wait()
@@ -185,7 +188,7 @@ def test_of_two_requests_with_one_key_at_once_one_runs(olga: User, monkeypatch: 
         try:
             answers.append(submit(asked))
         except MycoError as error:
-            answers.append(error)
+            refused.append(error)
         finally:
             connections.close_all()
 
@@ -196,6 +199,7 @@ def test_of_two_requests_with_one_key_at_once_one_runs(olga: User, monkeypatch: 
         thread.start()
     for thread in threads:
         thread.join()
+    assert refused == []
     assert sorted(answer.replayed for answer in answers) == [False, True]
     assert Operation.objects.count() == 1
     assert sorted(phases()) == [("intent", ""), ("intent", ""), ("outcome", "failure")]
