@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from bench.product import IMAGE, Product, checked
@@ -19,11 +20,20 @@ _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """Seconds of one export, of the same export with `sync FILE` after it, and of one backup."""
+    """Seconds of one export, of the same export with `sync FILE` after it, and of one backup with two of its stages."""
 
     export: float
     durable_export: float
-    backup: float
+    backup: BackupTime
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupTime:
+    """Seconds from request to answer; of these, for the stream, and for fsync, reading back and the names."""
+
+    whole: float
+    stream: float
+    check: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,16 +83,28 @@ def _export(product: Product, gibibytes: int) -> tuple[float, float]:
     return written - begun, durable - begun
 
 
-def _back_up(product: Product, gibibytes: int) -> float:
+def _back_up(product: Product, gibibytes: int) -> BackupTime:
     begun = time.perf_counter()
     answer = product.session.post(
         f"{product.url}/api/docker/containers", json={"action": "backup", "containerId": _name(gibibytes)}, timeout=600
     )
     seconds = time.perf_counter() - begun
-    for file in _files(checked(answer)):
+    result = checked(answer)
+    for file in _files(result):
         file.unlink()
     os.sync()
-    return seconds
+    stream, check = _stages(product, str(result["operationId"]))
+    return BackupTime(whole=seconds, stream=stream, check=check)
+
+
+def _stages(product: Product, operation_id: str) -> tuple[float, float]:
+    """Seconds of the last two stages: the stream, then what makes it durable and gives it its name."""
+    stages = checked(product.session.get(f"{product.url}/api/operations/{operation_id}"))["stages"]
+    assert isinstance(stages, list)
+    begun, ended = (
+        [datetime.fromisoformat(stage[moment]) for stage in stages[-2:]] for moment in ("startedAt", "finishedAt")
+    )
+    return (ended[0] - begun[0]).total_seconds(), (ended[1] - begun[1]).total_seconds()
 
 
 def _files(result: dict[str, object]) -> Iterator[Path]:

@@ -45,9 +45,7 @@ def stranger(name: str = "charlie") -> User:
 
 def key_of(user: User, *scopes: str, days: int = 30) -> str:
     """The text of a new key, of all scopes unless some are named."""
-    return ApiKey.objects.issue(
-        user=user, name="test", scopes=list(scopes) or EVERY_SCOPE, expires_in_days=days
-    ).text
+    return ApiKey.objects.issue(user=user, name="test", scopes=list(scopes) or EVERY_SCOPE, expires_in_days=days).text
 
 
 def asker(user: User) -> Asker:

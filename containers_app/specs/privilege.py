@@ -108,10 +108,7 @@ def _security(host: Inspect) -> Iterator[str]:
 
 
 def _limits(host: Inspect) -> Iterator[str]:
-    for parameter in host.get("Sysctls") or {}:
-        yield f"It sets the kernel parameter {parameter}."
-    for limit in host.get("Ulimits") or []:
-        yield f"It sets the resource limit {limit.get('Name', '')}."
+    """Sysctls and ulimits of a container reach its own namespaces only, so they are no power over the host."""
     if int(host.get("OomScoreAdj") or 0) < 0:
         yield "It is spared when the host runs out of memory."
     if host.get("OomKillDisable"):

@@ -198,9 +198,15 @@ class Stack:
         for name in reversed(list(self._running)):
             self.kill(name)
         self._listener.close()
+        self._empty_engine()
         with self.proxy:
             self.docker.close()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _empty_engine(self) -> None:
+        """Remove every container: the next stack's databases know none of them."""
+        for container in self.docker.containers.list(all=True):
+            container.remove(force=True, v=True)
 
     def ask(self, call: str, *arguments: str) -> Any:
         """Call a function of the console process."""

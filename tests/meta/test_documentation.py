@@ -16,7 +16,7 @@ REFERENCE = PROJECT / "docs" / "reference"
 COMMANDS = PROJECT / "containers_app" / "management" / "commands"
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"^```.*?^```|^ +```.*?^ +```|`[^`\n]*`", re.DOTALL | re.MULTILINE)
-# What the demonstration writes for scripts, and what only the tests read: named on the page, no settings of the product.
+# What the demonstration writes for scripts, and what only the tests read: on the page, but no settings of the product.
 NOT_SETTINGS = {
     "MYCO_ADMIN_PASSWORD",
     "MYCO_ADMIN_USER",
@@ -32,7 +32,7 @@ def settings() -> set[str]:
     """The names that the environment module reads, with their prefix."""
     source = (PROJECT / "mycodocker" / "env.py").read_text()
     return {
-        f"MYCO_{node.args[0].value}"
+        f"MYCO_{node.args[0].value!s}"
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Call)
         and ast.unparse(node.func).startswith("_env.")
@@ -153,7 +153,3 @@ def test_a_file_that_a_page_names_exists(document: Path) -> None:
     """Paths of our own packages in backquotes; a name alone is short for its neighbour's folder."""
     named = re.findall(r"`((?:containers_app|mycodocker|tests|bin|docs|templates)/[\w./-]*\w/?)`", document.read_text())
     assert [name for name in named if not (PROJECT / name).exists()] == []
-
-
-def test_the_picture_of_the_front_page_is_there() -> None:
-    assert (PROJECT / "docs" / "images" / "operation.png").exists()

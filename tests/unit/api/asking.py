@@ -21,7 +21,7 @@ def act(client: Client, body: object, **headers: str) -> Any:
     """POST a body to the published endpoint: bytes as they are, anything else as JSON. `_` in a header's name is `-`."""
     data = body if isinstance(body, bytes) else json.dumps(body)
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return client.post(PUBLISHED, data=data, content_type="application/json", headers=names)
+    return client.generic("POST", PUBLISHED, data=data, CONTENT_TYPE="application/json", headers=names)
 
 
 def act_later(client: Client, body: object, **headers: str) -> Any:

@@ -67,8 +67,6 @@ def test_an_ordinary_container_has_no_power_over_its_host() -> None:
         ({"ReadonlyPaths": []}, "hidden or read only"),
         ({"CgroupParent": "/"}, "control group /"),
         ({"Runtime": "nvidia"}, "runtime nvidia"),
-        ({"Sysctls": {"kernel.shm_rmid_forced": "1"}}, "kernel.shm_rmid_forced"),
-        ({"Ulimits": [{"Name": "memlock", "Soft": -1, "Hard": -1}]}, "memlock"),
         ({"OomScoreAdj": -1000}, "spared"),
         ({"OomKillDisable": True}, "never killed"),
         ({"Binds": ["/:/host:ro"]}, "path /."),
@@ -198,3 +196,14 @@ def test_volumes_of_another_container_are_judged_by_the_resolved_mounts() -> Non
 
 def test_each_reason_is_said_once() -> None:
     assert len(host_powers(container([bound("/etc")], Binds=["/etc:/x"]), {})) == 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"Sysctls": {"net.core.somaxconn": "1024"}},
+        {"Ulimits": [{"Name": "nofile", "Soft": 65536, "Hard": 65536}]},
+    ],
+)
+def test_limits_of_its_own_namespaces_are_no_power_over_the_host(settings: dict[str, object]) -> None:
+    assert host_powers({"HostConfig": settings, "Mounts": []}, {}) == ()
