@@ -50,7 +50,7 @@ def _lack_of_postgres() -> str | None:
 
 
 def _lack_of_redis() -> str | None:
-    if find_program("redis-server", "valkey-server", "redis-check-rdb") or "REDIS_SERVER" in os.environ:
+    if find_program("redis-server", "valkey-server") or "REDIS_SERVER" in os.environ:
         return None
     return "not installed: Redis or Valkey (as root: bin/install-packages redis)"
 

@@ -60,7 +60,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         form = KeyForm(request.POST or None)
         context = {**self.admin_site.each_context(request), "title": "Issue an API key", "form": form, "text": ""}
         if request.method == "POST" and form.is_valid():
-            self._record(request, "access.key_issue", form.cleaned_data["name"])
+            self._record(request, "access.key_issued", form.cleaned_data["name"])
             context["text"] = ApiKey.objects.issue(**form.cleaned_data).text
         return TemplateResponse(request, "myco/key_issue.html", context, headers={"Cache-Control": "no-store"})
 
@@ -70,7 +70,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
             raise refused(request, "you may not revoke API keys")
         row = ApiKey.objects.filter(pk=pk).first()
         if row is not None:
-            self._record(request, "access.key_revoke", str(row))
+            self._record(request, "access.key_revoked", str(row))
             ApiKey.objects.filter(pk=pk, revoked_at=None).update(revoked_at=timezone.now())
             messages.success(request, "The key is revoked.")
         return HttpResponseRedirect(reverse("admin:containers_app_apikey_changelist"))
@@ -157,18 +157,23 @@ class ConsoleUserAdmin(UserAdmin):  # type: ignore[type-arg] # no parameter at r
             for title, options in fieldsets
         ]
 
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """A superuser is changed by superusers only: whoever sets a password may sign in with it."""
+        reaches_up = obj is not None and obj.is_superuser and not request.user.is_superuser
+        return not reaches_up and super().has_change_permission(request, obj)
+
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Never: history keeps its names; deactivate instead."""
         return False
 
     def log_change(self, request: HttpRequest, obj: User, message: Any) -> Any:
         """Django's own history, and the ledger."""
-        self._record(request, "access.user_change", obj)
+        self._record(request, "access.user_changed", obj)
         return super().log_change(request, obj, message)
 
     def log_addition(self, request: HttpRequest, obj: User, message: Any) -> Any:
         """Django's own history, and the ledger."""
-        self._record(request, "access.user_add", obj)
+        self._record(request, "access.user_created", obj)
         return super().log_addition(request, obj, message)
 
     def _record(self, request: HttpRequest, action: str, user: User) -> None:

@@ -70,13 +70,13 @@ class OperationCancelView(ConsoleView):
     @extend_schema(operation_id="operations_cancel", request=None, responses={202: OperationSerializer})
     def post(self, request: ApiRequest, operation_id: UUID) -> Response:
         """Ask for a stop; what was begun is taken back. The answer has the operation as it is now."""
-        operation = _operation(request, operation_id)
+        operation = _operation(request, operation_id, scope="cancel")
         cancel(operation, asker=asker_of(request), source=source_of(request._request, channel="api"))
-        return Response(OperationSerializer(_operation(request, operation_id)).data, status=202)
+        return Response(OperationSerializer(_operation(request, operation_id, scope="cancel")).data, status=202)
 
 
-def _operation(request: ApiRequest, operation_id: UUID) -> Operation:
-    found = visible_operations(asker_of(request)).filter(pk=operation_id).first()
+def _operation(request: ApiRequest, operation_id: UUID, *, scope: str = "read") -> Operation:
+    found = visible_operations(asker_of(request), scope=scope).filter(pk=operation_id).first()
     if found is None:
         raise NotFound(_MISSING)
     return found

@@ -4,10 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import OpenApiResponse, inline_serializer
 from rest_framework import serializers
 
 from containers_app.api.serializers import ErrorSerializer, OperationSerializer, WarningSerializer
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call] # its package publishes no types
+    """`Authorization: Bearer <key>`."""
+
+    target_class = "containers_app.api.auth.ApiKeyAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        """As OpenAPI calls it."""
+        return {"type": "http", "scheme": "bearer"}
+
+
+class ConsoleSessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call] # its package publishes no types
+    """The console's cookie."""
+
+    target_class = "containers_app.api.auth.ConsoleSessionAuthentication"
+    name = "consoleSession"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        """As OpenAPI calls it."""
+        return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}
 
 
 def _optional(kind: type[serializers.Field[Any, Any, Any, Any]], text: str) -> serializers.Field[Any, Any, Any, Any]:

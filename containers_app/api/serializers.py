@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from containers_app.audit.ledger import disclosed_all
@@ -13,6 +14,7 @@ from containers_app.operations.answers import published_error
 Text = serializers.CharField
 Moment = serializers.DateTimeField
 Whole = serializers.IntegerField
+_NOTHING_YET = {"type": "object", "nullable": True}
 
 
 class NullText(serializers.CharField):
@@ -189,9 +191,11 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
         """`{"error", "code"}`, once the ledger has the outcome."""
         return published_error(row) if row.is_finished else None
 
+    @extend_schema_field(_NOTHING_YET)
     def get_plan(self, row: Operation) -> None:
         """No verb of this version plans."""
 
+    @extend_schema_field(_NOTHING_YET)
     def get_proof(self, row: Operation) -> None:
         """No verb of this version proves."""
 

@@ -58,7 +58,7 @@ def still_may(operation: Operation, permission: str) -> bool:
     return Asker(user=user, api_key=key).may(permission, KINDS[operation.kind].scope)
 
 
-def visible_operations(asker: Asker) -> QuerySet[Operation]:
-    """The operations that the asker may see: with the permission all of them, else none."""
+def visible_operations(asker: Asker, *, scope: str = "read") -> QuerySet[Operation]:
+    """The operations that the asker may see, or with a key of `scope` act on: with the permission all, else none."""
     rows = Operation.objects.select_related("host", "api_key")
-    return rows if asker.may("containers_app.view_operation", "read") else rows.none()
+    return rows if asker.may("containers_app.view_operation", scope) else rows.none()

@@ -95,8 +95,14 @@ def _create(context: Context, gateway: EngineGateway, plan: ClonePlan) -> str:
 def _check_source(gateway: EngineGateway, source_id: str, before: dict[str, Any]) -> None:
     """The source must be as it was: same start, same configuration."""
     after = gateway.inspect(source_id)
-    if any(before[part] != after[part] for part in ("Config", "HostConfig", "Created")):
+    if _configuration(before) != _configuration(after):
         raise EngineError("the source's configuration changed while it was cloned: try again")
+
+
+def _configuration(inspect: dict[str, Any]) -> tuple[Any, ...]:
+    """What must stay as it was; an Engine lists links in any order."""
+    host = {**inspect["HostConfig"], "Links": sorted(inspect["HostConfig"].get("Links") or [])}
+    return inspect["Created"], inspect["Config"], host
 
 
 def _result(params: CloneParams, new_id: str, name: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def _servers(request: pytest.FixtureRequest) -> Pair:
     for name in ("postgres", "redis"):
         require(name)
     server: Any = request.getfixturevalue("postgres_server")
-    urls = [_database(server, name) for name in ("stack_rows", "stack_ledger")]
+    urls = [_database(server, name) for name in (f"stack_rows_{uuid.uuid4().hex}", f"stack_ledger_{uuid.uuid4().hex}")]
     databases = {"MYCO_DATABASE_URL": urls[0], "MYCO_AUDIT_DATABASE_URL": urls[1]}
     broker = find_program("redis-server", "valkey-server")
     assert broker is not None

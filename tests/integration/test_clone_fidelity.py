@@ -514,9 +514,15 @@ def test_a_clone_equals_its_source_before_and_after_its_start(
 
 
 def without_moment(inspect: Body) -> Body:
-    """An inspect without the health log, which grows by itself, and with its mounts in one order."""
+    """An inspect without the health log, which grows by itself, and with its mounts and links in one order."""
     state = {key: value for key, value in inspect["State"].items() if key != "Health"}
-    return {**inspect, "State": state, "Mounts": sorted(inspect["Mounts"], key=lambda mount: mount["Destination"])}
+    host = {**inspect["HostConfig"], "Links": sorted(inspect["HostConfig"]["Links"] or [])}
+    return {
+        **inspect,
+        "State": state,
+        "HostConfig": host,
+        "Mounts": sorted(inspect["Mounts"], key=lambda mount: mount["Destination"]),
+    }
 
 
 def test_anonymous_volumes_of_the_clone_are_fresh(lab: Laboratory, gateway: EngineGateway) -> None:

@@ -151,3 +151,11 @@ def test_a_key_is_shown_once_and_revoked_by_a_mark(rows: dict[str, int | str]) -
     client.post(reverse("admin:containers_app_apikey_revoke", args=[row.pk]))
     row.refresh_from_db()
     assert row.revoked_at is not None
+
+
+def test_an_administrator_cannot_reach_up_to_a_superuser() -> None:
+    root = User.objects.create_superuser("root", password="correct horse battery staple")
+    client = signed_in(recipes.administrator())
+    assert client.get(reverse("admin:auth_user_password_change", args=[root.pk])).status_code == 403
+    change = reverse("admin:auth_user_change", args=[root.pk])
+    assert client.post(change, {"username": "root", "is_active": ""}).status_code == 403

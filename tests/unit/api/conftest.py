@@ -53,5 +53,10 @@ def database_down() -> Callable[[str], contextlib.AbstractContextManager[None]]:
 def patient_broker(monkeypatch: pytest.MonkeyPatch, backup_root: Path) -> list[Operation]:
     """A broker that takes every message, and no worker that reads one. The list is what it took."""
     taken: list[Operation] = []
-    monkeypatch.setattr("containers_app.operations.submit.publish", lambda row: taken.append(row) or True)
+
+    def take(operation: Operation) -> bool:
+        taken.append(operation)
+        return True
+
+    monkeypatch.setattr("containers_app.operations.submit.publish", take)
     return taken

@@ -51,12 +51,13 @@ def test_an_object_within_the_limits_is_read_as_json_reads_it(value: dict[str, A
     | st.text('{}[]":,\\u0d1e9+-. \n\ud800\x00', max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass"))
 )
 def test_any_bytes_give_an_object_or_a_refusal(body: bytes) -> None:
+    value, refusal = None, ""
     try:
         value = parse_object(body)
     except MycoError as refused:
-        assert refused.message.isprintable()
-    else:
-        assert value == json.loads(body)
+        refusal = refused.message
+    assert refusal.isprintable()
+    assert refusal or value == json.loads(body)
 
 
 BROKEN = {
@@ -158,8 +159,11 @@ def test_a_full_body_is_refused_without_work_that_grows_with_its_square(body: by
         parse_object(body)
 
 
-def request(body: bytes, content_type: str = "application/json", **environ: Any) -> HttpRequest:
+def request(body: bytes, content_type: str = "application/json", source: object = None, **environ: Any) -> HttpRequest:
+    """A POST; `source` stands for the body that the server reads from the wire."""
     environ = {"CONTENT_TYPE": content_type, **environ}
+    if source is not None:
+        environ["wsgi.input"] = source
     return RequestFactory().generic("POST", "/api/docker/containers", data=body, **environ)
 
 
@@ -229,7 +233,7 @@ class Broken(io.RawIOBase):
 
 def test_a_chunked_body_over_the_limit_is_read_no_further_than_the_limit() -> None:
     source = Endless()
-    chunked = request(b"", HTTP_TRANSFER_ENCODING="chunked", **{"wsgi.input": source})
+    chunked = request(b"", HTTP_TRANSFER_ENCODING="chunked", source=source)
     with pytest.raises(RequestTooLarge):
         read_object(chunked)
     assert source.taken == LIMIT_BYTES + 1
@@ -239,12 +243,12 @@ def test_a_chunked_body_over_the_limit_is_read_no_further_than_the_limit() -> No
 def test_a_body_that_says_it_is_over_the_limit_is_not_read_at_all(length: str) -> None:
     source = Endless()
     with pytest.raises(RequestTooLarge):
-        read_object(request(b"", CONTENT_LENGTH=length, **{"wsgi.input": source}))
+        read_object(request(b"", CONTENT_LENGTH=length, source=source))
     assert source.taken == 0
 
 
 def test_a_chunked_body_is_read_without_a_length() -> None:
-    chunked = request(b"", HTTP_TRANSFER_ENCODING="Chunked", **{"wsgi.input": io.BytesIO(b'{"a": 1}')})
+    chunked = request(b"", HTTP_TRANSFER_ENCODING="Chunked", source=io.BytesIO(b'{"a": 1}'))
     assert read_object(chunked) == {"a": 1}
 
 
@@ -257,12 +261,12 @@ def test_a_length_that_is_no_number_is_refused(length: str) -> None:
 @pytest.mark.parametrize("headers", [{"CONTENT_LENGTH": "8"}, {"HTTP_TRANSFER_ENCODING": "chunked"}])
 def test_a_body_that_breaks_off_is_a_bad_request(headers: dict[str, str]) -> None:
     with pytest.raises(InvalidRequest, match="broke off"):
-        read_object(request(b"", **headers, **{"wsgi.input": Broken()}))
+        read_object(request(b"", source=Broken(), **headers))
 
 
 def test_a_body_shorter_than_it_says_is_a_bad_request() -> None:
     with pytest.raises(InvalidRequest):
-        read_object(request(b'{"a": 1', CONTENT_LENGTH="8"))
+        read_object(request(b"", CONTENT_LENGTH="8", source=io.BytesIO(b'{"a": 1')))
 
 
 def test_the_frameworks_parser_has_the_same_limits() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +28,12 @@ def by_name(options: ServerOptions) -> dict[str, Any]:
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
-    made = Places(tmp_path / "var with a space; and more")
-    made.prepare()
-    return made
+def places() -> Iterator[Places]:
+    """In a short folder: the broker's socket has at most 107 bytes."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        made = Places(Path(folder) / "var with a space; and more")
+        made.prepare()
+        yield made
 
 
 def everything(places: Places) -> tuple[Program, ...]:

@@ -1,0 +1,76 @@
+"""Who may ask what of which address: the one list that every route of the product must be in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.unit.api.asking import ASYNC, BACKUP, CLONE
+
+ROLES = ("anonymous", "stranger", "operator", "auditor", "administrator")
+UNKNOWN_ID = "0190a000-0000-7000-8000-00000000dead"
+EVERYBODY = "200 200 200 200 200"
+SIGNED_IN_READERS = "401 403 200 200 200"
+ACTORS = "401 403 202 403 202"
+LEDGER_READERS = "401 403 403 200 200"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One request and its status for each of ROLES. `address` may hold {operation}, {backup}, {host}, {entry}."""
+
+    route: str
+    address: str
+    expected: str
+    method: str = "GET"
+    body: dict[str, Any] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.address} {(self.body or {}).get('action', '')}".strip()
+
+
+def _read(route: str, address: str, expected: str) -> Row:
+    return Row(route=route, address=address, expected=expected)
+
+
+def _act(route: str, address: str, expected: str, body: dict[str, Any] | None = None) -> Row:
+    return Row(route=route, address=address, expected=expected, method="POST", body=body, headers=ASYNC)
+
+
+MATRIX = (
+    _read("", "/", "302 302 302 302 302"),
+    _read("livez", "/livez", EVERYBODY),
+    _read("readyz", "/readyz", "401 403 403 503 503"),  # the tests have no broker, and who may ask is told so
+    _read("api/schema", "/api/schema", LEDGER_READERS),
+    _read("api/docs", "/api/docs", LEDGER_READERS),
+    _read("api/docker/containers", "/api/docker/containers", SIGNED_IN_READERS),
+    _act("api/docker/containers", "/api/docker/containers", ACTORS, BACKUP),
+    _act("api/docker/containers", "/api/docker/containers", ACTORS, CLONE),
+    _read("api/docker/containers/<str:reference>", "/api/docker/containers/web", SIGNED_IN_READERS),
+    _read("api/docker/containers/<str:reference>", "/api/docker/containers/nobody", "401 403 404 404 404"),
+    _read("api/operations", "/api/operations", SIGNED_IN_READERS),
+    _read("api/operations/<uuid:operation_id>", "/api/operations/{operation}", SIGNED_IN_READERS),
+    _read("api/operations/<uuid:operation_id>", f"/api/operations/{UNKNOWN_ID}", "401 403 404 404 404"),
+    _act("api/operations/<uuid:operation_id>/cancel", "/api/operations/{operation}/cancel", ACTORS),
+    _act("api/operations/<uuid:operation_id>/cancel", f"/api/operations/{UNKNOWN_ID}/cancel", "401 403 404 403 404"),
+    _read("api/backups", "/api/backups", SIGNED_IN_READERS),
+    _read("api/backups/<uuid:backup_id>", "/api/backups/{backup}", SIGNED_IN_READERS),
+    _read("api/backups/<uuid:backup_id>", f"/api/backups/{UNKNOWN_ID}", "401 403 404 404 404"),
+    _read("api/hosts", "/api/hosts", SIGNED_IN_READERS),
+    _read("api/hosts/<int:host_id>", "/api/hosts/{host}", SIGNED_IN_READERS),
+    _read("api/hosts/<int:host_id>", "/api/hosts/99999999999999999999999", "401 403 404 404 404"),
+    _act("api/hosts/<int:host_id>/test", "/api/hosts/{host}/test", "401 403 403 403 202"),
+    _read("api/ledger/entries", "/api/ledger/entries", LEDGER_READERS),
+    _read("api/ledger/entries/<int:index>", "/api/ledger/entries/{entry}", LEDGER_READERS),
+    _read("api/ledger/entries/<int:index>", "/api/ledger/entries/99999999999999999999999", "401 403 403 404 404"),
+)
+REDIRECTS = frozenset({""})
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+def undeclared() -> list[tuple[str, str]]:
+    """Every address with each method that no row of it has."""
+    addresses = {row.route: row.address for row in MATRIX if row.route not in REDIRECTS}
+    known = {(row.route, row.method) for row in MATRIX}
+    return [(addresses[route], method) for route in addresses for method in METHODS if (route, method) not in known]
