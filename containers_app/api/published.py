@@ -12,7 +12,6 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request as ApiRequest
 from rest_framework.response import Response
 
-from containers_app.api import fields
 from containers_app.api.answers import idempotency_key, preference_of, run
 from containers_app.api.auth import asker_of
 from containers_app.api.containers import container_list
@@ -28,6 +27,7 @@ from containers_app.errors import InvalidRequest
 from containers_app.operations.hosts import local_host, store_of
 from containers_app.operations.kinds import BACKUP, CLONE, Kind, Params
 from containers_app.operations.submit import Request
+from containers_app.specs import fields
 from containers_app.specs.reference import check_clone_name, check_reference
 from containers_app.workflows.backup import BackupParams
 from containers_app.workflows.clone import CloneParams
