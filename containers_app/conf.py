@@ -22,6 +22,7 @@ class Conf:
     lease_seconds: float
     reconcile_seconds: float
     inventory_seconds: float
+    helper_image: str
     max_waiting_requests: int
     max_active_operations: int
     trusted_proxies: int

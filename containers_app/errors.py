@@ -71,6 +71,24 @@ class Busy(MycoError):
     retryable = True
 
 
+class PlanChanged(MycoError):
+    """The world is not as it was when the plan was made that the request is bound to."""
+
+    code = "PLAN_CHANGED"
+
+
+class Collides(MycoError):
+    """Something on the Engine stands in the way; the message names all of it."""
+
+    code = "COLLISION"
+
+
+class SealBroken(MycoError):
+    """A row's sealed values cannot be read."""
+
+    code = "SEAL_BROKEN"
+
+
 class IdempotencyConflict(MycoError):
     """The idempotency key was used before, with another request."""
 

@@ -186,6 +186,7 @@ MYCODOCKER: dict[str, Any] = {
     "lease_seconds": env.LEASE_SECONDS,
     "reconcile_seconds": env.RECONCILE_SECONDS,
     "inventory_seconds": env.INVENTORY_SECONDS,
+    "helper_image": env.HELPER_IMAGE,
     "max_waiting_requests": env.MAX_WAITING_REQUESTS,
     "max_active_operations": env.MAX_ACTIVE_OPERATIONS,
     "trusted_proxies": env.TRUSTED_PROXIES,

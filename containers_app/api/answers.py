@@ -53,7 +53,7 @@ def _now(submitted: Submitted) -> Response:
     kind = KINDS[operation.kind]
     if not submitted.published and _unqueue(operation):
         return _error(kind, "QUEUE_UNAVAILABLE", "no worker can be told now; nothing was done, try again")
-    limit_seconds = kind.time_limit_seconds(load())
+    limit_seconds = _limit_seconds(operation)
     row = wait_until_finished(operation, seconds=limit_seconds)
     if row.is_finished:
         return _final(row)
@@ -65,6 +65,13 @@ def _now(submitted: Submitted) -> Response:
     return _final(row) if row.is_finished else _error(kind, "TIMED_OUT", message)
 
 
+def _limit_seconds(operation: Operation) -> float:
+    """As it was set when the wish was recorded; an operation that had none is waited for as long as any may take."""
+    if operation.deadline_at is None:
+        return load().backup_timeout_seconds
+    return (operation.deadline_at - operation.created_at).total_seconds()
+
+
 def _unqueue(operation: Operation) -> bool:
     ending = Ending(state=State.FAILED, error_code="QUEUE_UNAVAILABLE", error_message="no worker could be told")
     return end_queued(operation, ending)
@@ -73,7 +80,8 @@ def _unqueue(operation: Operation) -> bool:
 def _final(row: Operation) -> Response:
     if published_error(row) is not None:
         return _error(KINDS[row.kind], row.error_code, row.error_message)
-    return Response({**(row.result or {}), "warnings": row.warnings, "operationId": str(row.pk)})
+    proven = {name: value for name, value in (("plan", row.plan), ("proof", row.proof)) if value is not None}
+    return Response({**(row.result or {}), **proven, "warnings": row.warnings, "operationId": str(row.pk)})
 
 
 def _error(kind: Kind, code: str, message: str) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from rest_framework.response import Response
 
 from containers_app.api.answers import idempotency_key, preference_of, run
 from containers_app.api.auth import asker_of
+from containers_app.api.clone_options import read_clone
 from containers_app.api.containers import container_list
 from containers_app.api.permissions import Declared
 from containers_app.api.records import parameters
@@ -26,11 +26,11 @@ from containers_app.conf import load
 from containers_app.errors import InvalidRequest
 from containers_app.operations.hosts import local_host, store_of
 from containers_app.operations.kinds import BACKUP, CLONE, Kind, Params
+from containers_app.operations.secrets import request_digest
 from containers_app.operations.submit import Request
 from containers_app.specs import fields
-from containers_app.specs.reference import check_clone_name, check_reference
+from containers_app.specs.reference import check_reference
 from containers_app.workflows.backup import BackupParams
-from containers_app.workflows.clone import CloneParams
 
 _BODY = frozenset({"action", "containerId", "options", "reason", "ticket"})
 
@@ -84,17 +84,12 @@ def read_wish(body: Mapping[str, Any]) -> Wish:
         params=reader(container, fields.mapping(body, "options")),
         reason=fields.line(body, "reason", longest=fields.LONGEST_REASON),
         ticket=fields.line(body, "ticket", longest=fields.LONGEST_TICKET),
-        digest=hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest(),
+        digest=request_digest(json.dumps(body, sort_keys=True).encode()),
     )
 
 
 def _clone_params(container: str, options: Mapping[str, Any]) -> Params:
-    fields.only(options, frozenset({"name", "confirmPrivileged"}), inside="options.")
-    name = fields.text(options, "name", inside="options.")
-    if name is not None:
-        check_clone_name(name)
-    confirmed = fields.flag(options, "confirmPrivileged", inside="options.")
-    return CloneParams(container=container, name=name, confirm_privileged=confirmed)
+    return read_clone(container, options)
 
 
 def _backup_params(container: str, options: Mapping[str, Any]) -> Params:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from containers_app.audit.ledger import disclosed_all
@@ -14,7 +13,6 @@ from containers_app.operations.answers import published_error
 Text = serializers.CharField
 Moment = serializers.DateTimeField
 Whole = serializers.IntegerField
-_NOTHING_YET = {"type": "object", "nullable": True}
 
 
 class NullText(serializers.CharField):
@@ -142,13 +140,13 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
     startedAt = Moment(source="started_at", allow_null=True)
     finishedAt = Moment(source="finished_at", allow_null=True)
     target = serializers.SerializerMethodField()
-    parent = serializers.SerializerMethodField()  # type: ignore[assignment] # the published name
+    parent = Text(source="parent_id", allow_null=True)  # type: ignore[assignment] # the published name
     children = serializers.SerializerMethodField()
     warnings = WarningSerializer(many=True)
     result = serializers.DictField(allow_null=True)
     error = serializers.SerializerMethodField()
-    plan = serializers.SerializerMethodField()
-    proof = serializers.SerializerMethodField()
+    plan = serializers.DictField(allow_null=True)
+    proof = serializers.DictField(allow_null=True)
 
     class Meta:
         model = Operation
@@ -179,25 +177,13 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
         """Host, container id and name."""
         return {"host": row.host.name, "id": row.target_id or None, "name": row.target_name or None}
 
-    def get_parent(self, row: Operation) -> str | None:
-        """No verb of this version has parts."""
-        return None
-
     def get_children(self, row: Operation) -> list[str]:
-        """No verb of this version has parts."""
-        return []
+        """The operations that this one is made of, in their order."""
+        return sorted(str(child.pk) for child in row.children.all())
 
     def get_error(self, row: Operation) -> dict[str, str] | None:
         """`{"error", "code"}`, once the ledger has the outcome."""
         return published_error(row) if row.is_finished else None
-
-    @extend_schema_field(_NOTHING_YET)
-    def get_plan(self, row: Operation) -> None:
-        """No verb of this version plans."""
-
-    @extend_schema_field(_NOTHING_YET)
-    def get_proof(self, row: Operation) -> None:
-        """No verb of this version proves."""
 
 
 class BackupSerializer(serializers.ModelSerializer[Backup]):

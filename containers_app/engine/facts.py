@@ -8,25 +8,70 @@ from typing import Any
 from containers_app.engine.gateway import EngineReader
 from containers_app.errors import AmbiguousReference, ContainerNotFound, ImageNotFound, InvalidRequest
 from containers_app.specs.clone_mounts import container_of
+from containers_app.specs.clone_volumes import VolumeFacts
 from containers_app.specs.container import CloneFacts
 from containers_app.specs.engine import ContainerSummary
+from containers_app.specs.overrides import AS_THE_SOURCE, Overrides
 from containers_app.specs.reference import choose
 
 Mounts = tuple[Mapping[str, Any], ...]
 
 
-def clone_facts(reader: EngineReader, source: Mapping[str, Any]) -> CloneFacts:
-    """Gather the facts for one inspected source. Raises EngineUnavailable, TimedOut or EngineError."""
-    image_id = str(source["Image"])
-    named = _image_id(reader, str(source["Config"].get("Image") or ""))
+def clone_facts(
+    reader: EngineReader,
+    source: Mapping[str, Any],
+    overrides: Overrides = AS_THE_SOURCE,
+    *,
+    origin: EngineReader | None = None,
+) -> CloneFacts:
+    """Gather the facts for one inspected source; `origin` is its Engine where the clone goes to another one.
+
+    Raises EngineUnavailable, TimedOut or EngineError.
+    """
+    image_id, reference = str(source["Image"]), str(source["Config"].get("Image") or "")
+    home = origin or reader
+    named = _image_id(home, reference)
+    known = named == image_id or _image_id(home, image_id) is not None
+    there = None if origin is None else _image_id(reader, reference)
     return CloneFacts(
         api=reader.api,
-        engine=reader.version().engine,
-        reference_image_id=named,
-        image_exists=named == image_id or _image_id(reader, image_id) is not None,
+        engine=reader.engine,
+        # On another Engine the reference is kept only where it is free, or means the same image.
+        reference_image_id=named if there in (None, image_id) else there,
+        image_exists=known,
+        image_to_move=origin is not None and _image_id(reader, image_id) is None,
+        image_config=_image_config(home, image_id) if known and _concerns_image(overrides) else None,
+        chosen_image_id=_image_id(reader, overrides.image) if overrides.image else None,
         networks=reader.networks(),
         volumes_from=_volumes_from(reader, source),
     )
+
+
+def volume_facts(
+    reader: EngineReader, source: Mapping[str, Any], overrides: Overrides = AS_THE_SOURCE
+) -> dict[str, VolumeFacts]:
+    """Every volume of the Engine by name; asked for only where a volume is mounted."""
+    mounted = any(mount.get("Type") == "volume" for mount in source.get("Mounts") or [])
+    if not mounted and not overrides.mounts:
+        return {}
+    return {
+        name: VolumeFacts(
+            name=name,
+            driver=str(raw.get("Driver") or "local"),
+            options=dict(raw.get("Options") or {}),
+            labels=dict(raw.get("Labels") or {}),
+        )
+        for name, raw in reader.volumes().items()
+    }
+
+
+def _concerns_image(overrides: Overrides) -> bool:
+    """Whether the image's own defaults have to be told apart from the container's settings."""
+    return overrides.image is not None or bool(overrides.environment.drop)
+
+
+def _image_config(reader: EngineReader, image_id: str) -> Mapping[str, Any]:
+    return reader.image(image_id).get("Config") or {}
 
 
 def _image_id(reader: EngineReader, reference: str) -> str | None:

@@ -12,11 +12,11 @@ from urllib.parse import quote
 from containers_app.engine.streams import ByteStream, EventStream
 from containers_app.engine.transport import EngineConnection, container_id, name_segment, network_id
 from containers_app.errors import ContainerNotFound, EngineError, ImageNotFound
-from containers_app.specs.container import CreateRequest
-from containers_app.specs.engine import OPERATION_LABEL, ContainerSummary, EngineVersion, NetworkSummary
+from containers_app.specs.engine import OPERATION_LABEL, ContainerSummary, EngineVersion, Holding, NetworkSummary
 from containers_app.specs.network import EndpointSpec
 from containers_app.specs.receipt import Receipt
-from containers_app.specs.reference import check_engine_name, choose, is_full_id
+from containers_app.specs.reference import check_engine_name, check_reference, choose, is_full_id, may_be_id
+from containers_app.specs.settings import CreateRequest
 
 # A float holds today's epoch to a quarter of a microsecond, an Engine compares nanoseconds.
 _CLOCK_STEP_SECONDS = 1e-6
@@ -34,6 +34,11 @@ class EngineReader:
         """The API version in use, for example `1.41`."""
         return self._connection.api
 
+    @property
+    def engine(self) -> str:
+        """The Engine's product version, such as `20.10.24`: from its greeting, for `/version` runs programs."""
+        return self._connection.engine or self.version().engine
+
     def ping(self) -> None:
         """Raises EngineUnavailable when the Engine does not answer."""
         self._connection.negotiate()
@@ -50,6 +55,25 @@ class EngineReader:
         """All containers, stopped ones too."""
         return tuple(_summary(raw) for raw in self._list("/containers/json", {"all": "1"}))
 
+    def holdings(self) -> tuple[Holding, ...]:
+        """What every container holds, from one list."""
+        return tuple(_holding(raw) for raw in self._list("/containers/json", {"all": "1"}))
+
+    def find(self, reference: str) -> dict[str, Any]:
+        """The Engine's JSON for the one container that the reference means; raises what `choose` raises.
+
+        A name is asked for directly, and counts only if it is the container's own: an Engine would take it for the
+        beginning of an id as well. What could be the beginning of an id is looked for in the whole list.
+        """
+        check_reference(reference)
+        if may_be_id(reference):
+            return self.inspect(reference if is_full_id(reference) else self.resolve(reference).id)
+        try:
+            raw = self._object(f"/containers/{name_segment(reference)}/json", subject="container")
+        except ContainerNotFound:
+            raw = {}
+        return raw if raw.get("Name") == f"/{reference}" else self.inspect(self.resolve(reference).id)
+
     def resolve(self, reference: str) -> ContainerSummary:
         """The one container that the reference means; see `specs.reference.choose` for the rule and what it raises."""
         return choose(reference, self.containers())
@@ -65,7 +89,12 @@ class EngineReader:
     def networks(self) -> tuple[NetworkSummary, ...]:
         """All networks: the only way to see that one name stands for two of them."""
         return tuple(
-            NetworkSummary(id=str(raw.get("Id", "")), name=str(raw.get("Name", "")), driver=str(raw.get("Driver", "")))
+            NetworkSummary(
+                id=str(raw.get("Id", "")),
+                name=str(raw.get("Name", "")),
+                driver=str(raw.get("Driver", "")),
+                subnets=tuple(str(pool.get("Subnet", "")) for pool in (raw.get("IPAM") or {}).get("Config") or []),
+            )
             for raw in self._list("/networks", {})
         )
 
@@ -186,13 +215,38 @@ def _id_of(answer: object) -> str:
     return identifier
 
 
-def _summary(raw: Mapping[str, Any]) -> ContainerSummary:
-    """One entry of `GET /containers/json`; a name with a second slash is an alias by a link, not the container's."""
+def _own_name(raw: Mapping[str, Any]) -> str:
+    """A name with a second slash is an alias by a link, not the container's."""
     names = [str(name).removeprefix("/") for name in raw.get("Names") or []]
     own = [name for name in names if "/" not in name] or names or [""]
+    return own[0]
+
+
+def _holding(raw: Mapping[str, Any]) -> Holding:
+    """One entry of `GET /containers/json`; a port without a public one is not bound."""
+    endpoints = ((raw.get("NetworkSettings") or {}).get("Networks") or {}).values()
+    configured = [endpoint.get("IPAMConfig") or {} for endpoint in endpoints]
+    addresses = [endpoint.get(key) for endpoint in endpoints for key in ("IPAddress", "GlobalIPv6Address")]
+    addresses += [config.get(key) for config in configured for key in ("IPv4Address", "IPv6Address")]
+    return Holding(
+        id=str(raw.get("Id", "")),
+        name=_own_name(raw),
+        running=raw.get("State") in ("running", "paused", "restarting"),
+        ports=tuple(
+            (str(port.get("IP") or ""), int(port["PublicPort"]), str(port.get("Type") or "tcp"))
+            for port in raw.get("Ports") or []
+            if port.get("PublicPort")
+        ),
+        addresses=tuple(dict.fromkeys(str(address) for address in addresses if address)),
+        macs=tuple(str(endpoint["MacAddress"]).lower() for endpoint in endpoints if endpoint.get("MacAddress")),
+    )
+
+
+def _summary(raw: Mapping[str, Any]) -> ContainerSummary:
+    """One entry of `GET /containers/json`."""
     return ContainerSummary(
         id=str(raw.get("Id", "")),
-        name=own[0],
+        name=_own_name(raw),
         image=str(raw.get("Image", "")),
         image_id=str(raw.get("ImageID", "")),
         state=str(raw.get("State", "")),

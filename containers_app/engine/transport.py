@@ -32,6 +32,7 @@ NetworkId = NewType("NetworkId", str)
 Parameters = Mapping[str, str]
 
 _API = re.compile(r"1\.[0-9]{1,3}", re.ASCII)
+_SERVER = re.compile(r"Docker/([0-9][0-9A-Za-z.+~-]{0,40})", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,15 +121,18 @@ class EngineConnection:
         self.endpoint = endpoint
         self.limits = limits
         self.api = LOWEST_API
+        self.engine = ""
 
     def negotiate(self) -> None:
         """Agree on the API version, within the connect limit for the answer too."""
         seconds = self.limits.within(self.limits.connect_seconds)
         with self._limited(), self._send("GET", f"{self._base}/_ping", read_seconds=seconds) as response:
             announced = response.headers.get("Api-Version", "")
+            server = _SERVER.match(response.headers.get("Server", ""))
             if response.status_code != 200 or _API.fullmatch(announced) is None:
                 raise EngineUnavailable(f"What answers at {self.endpoint.url} is not a Docker Engine.")
         self.api = min(announced, HIGHEST_API, key=api_number)
+        self.engine = server[1] if server else ""
 
     def json(
         self,

@@ -43,7 +43,9 @@ class Operation(models.Model):
     kind = models.CharField(max_length=32)
     state = models.CharField(max_length=16, choices=State.choices, default=State.QUEUED)
     host = models.ForeignKey(DockerHost, on_delete=models.PROTECT, related_name="operations")
+    parent = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="children")
     params = models.JSONField(default=dict)
+    sealed = models.TextField(blank=True, help_text="Write-only values, encrypted; emptied when the operation is over.")
     target_id = models.CharField(
         max_length=64, blank=True, help_text="The container's 64-hex id, pinned by the worker."
     )
@@ -66,6 +68,8 @@ class Operation(models.Model):
     bytes_done = models.BigIntegerField(default=0)
     bytes_total = models.BigIntegerField(null=True)
     warnings = models.JSONField(default=list)
+    plan = models.JSONField(null=True)
+    proof = models.JSONField(null=True)
     result = models.JSONField(null=True)
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.CharField(max_length=1000, blank=True)

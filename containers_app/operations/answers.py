@@ -12,6 +12,8 @@ PASSED_ON = frozenset(
         "PERMISSION_DENIED",
         "NAME_TAKEN",
         "BUSY",
+        "PLAN_CHANGED",
+        "COLLISION",
         "AMBIGUOUS_REFERENCE",
         "STORAGE_FULL",
         "AUDIT_UNAVAILABLE",

@@ -60,5 +60,5 @@ def still_may(operation: Operation, permission: str) -> bool:
 
 def visible_operations(asker: Asker, *, scope: str = "read") -> QuerySet[Operation]:
     """The operations that the asker may see, or with a key of `scope` act on: with the permission all, else none."""
-    rows = Operation.objects.select_related("host", "api_key")
+    rows = Operation.objects.select_related("host", "api_key").prefetch_related("children")
     return rows if asker.may("containers_app.view_operation", scope) else rows.none()

@@ -10,6 +10,7 @@ from pathlib import Path
 from containers_app.archives.stores.local import LocalStore
 from containers_app.conf import Conf
 from containers_app.engine.connection import EngineLimits
+from containers_app.errors import InvalidRequest
 from containers_app.models import DockerHost
 from containers_app.specs.endpoint import Endpoint, endpoint_candidates
 
@@ -38,6 +39,14 @@ def limits(conf: Conf, remaining_seconds: Callable[[], float | None] = lambda: N
 def store_of(conf: Conf) -> LocalStore:
     """The backup storage."""
     return LocalStore(conf.backup_roots, reserve_bytes=conf.backup_reserve_bytes)
+
+
+def host_named(name: str) -> DockerHost:
+    """The registered host of this name. Raises InvalidRequest (field `options.host`)."""
+    host = DockerHost.objects.filter(name=name).first()
+    if host is None:
+        raise InvalidRequest("'options.host' must be the name of a registered Docker host", field="options.host")
+    return host
 
 
 def local_host() -> DockerHost:

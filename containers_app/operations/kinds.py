@@ -8,20 +8,35 @@ from typing import Any
 
 from containers_app.conf import Conf
 from containers_app.workflows.backup import BackupParams, back_up
-from containers_app.workflows.clone import CloneParams, clone
+from containers_app.workflows.clone import CloneParams, clone, recorded_clone, reopened_clone
 from containers_app.workflows.context import Context, Done
 from containers_app.workflows.hosts import HostTestParams, test_host
 
 Params = CloneParams | BackupParams | HostTestParams
 
 
+def _nothing(params: Any) -> Mapping[str, Any]:
+    return {}
+
+
+def _as_recorded(recorded: Mapping[str, Any], sealed: Mapping[str, Any]) -> Mapping[str, Any]:
+    return recorded
+
+
+def _clone_seconds(conf: Conf, params: CloneParams) -> float:
+    """The published limit is for a configuration; content takes as long as a backup of it."""
+    content = conf.backup_timeout_seconds if params.moves_content else conf.clone_timeout_seconds
+    return content + params.wait_healthy_seconds
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One verb.
+    """One verb. `record` gives the params as the row and the ledger keep them.
 
     `action` is its name in the ledger, `permission` what its user needs, `scope` what its API key needs.
     `failure_code` and `failure_prefix` are the published error of a foreseen failure. `time_limit_seconds` binds a
-    waiting request only. `secret_params` are never recorded.
+    waiting request only. `sealed` gives the params' write-only values, which the row keeps encrypted and nothing else
+    keeps at all.
     """
 
     name: str
@@ -36,15 +51,14 @@ class Kind:
     success_message: str
     subject_type: str
     subject: Callable[[Any], str]
-    time_limit_seconds: Callable[[Conf], float]
+    time_limit_seconds: Callable[[Conf, Any], float]
+    record: Callable[[Any], dict[str, Any]] = asdict
+    sealed: Callable[[Any], Mapping[str, Any]] = _nothing
+    reopen: Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]] = _as_recorded
 
-    def record(self, params: Params) -> dict[str, Any]:
-        """The params as the row and the ledger keep them."""
-        return asdict(params)
-
-    def restore(self, recorded: Mapping[str, Any]) -> Any:
+    def restore(self, recorded: Mapping[str, Any], sealed: Mapping[str, Any]) -> Any:
         """The typed params of a row. Raises TypeError for a row that another version wrote."""
-        return self.params(**recorded)
+        return self.params(**self.reopen(recorded, sealed))
 
 
 CLONE = Kind(
@@ -60,7 +74,10 @@ CLONE = Kind(
     success_message="Container cloned successfully",
     subject_type="container",
     subject=lambda params: str(params.container),
-    time_limit_seconds=lambda conf: conf.clone_timeout_seconds,
+    time_limit_seconds=_clone_seconds,
+    record=recorded_clone,
+    sealed=lambda params: params.overrides.raw,
+    reopen=reopened_clone,
 )
 BACKUP = Kind(
     name="backup",
@@ -75,7 +92,7 @@ BACKUP = Kind(
     success_message="Container backup created successfully",
     subject_type="container",
     subject=lambda params: str(params.container),
-    time_limit_seconds=lambda conf: conf.backup_timeout_seconds,
+    time_limit_seconds=lambda conf, params: conf.backup_timeout_seconds,
 )
 HOST_TEST = Kind(
     name="hostTest",
@@ -90,6 +107,6 @@ HOST_TEST = Kind(
     success_message="The Docker host answers",
     subject_type="host",
     subject=lambda params: str(params.host),
-    time_limit_seconds=lambda conf: conf.engine_connect_seconds + 5,
+    time_limit_seconds=lambda conf, params: conf.engine_connect_seconds + 5,
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (CLONE, BACKUP, HOST_TEST)}

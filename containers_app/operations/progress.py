@@ -20,7 +20,8 @@ from containers_app.errors import Cancelled, LeaseLost, MycoError, TimedOut
 from containers_app.models import Operation
 from containers_app.operations import transitions
 from containers_app.operations.evidence import receipt_of
-from containers_app.operations.hosts import endpoint_of, limits, store_of
+from containers_app.operations.hosts import endpoint_of, host_named, limits, store_of
+from containers_app.operations.secrets import plan_key
 from containers_app.workflows.context import Facts
 
 _POLL_SECONDS = 0.25
@@ -46,6 +47,7 @@ class OperationContext:
             host_id=operation.host_id,
             host_name=operation.host.name,
             may=may,
+            plan_key=plan_key(),
         )
         self._heartbeat = threading.Thread(target=self._beat, name="lease heartbeat", daemon=True)
 
@@ -72,17 +74,23 @@ class OperationContext:
         """The steps recorded so far."""
         return list(self._operation.undo)
 
-    def gateway(self) -> AbstractContextManager[EngineGateway]:
-        """The Engine, with the operation's receipt; no call is longer than the time that is left."""
+    def gateway(self, host_name: str | None = None) -> AbstractContextManager[EngineGateway]:
+        """An Engine, with the operation's receipt; no call is longer than the time that is left."""
         self.checkpoint()
-        return self._open(limits(self._conf, self.remaining_seconds))
+        return self._open(host_name, limits(self._conf, self.remaining_seconds))
 
-    def clean_up_gateway(self) -> AbstractContextManager[EngineGateway]:
-        """The Engine for taking things back: outside the operation's own time limit, and brief."""
-        return self._open(replace(limits(self._conf), call_seconds=_CLEAN_UP_SECONDS))
+    def clean_up_gateway(self, host_name: str = "") -> AbstractContextManager[EngineGateway]:
+        """An Engine for taking things back: outside the operation's own time limit, and brief."""
+        return self._open(host_name, replace(limits(self._conf), call_seconds=_CLEAN_UP_SECONDS))
 
-    def _open(self, engine_limits: EngineLimits) -> AbstractContextManager[EngineGateway]:
-        return open_gateway(endpoint_of(self._operation.host), engine_limits, receipt_of(self._operation))
+    def _open(self, host_name: str | None, engine_limits: EngineLimits) -> AbstractContextManager[EngineGateway]:
+        host = host_named(host_name) if host_name else self._operation.host
+        return open_gateway(endpoint_of(host), engine_limits, receipt_of(self._operation))
+
+    @property
+    def helper_image(self) -> str | None:
+        """The image of helper containers that the settings name; None for our own."""
+        return self._conf.helper_image or None
 
     def remaining_seconds(self) -> float | None:
         """The time left before the operation's limit, at least 0; None without a limit."""
@@ -90,16 +98,24 @@ class OperationContext:
             return None
         return max(0.0, (self._operation.deadline_at - timezone.now()).total_seconds())
 
-    def stage(self, name: str) -> None:
-        """Begin a stage; the one before is done."""
+    def stage(self, name: str, *, undo: Mapping[str, Any] | None = None, plan: Mapping[str, Any] | None = None) -> None:
+        """Begin a stage; the one before is done. With it, durably: how to take back what comes next, and the plan."""
         self.checkpoint()
         now = timezone.now().isoformat()
         self._operation.stages = [*_closed(self._operation.stages, now), _opened(name, now)]
-        self._write(stage=name, stages=self._operation.stages)
+        values: dict[str, Any] = {"stage": name, "stages": self._operation.stages}
+        if undo is not None:
+            self._operation.undo = [*self._operation.undo, dict(undo)]
+            values["undo"] = self._operation.undo
+        if plan is not None:
+            values["plan"] = dict(plan)
+        self._write(**values)
 
-    def progress(self, bytes_done: int) -> None:
-        """Say how far the bytes are."""
-        self._write(bytes_done=bytes_done)
+    def progress(self, bytes_done: int, *, bytes_total: int | None = None) -> None:
+        """Say how far the bytes are, and how many there are where that is known now."""
+        total = {} if bytes_total is None else {"bytes_total": bytes_total}
+        self._operation.bytes_done = bytes_done
+        self._write(bytes_done=bytes_done, **total)
 
     def checkpoint(self) -> None:
         """Raise Cancelled, TimedOut or LeaseLost when the work must stop."""
@@ -122,6 +138,11 @@ class OperationContext:
     def remember_undo(self, step: Mapping[str, Any]) -> None:
         """Record durably how to take back what comes next."""
         self._operation.undo = [*self._operation.undo, dict(step)]
+        self._write(undo=self._operation.undo)
+
+    def forget_undo(self, step: Mapping[str, Any]) -> None:
+        """The effect of this step is taken back already."""
+        self._operation.undo = [kept for kept in self._operation.undo if kept != dict(step)]
         self._write(undo=self._operation.undo)
 
     def warn(self, code: str, message: str) -> None:

@@ -22,7 +22,7 @@ from containers_app.models import Operation, State
 from containers_app.operations import transitions
 from containers_app.operations.dispatch import republish
 from containers_app.operations.evidence import receipt_of, record_outcome
-from containers_app.operations.hosts import endpoint_of, limits, store_of
+from containers_app.operations.hosts import endpoint_of, host_named, limits, store_of
 from containers_app.operations.progress import closed_stages
 from containers_app.operations.transitions import Ending
 from containers_app.workflows.undo import replay
@@ -103,9 +103,10 @@ def _unfinished_undo() -> list[Operation]:
 
 
 def _undo(operation: Operation, conf: Conf) -> bool:
-    def gateway() -> AbstractContextManager[EngineGateway]:
+    def gateway(host_name: str) -> AbstractContextManager[EngineGateway]:
+        host = host_named(host_name) if host_name else operation.host
         brief = replace(limits(conf), call_seconds=_CLEAN_UP_SECONDS)
-        return open_gateway(endpoint_of(operation.host), brief, receipt_of(operation))
+        return open_gateway(endpoint_of(host), brief, receipt_of(operation))
 
     before = operation.undo
     pending = replay(before, open_gateway=gateway, store=store_of(conf))

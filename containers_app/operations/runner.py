@@ -21,6 +21,7 @@ from containers_app.operations.authority import still_may
 from containers_app.operations.evidence import actor_of, receipt_of, subject_of
 from containers_app.operations.kinds import KINDS
 from containers_app.operations.progress import OperationContext, closed_stages
+from containers_app.operations.secrets import unsealed
 from containers_app.operations.transitions import Ending
 from containers_app.workflows.context import Done
 from containers_app.workflows.undo import replay
@@ -52,7 +53,7 @@ def _attempt(operation: Operation, context: OperationContext) -> None:
         state = State.PARTIAL if done.partial else State.SUCCEEDED
         stages = closed_stages(operation.stages, state="done")
         if not transitions.finish(
-            operation, Ending(state=state, stages=stages, result=done.result), record=done.record
+            operation, Ending(state=state, stages=stages, result=done.result, proof=done.proof), record=done.record
         ):
             raise LeaseLost("the lease ran out before the end")
     except LeaseLost:
@@ -71,7 +72,7 @@ def _work(operation: Operation, context: OperationContext) -> Done:
     ledger.verify_receipt(receipt_of(operation))
     if not still_may(operation, kind.permission):
         raise PermissionDenied("the asker is no longer allowed to do this; nothing was done")
-    return kind.workflow(context, kind.restore(operation.params))
+    return kind.workflow(context, kind.restore(operation.params, unsealed(operation)))
 
 
 def _foreseen(error: MycoError) -> Ending:

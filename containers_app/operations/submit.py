@@ -20,6 +20,7 @@ from containers_app.models.operations import ACTIVE_STATES
 from containers_app.operations.authority import Asker
 from containers_app.operations.dispatch import publish
 from containers_app.operations.kinds import Kind, Params
+from containers_app.operations.secrets import sealed
 from containers_app.specs.receipt import Receipt
 
 
@@ -148,6 +149,7 @@ def _row(request: Request, operation_id: UUID, receipt: Receipt) -> dict[str, An
         "state": State.QUEUED,
         "host": request.host,
         "params": request.kind.record(request.params),
+        "sealed": sealed(request.kind.sealed(request.params)),
         "target_name": request.kind.subject(request.params),
         "user_id": request.asker.user.pk,
         "api_key": request.asker.api_key,
@@ -169,4 +171,4 @@ def _row(request: Request, operation_id: UUID, receipt: Receipt) -> dict[str, An
 
 
 def _deadline(request: Request, now: datetime) -> datetime | None:
-    return now + timedelta(seconds=request.kind.time_limit_seconds(load())) if request.limited else None
+    return now + timedelta(seconds=request.kind.time_limit_seconds(load(), request.params)) if request.limited else None

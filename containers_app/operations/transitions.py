@@ -31,6 +31,7 @@ class Ending:
     state: State
     stages: Sequence[Mapping[str, Any]] | None = None
     result: Mapping[str, Any] | None = None
+    proof: Mapping[str, Any] | None = None
     error_code: str = ""
     error_message: str = ""
     error_trace: str = ""
@@ -123,6 +124,8 @@ def _ended(ending: Ending) -> dict[str, Any]:
         **stages,
         "state": ending.state,
         "result": dict(ending.result) if ending.result is not None else None,
+        "proof": dict(ending.proof) if ending.proof is not None else None,
+        "sealed": "",
         "error_code": ending.error_code,
         "error_message": ending.error_message[:1000],
         "error_trace": ending.error_trace,

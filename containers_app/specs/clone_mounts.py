@@ -30,9 +30,17 @@ def still_gives(entry: str, live_mounts: Iterable[Mapping[str, Any]] | None, sou
 def own_destinations(source: Mapping[str, Any]) -> frozenset[str]:
     """The paths the source's own configuration mounts something at."""
     host = source["HostConfig"]
-    binds = [_destination_of(str(bind)) for bind in host.get("Binds") or []]
+    binds = [destination_of(str(bind)) for bind in host.get("Binds") or []]
     mounts = [str(mount.get("Target")) for mount in host.get("Mounts") or []]
     return frozenset((*binds, *mounts, *(host.get("Tmpfs") or {}), *(source["Config"].get("Volumes") or {})))
+
+
+def unnamed_destinations(source: Mapping[str, Any]) -> frozenset[str]:
+    """Paths where the configuration asks for a volume without naming one."""
+    host = source["HostConfig"]
+    named = {destination_of(str(bind)) for bind in host.get("Binds") or [] if ":" in str(bind)}
+    named |= {str(mount.get("Target")) for mount in host.get("Mounts") or [] if mount.get("Source")}
+    return own_destinations(source) - named
 
 
 def inherited_binds(source: Mapping[str, Any], live: Iterable[Iterable[Mapping[str, Any]]]) -> tuple[str, ...]:
@@ -59,6 +67,7 @@ def _origin(mount: Mapping[str, Any]) -> str:
     return str(mount.get("Name") if mount.get("Type") == "volume" else mount.get("Source"))
 
 
-def _destination_of(bind: str) -> str:
+def destination_of(bind: str) -> str:
+    """Where an entry of `Binds` is mounted."""
     parts = bind.split(":")
     return parts[1] if len(parts) > 1 else parts[0]

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from containers_app.specs.engine import NetworkSummary
-from containers_app.specs.network import EndpointSpec, Found, find_network, generated_mac
+from containers_app.specs.network import AddressSpec, EndpointSpec, Found, find_network, generated_mac
+from containers_app.specs.overrides import NetworkOverride
 
 # From this API on all endpoints stand in the create body, each with its MAC (moby 25.0).
 ALL_ENDPOINTS_API = (1, 44)
@@ -44,6 +45,7 @@ class NetworkPlan:
     connect_after: tuple[Join, ...] = ()
     disconnect_after: tuple[str, ...] = ()
     warnings: tuple[PlanWarning, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,32 @@ def plan_networks(
         disconnect_after=() if at_create else _to_leave(mode, networks),
         warnings=tuple(warning for place in places for warning in _warnings(place)),
     )
+
+
+def chosen_networks(
+    wanted: tuple[NetworkOverride, ...], *, networks: tuple[NetworkSummary, ...], api: tuple[int, ...]
+) -> NetworkPlan:
+    """Lay out the networks of an override: the first is the primary one, none at all is the mode `none`."""
+    places = [
+        _Place(key=entry.name, endpoint=_chosen_endpoint(entry), found=find_network(entry.name, "", networks))
+        for entry in wanted
+    ]
+    found = [place for place in places if place.found]
+    missing = tuple(place.key for place in places if not place.found)
+    if not found or found[0].key in ("host", "none"):
+        return NetworkPlan(mode=found[0].key if found else "none", at_create={}, missing=missing)
+    first, others = found[0], found[1:]
+    mode = _sent_mode(first.key, first, at_once=True)
+    at_create = _first_endpoint(mode, first)
+    if api >= ALL_ENDPOINTS_API:
+        at_create.update(_other_endpoints(others))
+    joins = () if api >= ALL_ENDPOINTS_API else tuple(_join(place) for place in others)
+    return NetworkPlan(mode=mode, at_create=at_create, connect_after=joins, missing=missing)
+
+
+def _chosen_endpoint(entry: NetworkOverride) -> EndpointSpec:
+    addresses = AddressSpec(ipv4=entry.ipv4, ipv6=entry.ipv6) if entry.ipv4 or entry.ipv6 else None
+    return EndpointSpec(addresses=addresses, aliases=entry.aliases or None)
 
 
 def _first_key(

@@ -6,84 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from containers_app.errors import EngineError, ImageNotFound
+from containers_app.errors import EngineError
 from containers_app.specs.clone_mounts import container_of, inherited_binds, still_gives
-from containers_app.specs.clone_networks import Join, NetworkPlan, PlanWarning, has_own_network, plan_networks
+from containers_app.specs.clone_networks import Join, NetworkPlan, PlanWarning, chosen_networks, plan_networks
 from containers_app.specs.engine import LABEL_PREFIX, NetworkSummary
-from containers_app.specs.host_settings import HostSettings, PortBinding
+from containers_app.specs.host_settings import HostSettings
+from containers_app.specs.image_defaults import without_image_defaults
 from containers_app.specs.network import SHORT_ID_CHARACTERS, EndpointSpec
-from containers_app.specs.record import BOOLEAN, INTEGER, KEY_SET, TEXT, TEXT_MAP, TEXTS, Record, engine_field, record
+from containers_app.specs.overrides import AS_THE_SOURCE, Overrides
+from containers_app.specs.overriding import overridden
+from containers_app.specs.settings import ContainerSettings, CreateRequest
 
 _ADDED_LABEL = "label=disable"
 _JOINED_LABELS = ("label=user:", "label=role:", "label=type:", "label=level:")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Healthcheck(Record):
-    """Durations are in nanoseconds."""
-
-    test: tuple[str, ...] | None = engine_field("Test", TEXTS, secret=True)
-    interval: int | None = engine_field("Interval", INTEGER)
-    timeout: int | None = engine_field("Timeout", INTEGER)
-    start_period: int | None = engine_field("StartPeriod", INTEGER)
-    start_interval: int | None = engine_field("StartInterval", INTEGER)
-    retries: int | None = engine_field("Retries", INTEGER)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContainerSettings(Record):
-    """The `Config` of a container (Docker Engine API 1.51, definition ContainerConfig).
-
-    What people keep secrets in (environment, command lines, labels) stays out of the repr.
-    """
-
-    hostname: str | None = engine_field("Hostname", TEXT)
-    domain_name: str | None = engine_field("Domainname", TEXT)
-    user: str | None = engine_field("User", TEXT)
-    attach_input: bool | None = engine_field("AttachStdin", BOOLEAN)
-    attach_output: bool | None = engine_field("AttachStdout", BOOLEAN)
-    attach_errors: bool | None = engine_field("AttachStderr", BOOLEAN)
-    exposed_ports: Mapping[str, None] | None = engine_field("ExposedPorts", KEY_SET)
-    terminal: bool | None = engine_field("Tty", BOOLEAN)
-    open_input: bool | None = engine_field("OpenStdin", BOOLEAN)
-    input_once: bool | None = engine_field("StdinOnce", BOOLEAN)
-    environment: tuple[str, ...] | None = engine_field("Env", TEXTS, secret=True)
-    command: tuple[str, ...] | None = engine_field("Cmd", TEXTS, secret=True)
-    healthcheck: Healthcheck | None = engine_field("Healthcheck", record(Healthcheck))
-    arguments_escaped: bool | None = engine_field("ArgsEscaped", BOOLEAN)
-    image: str | None = engine_field("Image", TEXT)
-    volumes: Mapping[str, None] | None = engine_field("Volumes", KEY_SET)
-    working_directory: str | None = engine_field("WorkingDir", TEXT)
-    entrypoint: tuple[str, ...] | None = engine_field("Entrypoint", TEXTS, secret=True)
-    network_disabled: bool | None = engine_field("NetworkDisabled", BOOLEAN)
-    mac_address: str | None = engine_field("MacAddress", TEXT)
-    on_build: tuple[str, ...] | None = engine_field("OnBuild", TEXTS)
-    labels: Mapping[str, str] | None = engine_field("Labels", TEXT_MAP, secret=True)
-    stop_signal: str | None = engine_field("StopSignal", TEXT)
-    stop_timeout_seconds: int | None = engine_field("StopTimeout", INTEGER)
-    shell: tuple[str, ...] | None = engine_field("Shell", TEXTS)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CreateRequest:
-    """Everything `POST /containers/create` is sent, but the name. `platform` is `os/architecture[/variant]` or None."""
-
-    settings: ContainerSettings
-    host: HostSettings
-    endpoints: Mapping[str, EndpointSpec]
-    platform: str | None = None
-
-    def body(self) -> dict[str, Any]:
-        """The request's JSON; it holds environment values."""
-        endpoints = {key: endpoint.body() for key, endpoint in self.endpoints.items()}
-        networking = {"NetworkingConfig": {"EndpointsConfig": endpoints}} if endpoints else {}
-        return {**self.settings.body(), "HostConfig": self.host.body(), **networking}
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """Texts that must not be repeated in an error: `KEY=VALUE` pairs and the log driver's options."""
-        options = (self.host.log.options or {}) if self.host.log else {}
-        return (*(self.settings.environment or ()), *options.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +26,10 @@ class CloneFacts:
     """What had to be looked up on the Engine before a clone can be planned.
 
     `reference_image_id` is the id that the source's image reference means now, None where it means nothing;
-    `image_exists` tells whether the source's own image is there. `volumes_from` gives, for every container the source
-    takes volumes from, its inspected `Mounts`, or None where it is gone.
+    `image_exists` tells whether the source's own image is there. `image_config` is that image's own configuration and
+    `chosen_image_id` what an override's image means; both are looked up for an override only. `image_to_move`: the
+    image is on the source's Engine and not on the target's. `volumes_from` gives, for every container the source takes
+    volumes from, its inspected `Mounts`, or None where it is gone.
     """
 
     api: str
@@ -100,6 +37,9 @@ class CloneFacts:
     reference_image_id: str | None
     image_exists: bool
     networks: tuple[NetworkSummary, ...]
+    image_config: Mapping[str, Any] | None = field(default=None, repr=False)
+    chosen_image_id: str | None = None
+    image_to_move: bool = False
     volumes_from: Mapping[str, tuple[Mapping[str, Any], ...] | None] = field(default_factory=dict, repr=False)
 
 
@@ -109,6 +49,8 @@ class ClonePlan:
 
     `image_id` is what the clone's `Image` must be; where it is not (the tag moved meanwhile), remove the clone and
     create it again from `by_image_id()`. `disconnect_after` (network ids) comes before `connect_after`.
+    `missing_image` says that the image is not on the Engine, `missing_networks` which of the chosen ones are not: then
+    nothing can be created. `image_to_move` says that another Engine has it, which the clone's does not.
     """
 
     name: str
@@ -118,81 +60,145 @@ class ClonePlan:
     disconnect_after: tuple[str, ...]
     connect_after: tuple[Join, ...]
     warnings: tuple[PlanWarning, ...]
+    missing_image: str | None = None
+    missing_networks: tuple[str, ...] = ()
+
+    image_to_move: bool = False
 
     def by_image_id(self) -> ClonePlan:
         """The same plan, naming the image by its id."""
-        settings = replace(self.create.settings, image=self.image_id)
-        return replace(self, create=replace(self.create, settings=settings))
+        return self.from_image(self.image_id)
+
+    def from_image(self, image_id: str) -> ClonePlan:
+        """The same plan with another image."""
+        settings = replace(self.create.settings, image=image_id)
+        return replace(self, image_id=image_id, create=replace(self.create, settings=settings))
+
+    @property
+    def endpoints(self) -> tuple[EndpointSpec, ...]:
+        """Every endpoint that the clone gets."""
+        return (*self.create.endpoints.values(), *(join.endpoint for join in self.connect_after))
 
 
-def build_clone(source: Mapping[str, Any], facts: CloneFacts, *, name: str, labels: Mapping[str, str]) -> ClonePlan:
-    """Plan a clone of an inspected container: configuration only, same image, not started.
+@dataclass(frozen=True, kw_only=True)
+class _ImageChoice:
+    """The image to name, its id, and what a plan has to say of it."""
+
+    reference: str
+    id: str
+    missing: str | None = None
+    warnings: tuple[PlanWarning, ...] = ()
+
+
+def build_clone(
+    source: Mapping[str, Any],
+    facts: CloneFacts,
+    *,
+    name: str,
+    labels: Mapping[str, str],
+    overrides: Overrides = AS_THE_SOURCE,
+) -> ClonePlan:
+    """Plan a clone of an inspected container: its configuration with the overrides, not started.
 
     `labels` are ours and replace those that the source carries from an operation of its own.
-    Raises ImageNotFound when the source's image is gone, EngineError when the inspect is not understood.
+    Raises EngineError when the inspect is not understood.
     """
     if not isinstance(source.get("Config"), Mapping) or not isinstance(source.get("HostConfig"), Mapping):
         raise EngineError("The Engine's description of the container has no configuration.")
-    api = tuple(int(part) for part in facts.api.split("."))
-    networks = plan_networks(source, networks=facts.networks, api=api, engine=facts.engine)
-    image, image_warnings = _image(source, facts)
+    networks = _networks(source, facts, overrides)
+    image = _image(source, facts) if overrides.image is None else _chosen_image(overrides.image, facts)
     host, host_warnings = _host(source, facts, networks)
     create = CreateRequest(
-        settings=_settings(source, networks, image=image, labels=labels),
+        settings=_settings(source, networks, facts, overrides, image=image.reference),
         host=host,
         endpoints=networks.at_create,
-        platform=_platform(source),
+        platform=_platform(source) if overrides.image is None else None,
     )
+    create = overridden(create, overrides, _names_of(facts.image_config))
     return ClonePlan(
         name=name,
         source_id=str(source["Id"]),
-        image_id=str(source["Image"]),
-        create=create,
+        image_id=image.id,
+        create=_labelled(create, labels),
         disconnect_after=networks.disconnect_after,
         connect_after=networks.connect_after,
-        warnings=(*image_warnings, *host_warnings, *networks.warnings, *_collisions(source, create, networks)),
+        warnings=(*image.warnings, *host_warnings, *networks.warnings),
+        missing_image=image.missing,
+        missing_networks=networks.missing,
+        image_to_move=facts.image_to_move and overrides.image is None,
     )
 
 
-def _image(source: Mapping[str, Any], facts: CloneFacts) -> tuple[str, tuple[PlanWarning, ...]]:
+def _networks(source: Mapping[str, Any], facts: CloneFacts, overrides: Overrides) -> NetworkPlan:
+    api = tuple(int(part) for part in facts.api.split("."))
+    if overrides.networks is not None:
+        return chosen_networks(overrides.networks, networks=facts.networks, api=api)
+    return plan_networks(source, networks=facts.networks, api=api, engine=facts.engine)
+
+
+def _labelled(create: CreateRequest, labels: Mapping[str, str]) -> CreateRequest:
+    settings = replace(create.settings, labels={**(create.settings.labels or {}), **labels})
+    return replace(create, settings=settings)
+
+
+def _names_of(image_config: Mapping[str, Any] | None) -> frozenset[str]:
+    return frozenset(str(entry).partition("=")[0] for entry in (image_config or {}).get("Env") or [])
+
+
+def _image(source: Mapping[str, Any], facts: CloneFacts) -> _ImageChoice:
     """The reference while it still means the source's image, else the id."""
     reference, image_id = str(source["Config"].get("Image") or ""), str(source["Image"])
     if reference and facts.reference_image_id == image_id:
-        return reference, ()
+        return _ImageChoice(reference=reference, id=image_id)
     if not facts.image_exists:
-        raise ImageNotFound(
+        words = (
             f"The image of the container ({reference or image_id}) is no longer on the Engine, so it cannot be cloned: "
             f"load or build the image with the id {image_id} again."
         )
+        return _ImageChoice(reference=image_id, id=image_id, missing=words)
     state = "no longer exists" if facts.reference_image_id is None else "means another image now"
     message = f"The image reference {reference} {state}: the clone names the source's image by its id."
-    return image_id, (PlanWarning(code="IMAGE_BY_ID", message=message),)
+    return _ImageChoice(reference=image_id, id=image_id, warnings=(PlanWarning(code="IMAGE_BY_ID", message=message),))
+
+
+def _chosen_image(reference: str, facts: CloneFacts) -> _ImageChoice:
+    """An override's image, and a word where the source's own defaults could not be told from its settings."""
+    if facts.chosen_image_id is None:
+        words = f"The image {reference} is not on the Engine: pull, load or build it there, or choose another one."
+        return _ImageChoice(reference=reference, id="", missing=words)
+    message = "The source's image is gone, so its defaults could not be told apart: the clone keeps them."
+    warnings = () if facts.image_config is not None else (PlanWarning(code="IMAGE_DEFAULTS_KEPT", message=message),)
+    return _ImageChoice(reference=reference, id=facts.chosen_image_id, warnings=warnings)
 
 
 def _settings(
-    source: Mapping[str, Any], networks: NetworkPlan, *, image: str, labels: Mapping[str, str]
+    source: Mapping[str, Any], networks: NetworkPlan, facts: CloneFacts, overrides: Overrides, *, image: str
 ) -> ContainerSettings:
     read = ContainerSettings.read(source["Config"], "Config")
     kept = {key: value for key, value in (read.labels or {}).items() if not key.startswith(LABEL_PREFIX)}
+    read = replace(read, labels=kept)
+    if overrides.image is not None and facts.image_config is not None:
+        read = without_image_defaults(read, facts.image_config)
+    elif read.entrypoint is None:
+        # Null is read back where somebody emptied the entrypoint, but sent it would mean the image's.
+        read = replace(read, entrypoint=("",))
     shared = (networks.mode or "").startswith("container:")
     return replace(
         read,
         image=image,
-        hostname=_hostname(read, source),
+        hostname=_hostname(read, source, networks),
         domain_name=None if shared else read.domain_name,
         exposed_ports=None if shared else read.exposed_ports,
-        # Null is read back where somebody emptied the entrypoint, but sent it would mean the image's.
-        entrypoint=("",) if read.entrypoint is None else read.entrypoint,
         mac_address=networks.mac_address,
-        labels={**kept, **labels},
     )
 
 
-def _hostname(settings: ContainerSettings, source: Mapping[str, Any]) -> str | None:
+def _hostname(settings: ContainerSettings, source: Mapping[str, Any], networks: NetworkPlan) -> str | None:
     """None where the name was generated or is not the container's own to set."""
     host = source["HostConfig"]
     generated = settings.hostname == str(source["Id"])[:SHORT_ID_CHARACTERS]
-    foreign = host.get("UTSMode") == "host" or str(host.get("NetworkMode") or "").startswith("container:")
+    modes = (networks.mode, host.get("NetworkMode"))
+    foreign = host.get("UTSMode") == "host" or any(str(mode or "").startswith("container:") for mode in modes)
     return None if generated or foreign else settings.hostname
 
 
@@ -246,30 +252,3 @@ def _platform(source: Mapping[str, Any]) -> str | None:
     platform = (source.get("ImageManifestDescriptor") or {}).get("platform") or {}
     parts = [str(platform.get(key) or "") for key in ("os", "architecture", "variant")]
     return "/".join(part for part in parts if part) if parts[0] and parts[1] else None
-
-
-def _collisions(source: Mapping[str, Any], create: CreateRequest, networks: NetworkPlan) -> tuple[PlanWarning, ...]:
-    """What the source holds while it runs and two running containers cannot share."""
-    if not (source.get("State") or {}).get("Running"):
-        return ()
-    endpoints = (*create.endpoints.values(), *(join.endpoint for join in networks.connect_after))
-    addresses = [address for endpoint in endpoints for address in endpoint.static_addresses]
-    macs = [mac for mac in (create.settings.mac_address, *(endpoint.mac_address for endpoint in endpoints)) if mac]
-    held = (
-        ("ADDRESS_HELD", "the static address", addresses),
-        ("MAC_HELD", "the MAC address", macs),
-        ("PORT_HELD", "the host port", _host_ports(create.host)),
-    )
-    sentence = "The running source holds {what} {value}: the clone can start only when the source is stopped."
-    return tuple(
-        PlanWarning(code=code, message=sentence.format(what=what, value=value))
-        for code, what, values in held
-        for value in values
-    )
-
-
-def _host_ports(host: HostSettings) -> list[str]:
-    if not has_own_network(host.network_mode):
-        return []
-    bindings: list[PortBinding] = [entry for entries in (host.port_bindings or {}).values() for entry in entries or ()]
-    return sorted({entry.port for entry in bindings if entry.port and entry.port != "0"})

@@ -39,12 +39,28 @@ class ContainerSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Holding:
+    """What one container keeps others from having: its name, and while it runs its ports, addresses and MACs.
+
+    `ports` are (host address, host port, protocol) as bound; `addresses` has those given out and those configured.
+    """
+
+    id: str
+    name: str
+    running: bool
+    ports: tuple[tuple[str, int, str], ...] = ()
+    addresses: tuple[str, ...] = ()
+    macs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class NetworkSummary:
     """One network of the Engine; two may share a name."""
 
     id: str
     name: str
     driver: str
+    subnets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from containers_app.specs.clone_mounts import as_bind, own_destinations
+from containers_app.specs.clone_mounts import as_bind, unnamed_destinations
 from containers_app.specs.engine import LABEL_PREFIX
 from containers_app.specs.host_settings import MountSpec
 from containers_app.specs.network import SHORT_ID_CHARACTERS, own_aliases
@@ -178,16 +178,8 @@ def _mount(mount: Inspect | None, path: str, source: Inspect) -> dict[str, Any] 
     if mount is None:
         return None
     origin = str(mount.get("Name") if mount.get("Type") == "volume" else mount.get("Source"))
-    fresh = mount.get("Type") == "volume" and is_full_id(origin) and path in _unnamed(source)
+    fresh = mount.get("Type") == "volume" and is_full_id(origin) and path in unnamed_destinations(source)
     return {**{key: mount.get(key) for key in _MOUNT_FIELDS}, "Origin": "[fresh]" if fresh else origin}
-
-
-def _unnamed(source: Inspect) -> frozenset[str]:
-    """Paths where the configuration asks for a volume without naming one."""
-    host = source["HostConfig"]
-    named = {str(bind).split(":")[1] for bind in host.get("Binds") or [] if ":" in str(bind)}
-    named |= {str(mount.get("Target")) for mount in host.get("Mounts") or [] if mount.get("Source")}
-    return own_destinations(source) - named
 
 
 def _endpoints(inspect: Inspect) -> Mapping[str, Inspect]:

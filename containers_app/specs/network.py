@@ -57,6 +57,11 @@ class Found:
     ambiguous: bool
 
 
+def endpoints_of(inspect: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """The endpoints of an inspected container, by their network's name."""
+    return (inspect.get("NetworkSettings") or {}).get("Networks") or {}
+
+
 def own_aliases(aliases: tuple[str, ...] | None, container_id: str) -> tuple[str, ...] | None:
     """Aliases that somebody configured; None where there is none."""
     kept = tuple(alias for alias in aliases or () if alias != container_id[:SHORT_ID_CHARACTERS])

@@ -38,6 +38,33 @@ _KNOWN = frozenset(
     {"image", "command", "entrypoint", "env", "labels", "ports", "networks", "mounts"}
     | {"resources", "restartPolicy", "user", "hostname", "healthcheck"}
 )
+# What each override may change in an inspect; an image brings defaults for everything that it can define.
+_OF_IMAGE = (
+    *(f"Config.{key}" for key in ("Cmd", "Entrypoint", "Env", "Labels", "Volumes", "ExposedPorts", "WorkingDir")),
+    *(f"Config.{key}" for key in ("User", "Shell", "Image", "StopSignal", "OnBuild", "Healthcheck", "ArgsEscaped")),
+    "Image",
+    "Mounts",
+)
+_TOUCHED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "image": _OF_IMAGE,
+        "command": ("Config.Cmd",),
+        "entrypoint": ("Config.Entrypoint",),
+        "env": ("Config.Env",),
+        "labels": ("Config.Labels",),
+        "ports": ("Config.ExposedPorts", "HostConfig.PortBindings", "HostConfig.PublishAllPorts"),
+        "networks": ("NetworkSettings.Networks", "HostConfig.NetworkMode", "Config.MacAddress", "Config.ExposedPorts"),
+        "mounts": ("Mounts", "Config.Volumes", "HostConfig.Binds", "HostConfig.Mounts", "HostConfig.Tmpfs"),
+        "resources": (
+            *(f"HostConfig.{key}" for key in ("Memory", "MemoryReservation", "MemorySwap", "ShmSize", "PidsLimit")),
+            *(f"HostConfig.{key}" for key in ("NanoCpus", "CpuShares", "CpuQuota", "CpuPeriod", "CpusetCpus")),
+        ),
+        "restartPolicy": ("HostConfig.RestartPolicy", "HostConfig.AutoRemove"),
+        "user": ("Config.User",),
+        "hostname": ("Config.Hostname",),
+        "healthcheck": ("Config.Healthcheck",),
+    }
+)
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@+-]{0,511}", re.ASCII)
 _HOSTNAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,62}[A-Za-z0-9])?", re.ASCII)
 _NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
@@ -103,7 +130,7 @@ class Overrides:
     image: str | None = None
     command: tuple[str, ...] | None = field(default=None, repr=False)
     entrypoint: tuple[str, ...] | None = field(default=None, repr=False)
-    environment: Changes = field(default_factory=Changes)
+    environment: Changes = field(default_factory=Changes, repr=False)
     labels: Changes = field(default_factory=Changes)
     ports: tuple[PortOverride, ...] | None = None
     networks: tuple[NetworkOverride, ...] | None = None
@@ -116,9 +143,17 @@ class Overrides:
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
+    def touched(self) -> tuple[str, ...]:
+        """The inspected fields, or beginnings of them, that these overrides may make different."""
+        return tuple(field_name for name in self.raw for field_name in _TOUCHED[name])
+
+    @property
     def shown(self) -> dict[str, Any]:
         """The request without its write-only values: what rows, the ledger and pages may keep."""
         return {name: _shown(name, value) for name, value in self.raw.items()}
+
+
+AS_THE_SOURCE = Overrides()
 
 
 def read_overrides(raw: Mapping[str, Any], *, inside: str = "options.overrides.") -> Overrides:

@@ -11,6 +11,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from containers_app.specs.clone_volumes import VolumeFacts, VolumePlan
+from containers_app.specs.overrides import Overrides
+
 Inspect = Mapping[str, Any]
 
 SENSITIVE_PATHS = (
@@ -55,6 +58,34 @@ def host_powers(inspect: Inspect, volumes: Mapping[str, Inspect]) -> tuple[str, 
     host: Inspect = inspect["HostConfig"]
     found = (*_flags(host), *_namespaces(host), *_devices(host), *_security(host), *_limits(host))
     return tuple(dict.fromkeys((*found, *_binds(inspect), *_volumes(inspect, volumes))))
+
+
+def effective_powers(
+    source: Inspect,
+    host: Inspect,
+    *,
+    volumes: tuple[VolumePlan, ...],
+    known: Mapping[str, VolumeFacts],
+    overrides: Overrides,
+) -> tuple[str, ...]:
+    """The powers of a planned clone: by the host settings it would be created with, and the mounts it would have.
+
+    A volume that is made for the clone is a plain one, so its source's options do not count.
+    """
+    made = {volume.source for volume in volumes if volume.target}
+    replaced = {mount.target for mount in overrides.mounts}
+    mounts = [
+        mount
+        for mount in source.get("Mounts") or []
+        if mount.get("Destination") not in replaced and str(mount.get("Name")) not in made
+    ]
+    mounts += [
+        {"Type": "volume", "Name": mount.source, "Destination": mount.target, "RW": True}
+        for mount in overrides.mounts
+        if mount.kind == "volume" and mount.source
+    ]
+    options = {name: {"Options": facts.options} for name, facts in known.items()}
+    return host_powers({"HostConfig": host, "Mounts": mounts}, options)
 
 
 def _flags(host: Inspect) -> Iterator[str]:

@@ -20,6 +20,11 @@ def is_full_id(value: str) -> bool:
     return _ID.fullmatch(value) is not None
 
 
+def may_be_id(value: str) -> bool:
+    """Whether the value could be a container's id or the beginning of one."""
+    return _ID_PREFIX.fullmatch(value) is not None
+
+
 def check_reference(value: str) -> str:
     """Return the container reference unchanged; it is not trimmed. Raises InvalidRequest (field `containerId`)."""
     if _REFERENCE.fullmatch(value) is None:

@@ -1,20 +1,24 @@
-"""Clone: the same configuration under a new name, created and not started; the source is never touched."""
+"""Clone: the same configuration under a new name, with its content where asked; the source is never changed."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from containers_app.engine.facts import clone_facts
 from containers_app.engine.gateway import EngineGateway
-from containers_app.errors import EngineError, PermissionDenied
+from containers_app.errors import Collides, ImageNotFound, NameTaken, PermissionDenied, PlanChanged
 from containers_app.models import DockerHost
-from containers_app.specs.container import ClonePlan, build_clone
-from containers_app.specs.engine import OPERATION_LABEL, TOKEN_LABEL
-from containers_app.specs.privilege import host_powers
+from containers_app.specs.collisions import Collision
+from containers_app.specs.overrides import AS_THE_SOURCE, Overrides, read_overrides
 from containers_app.workflows import inventory
+from containers_app.workflows.content import Carried, Ends, Pair, carry, measure, prove
 from containers_app.workflows.context import Context, Done
+from containers_app.workflows.fidelity import proven
+from containers_app.workflows.health import wait_until_healthy
+from containers_app.workflows.making import layer_pair, make, make_from_commit, target_of, volume_pairs
+from containers_app.workflows.planning import Inspect, Prepared, Wish, prepare
+from containers_app.workflows.quiesce import quiet
 from containers_app.workflows.undo import remove_labelled
 
 _PRIVILEGED = "containers_app.clone_privileged"
@@ -22,38 +26,170 @@ _PRIVILEGED = "containers_app.clone_privileged"
 
 @dataclass(frozen=True, kw_only=True)
 class CloneParams:
-    """`container`: id, id prefix or name as the client wrote it. `name`: the new name, or None for the default."""
+    """`container`: id, id prefix or name as the client wrote it. `name`: the new name, or None for the default.
+
+    `dry_run`: plan only. `plan_hash`: do it only if the plan is still that one. `host`: the target host's name, None
+    for the source's. `data`: `none`, `volumes` or `all`; `volumes`: `copy`, `empty` or `share` by volume name or mount
+    point; `consistency`: `live`, `pause` or `stop` while content is read. `start`: start the clone, and wait up to
+    `wait_healthy_seconds` for it to be healthy.
+    """
 
     container: str
     name: str | None = None
     confirm_privileged: bool = False
+    dry_run: bool = False
+    plan_hash: str | None = None
+    host: str | None = None
+    data: str = "none"
+    volumes: Mapping[str, str] = field(default_factory=dict)
+    consistency: str = "live"
+    start: bool = False
+    wait_healthy_seconds: int = 0
+    overrides: Overrides = AS_THE_SOURCE
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether this is the published clone and nothing more."""
+        changed = self.overrides.raw or self.volumes or self.host or self.moves_content
+        return not (self.dry_run or self.plan_hash or self.start or changed)
+
+    @property
+    def moves_content(self) -> bool:
+        """Whether files are copied, so that it takes its time."""
+        return self.data != "none" or "copy" in self.volumes.values() or self.host is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """The new container as it was made, with the proofs of its content."""
+
+    inspect: Inspect = field(repr=False)
+    committed: bool = False
+    content: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def id(self) -> str:
+        """Its 64-hex id."""
+        return str(self.inspect["Id"])
+
+
+def recorded_clone(params: CloneParams) -> dict[str, Any]:
+    """The params as the row and the ledger keep them: without the overrides' write-only values."""
+    kept = {entry.name: getattr(params, entry.name) for entry in fields(params)}
+    return {**kept, "volumes": dict(params.volumes), "overrides": params.overrides.shown}
+
+
+def reopened_clone(recorded: Mapping[str, Any], sealed: Mapping[str, Any]) -> dict[str, Any]:
+    """The params of a row, with the overrides that were sealed."""
+    return {**recorded, "overrides": read_overrides(sealed)}
 
 
 def clone(context: Context, params: CloneParams) -> Done:
-    """Create the clone by the published contract: configuration only, same image, not started.
+    """Plan the clone; unless that is all, make it, fill it, prove it, and start it if asked.
 
-    Raises the Engine's errors, PermissionDenied for a source with host power, NameTaken; then nothing is left behind.
+    Raises the Engine's errors, PermissionDenied for host power, NameTaken, Collides, PlanChanged; then nothing is left
+    behind.
     """
     context.stage("resolve the container")
-    with context.gateway() as gateway:
-        summary = gateway.resolve(params.container)
-        context.pin_target(summary.id, summary.name, lock=False)
-        source = gateway.inspect(summary.id)
-        _check_power(context, gateway, source, confirmed=params.confirm_privileged)
-        name = params.name or f"{summary.name}-clone-{time.time_ns() // 1_000_000}"
-        plan = _plan(context, gateway, source, name)
-        context.stage("create the clone")
-        context.remember_undo(remove_labelled(context.facts.operation_id))
-        new_id = _create(context, gateway, plan)
+    with context.gateway() as gateway, target_of(context, params.host, gateway) as target:
+        ends = Ends(source=gateway, target=target)
+        source = gateway.find(params.container)
+        context.pin_target(str(source["Id"]), str(source["Name"]).removeprefix("/"), lock=params.moves_content)
+        prepared = prepare(context, target, source, _wish(params), origin=gateway if ends.elsewhere else None)
+        plan = prepared.document.body()
+        if params.dry_run:
+            context.stage("plan", plan=plan)
+            return Done(result={"success": True, "action": "clone", "dryRun": True, "plan": plan})
+        _admit(context, params, prepared)
+        undo = remove_labelled(context.facts.operation_id, host=(params.host or "") if ends.elsewhere else "")
+        context.stage("create the clone", undo=undo, plan=plan)
+        made = _filled(context, ends, params, prepared)
         context.stage("check the clone")
-        _check_source(gateway, summary.id, source)
-        inventory.refresh(DockerHost.objects.get(pk=context.facts.host_id), gateway, new_id)
-    return Done(result=_result(params, new_id, name))
+        proof = proven(context, prepared, made.inspect, committed=made.committed)
+        up = not params.start or _started(context, target, params, made)
+        inventory.remember(_target_host(context, params), target.inspect(made.id) if params.start else made.inspect)
+    whole = up and not proof.unexplained and all(document["equal"] for document in made.content)
+    return Done(
+        result=_result(params, made.id, prepared.plan.name),
+        proof={"configuration": proof.document(), "content": [dict(document) for document in made.content]},
+        partial=not whole,
+    )
 
 
-def _check_power(context: Context, gateway: EngineGateway, source: dict[str, Any], *, confirmed: bool) -> None:
+def _filled(context: Context, ends: Ends, params: CloneParams, prepared: Prepared) -> Made:
+    """Make the clone and copy what was asked for; the source is quiet only while it is read."""
+    made = make(context, ends, prepared)
+    if not params.moves_content or not (params.data == "all" or volume_pairs(prepared, made)):
+        return Made(inspect=made)
+    layer = layer_pair(context, ends, prepared.source, made) if params.data == "all" else None
+    with quiet(context, ends.source, prepared.source, params.consistency):
+        if isinstance(layer, str):
+            made = make_from_commit(context, ends, prepared, made, reason=layer)
+        pairs = (*((layer,) if isinstance(layer, Pair) else ()), *volume_pairs(prepared, made))
+        measure(context, ends.source, pairs)
+        carried = carry(context, ends, pairs)
+    return Made(inspect=made, committed=isinstance(layer, str), content=tuple(_checked(context, ends, carried)))
+
+
+def _checked(context: Context, ends: Ends, carried: tuple[Carried, ...]) -> list[dict[str, Any]]:
+    context.stage("check the content")
+    return prove(context, ends, carried)
+
+
+def _started(context: Context, target: EngineGateway, params: CloneParams, made: Made) -> bool:
+    """Start the clone, and wait for it as long as asked. A start that fails fails the clone."""
+    context.stage("start the clone")
+    target.start(made.id)
+    if not params.wait_healthy_seconds:
+        return True
+    context.stage("wait until it is healthy")
+    verdict = wait_until_healthy(context, target, made.id, limit_seconds=params.wait_healthy_seconds)
+    if not verdict.up:
+        context.warn(verdict.code, verdict.message)
+    return verdict.up
+
+
+def _target_host(context: Context, params: CloneParams) -> DockerHost:
+    if params.host is None:
+        return DockerHost.objects.get(pk=context.facts.host_id)
+    return DockerHost.objects.get(name=params.host)
+
+
+def _wish(params: CloneParams) -> Wish:
+    return Wish(
+        name=params.name,
+        overrides=params.overrides,
+        data=params.data,
+        volumes=params.volumes,
+        thorough=not params.is_plain,
+    )
+
+
+def _admit(context: Context, params: CloneParams, prepared: Prepared) -> None:
+    """Refuse what may not or cannot be done; say what else stands in the way of a start."""
+    if params.plan_hash is not None and params.plan_hash != prepared.document.hash:
+        raise PlanChanged("the plan is no longer the one that the request is bound to: plan again and compare")
+    _check_power(context, prepared.powers, confirmed=params.confirm_privileged)
+    stops = ("create", "start") if params.start else ("create",)
+    blocking = [collision for collision in prepared.collisions if collision.blocks in stops]
+    if blocking:
+        raise _refusal(blocking)
+    for warning in prepared.document.warnings:
+        context.warn(warning.code, warning.message)
+    for collision in prepared.collisions:
+        if collision.blocks == "start":
+            context.warn(f"{collision.kind.upper()}_HELD", collision.message)
+
+
+def _refusal(blocking: list[Collision]) -> Exception:
+    words = "; ".join(collision.message for collision in blocking)
+    if {collision.kind for collision in blocking} == {"name"}:
+        return NameTaken(words, field="options.name")
+    return ImageNotFound(words) if {collision.kind for collision in blocking} == {"image"} else Collides(words)
+
+
+def _check_power(context: Context, powers: tuple[str, ...], *, confirmed: bool) -> None:
     """A clone has its source's power over the host, so it needs its own permission and an explicit word."""
-    powers = host_powers(source, gateway.volumes())
     if not powers:
         return
     reasons = "; ".join(powers)
@@ -67,42 +203,6 @@ def _check_power(context: Context, gateway: EngineGateway, source: dict[str, Any
             "confirm with 'confirmPrivileged': true"
         )
     context.warn("HOST_POWER", f"the clone holds power over its host, as its source does: {reasons}")
-
-
-def _plan(context: Context, gateway: EngineGateway, source: dict[str, Any], name: str) -> ClonePlan:
-    labels = {OPERATION_LABEL: context.facts.operation_id, TOKEN_LABEL: str(context.facts.lease_token)}
-    plan = build_clone(source, clone_facts(gateway, source), name=name, labels=labels)
-    for warning in plan.warnings:
-        context.warn(warning.code, warning.message)
-    return plan
-
-
-def _create(context: Context, gateway: EngineGateway, plan: ClonePlan) -> str:
-    """Create, by the image's id if its tag moved in between; then leave and join networks."""
-    new_id = gateway.create(plan.create, plan.name)
-    if gateway.inspect(new_id)["Image"] != plan.image_id:
-        gateway.remove(new_id)
-        plan = plan.by_image_id()
-        new_id = gateway.create(plan.create, plan.name)
-    for network_id in plan.disconnect_after:
-        gateway.disconnect(network_id, new_id)
-    for join in plan.connect_after:
-        context.checkpoint()
-        gateway.connect(join.network_id, new_id, join.endpoint)
-    return new_id
-
-
-def _check_source(gateway: EngineGateway, source_id: str, before: dict[str, Any]) -> None:
-    """The source must be as it was: same start, same configuration."""
-    after = gateway.inspect(source_id)
-    if _configuration(before) != _configuration(after):
-        raise EngineError("the source's configuration changed while it was cloned: try again")
-
-
-def _configuration(inspect: dict[str, Any]) -> tuple[Any, ...]:
-    """What must stay as it was; an Engine lists links in any order."""
-    host = {**inspect["HostConfig"], "Links": sorted(inspect["HostConfig"].get("Links") or [])}
-    return inspect["Created"], inspect["Config"], host
 
 
 def _result(params: CloneParams, new_id: str, name: str) -> dict[str, Any]:

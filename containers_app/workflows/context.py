@@ -13,25 +13,27 @@ from containers_app.engine.gateway import EngineGateway
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What is fixed for one run."""
+    """What is fixed for one run. `plan_key` keys the hashes of plans."""
 
     operation_id: str
     lease_token: int
     host_id: int
     host_name: str
     may: Callable[[str], bool] = field(repr=False)
+    plan_key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
     """A workflow's result.
 
-    `result` is the body that answers show. `record` writes the rows that belong to it, in the transaction of the
-    final state. `partial` says that something is missing, which a warning names.
+    `result` is the body that answers show, `proof` what was compared to say so. `record` writes the rows that belong
+    to it, in the transaction of the final state. `partial` says that something is missing, which a warning names.
     """
 
     result: Mapping[str, Any]
     record: Callable[[], None] | None = None
+    proof: Mapping[str, Any] | None = None
     partial: bool = False
 
 
@@ -46,14 +48,21 @@ class Context(Protocol):
     def store(self) -> LocalStore:
         """The backup storage."""
 
-    def gateway(self) -> AbstractContextManager[EngineGateway]:
-        """The Engine, opened with the operation's receipt."""
+    def gateway(self, host_name: str | None = None) -> AbstractContextManager[EngineGateway]:
+        """An Engine, opened with the operation's receipt: of its own host, or of the host of this name.
 
-    def stage(self, name: str) -> None:
-        """Begin a stage; the one before is done."""
+        Raises InvalidRequest (field `options.host`) for a host that is not registered.
+        """
 
-    def progress(self, bytes_done: int) -> None:
-        """Say how far the bytes are."""
+    @property
+    def helper_image(self) -> str | None:
+        """The image of helper containers that the settings name; None for our own."""
+
+    def stage(self, name: str, *, undo: Mapping[str, Any] | None = None, plan: Mapping[str, Any] | None = None) -> None:
+        """Begin a stage; the one before is done. With it, durably: how to take back what comes next, and the plan."""
+
+    def progress(self, bytes_done: int, *, bytes_total: int | None = None) -> None:
+        """Say how far the bytes are, and how many there are where that is known now."""
 
     def checkpoint(self) -> None:
         """Raise Cancelled, TimedOut or LeaseLost when the work must stop; call it often."""
@@ -63,6 +72,9 @@ class Context(Protocol):
 
     def remember_undo(self, step: Mapping[str, Any]) -> None:
         """Record durably how to take back what comes next."""
+
+    def forget_undo(self, step: Mapping[str, Any]) -> None:
+        """The effect of this step is taken back already."""
 
     def warn(self, code: str, message: str) -> None:
         """Add a warning that answers and pages show."""

@@ -47,8 +47,13 @@ def refresh(host: DockerHost, reader: EngineReader, container_id: str) -> Contai
     except ContainerNotFound:
         Container.objects.filter(host=host, engine_id=container_id, removed_at=None).update(removed_at=timezone.now())
         return None
+    return remember(host, raw)
+
+
+def remember(host: DockerHost, raw: Mapping[str, Any]) -> Container:
+    """Keep what an inspect answer says."""
     with transaction.atomic():
-        row, _ = Container.objects.update_or_create(host=host, engine_id=container_id, defaults=describe(raw))
+        row, _ = Container.objects.update_or_create(host=host, engine_id=str(raw["Id"]), defaults=describe(raw))
     return row
 
 

@@ -71,7 +71,7 @@ def test_a_shown_secret_is_recognised(line: str, shown: list[str]) -> None:
 
 
 def test_the_settings_of_a_container_do_not_show_what_people_hide_in_them() -> None:
-    from containers_app.specs.container import ContainerSettings
+    from containers_app.specs.settings import ContainerSettings
 
     hidden = (SECRET_ASSIGNMENT,)
     shown = repr(ContainerSettings(environment=hidden, command=hidden, entrypoint=hidden, labels={"a": hidden[0]}))

@@ -271,7 +271,7 @@ def test_any_object_is_a_checked_wish_or_a_refusal_that_names_its_field(body: di
     except InvalidRequest as refused:
         refusal = refused
     if wish is not None:
-        assert wish.kind.restore(wish.kind.record(wish.params)) == wish.params
+        assert wish.kind.restore(wish.kind.record(wish.params), wish.kind.sealed(wish.params)) == wish.params
     else:
         assert refusal is not None
         assert refusal.field is not None

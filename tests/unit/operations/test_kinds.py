@@ -38,20 +38,20 @@ def test_its_words_are_complete(kind: Kind) -> None:
     assert kind.success_message
     assert kind.failure_prefix.endswith(": ")
     assert kind.failure_code.endswith("_FAILED")
-    assert kind.time_limit_seconds(load()) > 0
+    assert kind.time_limit_seconds(load(), EXAMPLES[kind.name]) > 0
 
 
 @every_kind
 def test_its_params_survive_a_row(kind: Kind) -> None:
     params = EXAMPLES[kind.name]
     recorded = json.loads(json.dumps(kind.record(params)))
-    assert kind.restore(recorded) == params
+    assert kind.restore(recorded, kind.sealed(params)) == params
     assert kind.subject(params) in ("web", "local")
 
 
 def test_params_of_another_version_are_refused() -> None:
     with pytest.raises(TypeError):
-        BACKUP.restore({"container": "web", "compression": "zstd"})
+        BACKUP.restore({"container": "web", "compression": "zstd"}, {})
 
 
 @pytest.mark.parametrize(

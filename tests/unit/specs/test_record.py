@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import pytest
 
 from containers_app.errors import EngineError
-from containers_app.specs.container import ContainerSettings
 from containers_app.specs.host_settings import HostSettings, MountSpec
 from containers_app.specs.record import (
     BOOLEAN,
@@ -22,6 +21,7 @@ from containers_app.specs.record import (
     nullable,
     record,
 )
+from containers_app.specs.settings import ContainerSettings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,64 @@
+"""The options of a clone, read into its typed params."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from containers_app.errors import InvalidRequest
+from containers_app.specs import fields
+from containers_app.specs.clone_volumes import DATA_CHOICES, TREATMENTS
+from containers_app.specs.overrides import read_overrides
+from containers_app.specs.reference import check_clone_name
+from containers_app.workflows.clone import CloneParams
+from containers_app.workflows.quiesce import CONSISTENCIES
+
+_KNOWN = frozenset(
+    {"name", "confirmPrivileged", "dryRun", "planHash", "host", "data", "volumes", "consistency", "start"}
+    | {"waitHealthySeconds", "overrides"}
+)
+_LONGEST_WAIT_SECONDS = 3600
+_WITHIN = "options."
+_HASH_CHARACTERS = 64
+
+
+def read_clone(container: str, options: Mapping[str, Any]) -> CloneParams:
+    """Check the options. Raises InvalidRequest that names the field."""
+    fields.only(options, _KNOWN, inside=_WITHIN)
+    name = fields.text(options, "name", inside=_WITHIN)
+    return CloneParams(
+        container=container,
+        name=None if name is None else check_clone_name(name),
+        confirm_privileged=fields.flag(options, "confirmPrivileged", inside=_WITHIN),
+        dry_run=fields.flag(options, "dryRun", inside=_WITHIN),
+        plan_hash=_plan_hash(options),
+        host=fields.text(options, "host", inside=_WITHIN, longest=63),
+        data=fields.choice(options, "data", DATA_CHOICES, inside=_WITHIN, default="none"),
+        volumes=_volumes(options),
+        consistency=fields.choice(options, "consistency", CONSISTENCIES, inside=_WITHIN, default="live"),
+        start=fields.flag(options, "start", inside=_WITHIN),
+        wait_healthy_seconds=_wait_seconds(options),
+        overrides=read_overrides(fields.mapping(options, "overrides", inside=_WITHIN)),
+    )
+
+
+def _wait_seconds(options: Mapping[str, Any]) -> int:
+    """How long to wait for health; goes with a start only."""
+    seconds = fields.whole(options, "waitHealthySeconds", inside=_WITHIN, highest=_LONGEST_WAIT_SECONDS) or 0
+    if seconds and options.get("start") is not True:
+        raise InvalidRequest("'options.waitHealthySeconds' goes with 'start': true", field="options.waitHealthySeconds")
+    return seconds
+
+
+def _plan_hash(options: Mapping[str, Any]) -> str | None:
+    value = fields.text(options, "planHash", inside=_WITHIN)
+    if value is not None and (len(value) != _HASH_CHARACTERS or set(value) - set("0123456789abcdef")):
+        raise InvalidRequest("'options.planHash' must be the hash of a plan: 64 hex digits", field="options.planHash")
+    return value
+
+
+def _volumes(options: Mapping[str, Any]) -> dict[str, str]:
+    treatments = fields.text_map(options, "volumes", inside=_WITHIN)
+    for name in treatments:
+        fields.choice(treatments, name, TREATMENTS, inside="options.volumes.", default="")
+    return treatments

@@ -1,0 +1,1 @@
+"""Sealing and keyed digests: what must be kept for a while, or compared, without being shown."""

@@ -1,0 +1,78 @@
+"""What of a clone cannot go to another Engine, or is not understood there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from containers_app.specs.clone_networks import has_own_network
+from containers_app.specs.collisions import Collision
+from containers_app.specs.container import ClonePlan
+
+# From which API on an Engine knows a field (Docker Engine API, version history).
+_SINCE = (
+    ("HostConfig.Annotations", (1, 43)),
+    ("Healthcheck.StartInterval", (1, 44)),
+    ("HostConfig.Mounts.VolumeOptions.Subpath", (1, 45)),
+    ("HostConfig.Mounts.ImageOptions", (1, 48)),
+    ("NetworkingConfig.EndpointsConfig.GwPriority", (1, 48)),
+)
+_NAMESPACES = ("NetworkMode", "PidMode", "IpcMode")
+
+
+def foreign_references(wanted: Mapping[str, Any], plan: ClonePlan) -> Iterator[Collision]:
+    """Other containers and networks that the clone refers to and another Engine does not have."""
+    host = plan.create.host.body()
+    for key in _NAMESPACES:
+        if str(host.get(key) or "").startswith("container:"):
+            message = f"It uses a namespace of another container ({key}), which is not on the other host."
+            yield Collision(kind="network", subject=key, message=message, blocks="create")
+    for link in host.get("Links") or []:
+        message = f"It is linked to {link}, which is not on the other host."
+        yield Collision(kind="network", subject=str(link), message=message, blocks="create")
+    for entry in host.get("VolumesFrom") or []:
+        message = f"It takes volumes from {entry}, which is not on the other host: copy them."
+        yield Collision(
+            kind="volume", subject=str(entry), message=message, resolution={"data": "volumes"}, blocks="create"
+        )
+    yield from _networks(wanted, plan)
+    for mount in wanted.get("Mounts") or []:
+        if mount.get("Type") == "bind":
+            message = f"It binds the host's path {mount.get('Source')}: see that the other host has it."
+            yield Collision(kind="volume", subject=str(mount.get("Source")), message=message)
+
+
+def _networks(wanted: Mapping[str, Any], plan: ClonePlan) -> Iterator[Collision]:
+    gone = [warning.message for warning in plan.warnings if warning.code == "NETWORK_GONE"]
+    if not gone or not has_own_network(wanted["HostConfig"].get("NetworkMode")):
+        return
+    for name in (wanted.get("NetworkSettings") or {}).get("Networks") or {}:
+        if any(f"The network {name} " in message for message in gone):
+            yield Collision(
+                kind="network",
+                subject=name,
+                message=f"The network {name} is not on the other host: make it there, or choose another one.",
+                resolution={"overrides": {"networks": [{"name": "bridge"}]}},
+                blocks="create",
+            )
+
+
+def newer_fields(body: Mapping[str, Any], *, api: str) -> Iterator[tuple[str, str]]:
+    """Fields of a create request that an Engine of this API leaves out, with the API that knows them."""
+    spoken = tuple(int(part) for part in api.split("."))
+    for path, since in _SINCE:
+        if spoken < since and _has(body, path.split(".")):
+            yield path, ".".join(str(part) for part in since)
+
+
+def _has(value: Any, path: list[str]) -> bool:
+    """Whether something stands at a path; lists, and the free keys of endpoints, are looked through."""
+    if not path:
+        return value not in (None, "", 0, [], {})
+    if isinstance(value, list):
+        return any(_has(entry, path) for entry in value)
+    if not isinstance(value, Mapping):
+        return False
+    if path[0] in value:
+        return _has(value[path[0]], path[1:])
+    return path[0] == "GwPriority" and any(_has(entry, path) for entry in value.values() if isinstance(entry, Mapping))

@@ -1,0 +1,32 @@
+"""The proof that a made container equals what it was made from, stored with the operation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from containers_app.specs.fidelity import FidelityProof, prove
+from containers_app.workflows.context import Context
+from containers_app.workflows.planning import Prepared
+
+OVERRIDDEN = "Asked for by an override."
+COMMITTED = "It is made from an image of the source as it was."
+OWN_VOLUME = "The clone has a volume of its own."
+
+
+def proven(context: Context, prepared: Prepared, made: Mapping[str, Any], *, committed: bool = False) -> FidelityProof:
+    """Compare with what was wanted, and warn of every difference that nobody asked for.
+
+    What was wanted differs from the source by its volumes alone, which is explained by that.
+    """
+    expected = dict.fromkeys(prepared.overrides.touched, OVERRIDDEN)
+    if committed:
+        expected |= dict.fromkeys(("Image", "Config.Image"), COMMITTED)
+    proof = prove(prepared.wanted, made, expected=expected)
+    for difference in proof.unexplained:
+        message = f"The clone differs from its source in {difference.field}: {difference.source}, {difference.clone}."
+        context.warn("DIFFERS", message)
+    volumes = prove(prepared.source, prepared.wanted).differences
+    explained = tuple(replace(difference, reason=OWN_VOLUME) for difference in volumes)
+    return replace(proof, differences=(*proof.differences, *explained))

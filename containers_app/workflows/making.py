@@ -1,0 +1,104 @@
+"""A planned container made on its Engine: image, volumes, the container, its networks. It is not started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from containers_app.engine.gateway import EngineGateway
+from containers_app.engine.layers import LayerTree, commit_layer, layer_obstacle
+from containers_app.engine.transfer import move_image
+from containers_app.engine.trees import VolumeTree, tree_size
+from containers_app.specs.clone_volumes import VolumePlan
+from containers_app.specs.container import ClonePlan
+from containers_app.workflows.content import Ends, Pair, options_of
+from containers_app.workflows.context import Context
+from containers_app.workflows.planning import Prepared
+
+Inspect = Mapping[str, Any]
+
+
+def target_of(context: Context, host: str | None, source: EngineGateway) -> AbstractContextManager[EngineGateway]:
+    """The gateway to make things through: another one only for another host."""
+    return nullcontext(source) if host in (None, context.facts.host_name) else context.gateway(host)
+
+
+def make(context: Context, ends: Ends, prepared: Prepared) -> Inspect:
+    """Make everything that the plan needs; returns the container's inspect. What it makes carries the label."""
+    if ends.elsewhere and prepared.plan.image_to_move:
+        context.stage("move the image")
+        reference = prepared.plan.create.settings.image
+        named = reference if reference != prepared.plan.image_id else None
+        move_image(ends.source, ends.target, image_id=prepared.plan.image_id, reference=named)
+    for volume in prepared.volumes:
+        if volume.target:
+            _make_volume(ends.target, volume.target, volume)
+    return create(context, ends.target, prepared.plan)
+
+
+def _make_volume(gateway: EngineGateway, name: str, volume: VolumePlan) -> None:
+    """Fresh, with the source's driver and labels; its options too, unless they name a place that both would share."""
+    options = {} if volume.facts.is_elsewhere else volume.facts.options
+    gateway.create_volume(name, driver=volume.facts.driver, options=options, labels=volume.facts.labels)
+
+
+def create(context: Context, gateway: EngineGateway, plan: ClonePlan) -> Inspect:
+    """Create, by the image's id if its tag moved in between; then leave and join networks."""
+    new_id = gateway.create(plan.create, plan.name)
+    made = gateway.inspect(new_id)
+    if made["Image"] != plan.image_id:
+        gateway.remove(new_id)
+        plan = plan.by_image_id()
+        new_id = gateway.create(plan.create, plan.name)
+        made = gateway.inspect(new_id)
+    for network_id in plan.disconnect_after:
+        gateway.disconnect(network_id, new_id)
+    for join in plan.connect_after:
+        context.checkpoint()
+        gateway.connect(join.network_id, new_id, join.endpoint)
+    changed = plan.disconnect_after or plan.connect_after
+    return gateway.inspect(new_id) if changed else made
+
+
+def volume_pairs(prepared: Prepared, made: Inspect) -> tuple[Pair, ...]:
+    """The volumes to copy: to the named ones that were made, or to those that the Engine made at the same places."""
+    places = {str(mount.get("Destination")): str(mount.get("Name")) for mount in made.get("Mounts") or []}
+    pairs = []
+    for volume in prepared.volumes:
+        targets = [volume.target] if volume.target else [places[path] for path in volume.destinations]
+        for target in targets if volume.treatment == "copy" else ():
+            source = VolumeTree(name=volume.source)
+            name = volume.destinations[0] if volume.anonymous else volume.source
+            pair = Pair(kind="volume", name=name, target_name=target, source=source, target=VolumeTree(name=target))
+            pairs.append(pair)
+    return tuple(pairs)
+
+
+def layer_pair(context: Context, ends: Ends, source: Inspect, made: Inspect) -> Pair | str:
+    """The writable layers as trees, or why they cannot be taken as such."""
+    reason = layer_obstacle(ends.source, source) or layer_obstacle(ends.target, made)
+    if reason is None and source["Image"] != made["Image"]:
+        reason = "the clone has another image"
+    tree = LayerTree(container=str(source["Id"]))
+    if reason is None and tree_size(ends.source, tree, options_of(context)).elsewhere:
+        reason = "files were renamed in a way that refers to the image's layers"
+    if reason is not None:
+        return reason
+    name = str(source["Name"]).removeprefix("/")
+    target = LayerTree(container=str(made["Id"]))
+    return Pair(kind="layer", name=name, target_name=str(made["Name"]).removeprefix("/"), source=tree, target=target)
+
+
+def make_from_commit(context: Context, ends: Ends, prepared: Prepared, made: Inspect, *, reason: str) -> Inspect:
+    """The container again, from an image of the source as it is now: where its layer cannot be copied as a folder."""
+    context.stage("commit the source")
+    image_id = str(commit_layer(ends.source, source=str(prepared.source["Id"]), reason=reason).image_id)
+    if ends.elsewhere:
+        image_id = move_image(ends.source, ends.target, image_id=image_id).image_id
+    message = (
+        f"The clone is made from an image of the source ({image_id}), which it needs as long as it exists: {reason}."
+    )
+    context.warn("LAYER_COMMITTED", message)
+    ends.target.remove(str(made["Id"]))
+    return create(context, ends.target, prepared.plan.from_image(image_id))

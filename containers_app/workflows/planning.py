@@ -1,0 +1,172 @@
+"""A clone planned before anything is made: what clone, stack clone and restore share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from containers_app.engine.facts import clone_facts, volume_facts
+from containers_app.engine.gateway import EngineReader
+from containers_app.specs.clone_networks import PlanWarning
+from containers_app.specs.clone_volumes import VolumePlan, plan_volumes, with_volumes
+from containers_app.specs.collisions import Collision, World, find_collisions
+from containers_app.specs.container import ClonePlan, build_clone
+from containers_app.specs.elsewhere import foreign_references, newer_fields
+from containers_app.specs.engine import OPERATION_LABEL, TOKEN_LABEL, Holding
+from containers_app.specs.network import endpoints_of
+from containers_app.specs.overrides import AS_THE_SOURCE, Overrides
+from containers_app.specs.plan import PlanDocument, plan_document
+from containers_app.specs.privilege import effective_powers
+from containers_app.workflows.context import Context
+
+Inspect = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What is asked of a clone, besides its source. `volumes`: treatments by volume name or mount point.
+
+    `thorough`: look at everything that the target's Engine has, not only at what the source itself holds.
+    """
+
+    name: str | None = None
+    overrides: Overrides = AS_THE_SOURCE
+    data: str = "none"
+    volumes: Mapping[str, str] = field(default_factory=dict)
+    thorough: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A plan with all that was looked up for it.
+
+    `wanted` is the source's inspect as if it had the clone's volumes: what the clone must equal but for overrides.
+    """
+
+    source: Inspect = field(repr=False)
+    wanted: Inspect = field(repr=False)
+    plan: ClonePlan
+    document: PlanDocument
+    volumes: tuple[VolumePlan, ...]
+    powers: tuple[str, ...]
+    overrides: Overrides
+
+    @property
+    def collisions(self) -> tuple[Collision, ...]:
+        """What stands in the way."""
+        return self.document.collisions
+
+
+def prepare(
+    context: Context, reader: EngineReader, source: Inspect, wish: Wish, *, origin: EngineReader | None = None
+) -> Prepared:
+    """Look up what has to be known, and plan; `reader` is the target's Engine, `origin` the source's if it is another.
+
+    Nothing is changed. Raises InvalidRequest and the Engine's errors.
+    """
+    name = wish.name or default_name(source)
+    known = volume_facts(origin or reader, source, wish.overrides)
+    volumes = plan_volumes(
+        source,
+        clone_name=name,
+        data=wish.data,
+        choices=wish.volumes,
+        known=known,
+        taken=frozenset(known if origin is None else reader.volumes()),
+        elsewhere=origin is not None,
+    )
+    wanted = with_volumes(source, volumes)
+    facts = clone_facts(reader, wanted, wish.overrides, origin=origin)
+    labels = {OPERATION_LABEL: context.facts.operation_id, TOKEN_LABEL: str(context.facts.lease_token)}
+    plan = build_clone(wanted, facts, name=name, labels=labels, overrides=wish.overrides)
+    powers = effective_powers(source, plan.create.host.body(), volumes=volumes, known=known, overrides=wish.overrides)
+    world = World(holdings=reader.holdings() if wish.thorough else (own_holding(source),), networks=facts.networks)
+    document = plan_document(
+        plan,
+        build_clone(source, facts, name=name, labels=labels) if wish.thorough else plan,
+        volumes=volumes,
+        collisions=(
+            *find_collisions(plan, world),
+            *(_elsewhere(reader, origin, wanted, plan) if origin is not None else ()),
+            *_privilege(powers),
+        ),
+        warnings=(*plan.warnings, *_shared(source, volumes)),
+        key=context.facts.plan_key,
+        named=wish.name is not None,
+    )
+    return Prepared(
+        source=source,
+        wanted=wanted,
+        plan=plan,
+        document=document,
+        volumes=volumes,
+        powers=powers,
+        overrides=wish.overrides,
+    )
+
+
+def _elsewhere(reader: EngineReader, origin: EngineReader, wanted: Inspect, plan: ClonePlan) -> Iterator[Collision]:
+    """What another Engine cannot give."""
+    here, there = origin.platform, reader.platform
+    if here != there and wanted["Image"] == plan.image_id:
+        message = f"The image is for {here}, and the other Engine is {there}: choose an image that is there."
+        yield Collision(kind="image", subject=plan.image_id, message=message, blocks="create")
+    yield from foreign_references(wanted, plan)
+    for field_name, api in newer_fields(plan.create.body(), api=reader.api):
+        message = f"The other Engine speaks API {reader.api}, and {field_name} needs {api}: it would be left out."
+        yield Collision(kind="api", subject=field_name, message=message)
+
+
+def default_name(source: Inspect) -> str:
+    """`<source>-clone-<epoch milliseconds>`, as published."""
+    return f"{str(source.get('Name', '')).removeprefix('/')}-clone-{time.time_ns() // 1_000_000}"
+
+
+def own_holding(source: Inspect) -> Holding:
+    """What the source itself holds while it runs."""
+    state = source.get("State") or {}
+    bound = (source.get("NetworkSettings") or {}).get("Ports") or {}
+    endpoints = endpoints_of(source).values()
+    addresses = [endpoint.get(key) for endpoint in endpoints for key in ("IPAddress", "GlobalIPv6Address")]
+    return Holding(
+        id=str(source["Id"]),
+        name=str(source.get("Name", "")).removeprefix("/"),
+        running=bool(state.get("Running")),
+        ports=tuple(
+            (str(entry.get("HostIp") or ""), int(entry["HostPort"]), key.partition("/")[2] or "tcp")
+            for key, entries in bound.items()
+            for entry in entries or []
+            if str(entry.get("HostPort") or "").isdigit()
+        ),
+        addresses=tuple(str(address) for address in addresses if address),
+        macs=tuple(str(endpoint["MacAddress"]).lower() for endpoint in endpoints if endpoint.get("MacAddress")),
+    )
+
+
+def _privilege(powers: tuple[str, ...]) -> tuple[Collision, ...]:
+    return tuple(
+        Collision(
+            kind="privilege",
+            subject=power,
+            message=f"The clone would hold power over its host: {power}",
+            resolution={"confirmPrivileged": True},
+            blocks="confirm",
+        )
+        for power in powers
+    )
+
+
+def _shared(source: Inspect, volumes: tuple[VolumePlan, ...]) -> tuple[PlanWarning, ...]:
+    """A volume with two writers is how databases are lost."""
+    mounts = [mount for mount in source.get("Mounts") or [] if mount.get("Type") == "volume" and mount.get("RW")]
+    writable = {str(mount.get("Name")) for mount in mounts}
+    return tuple(
+        PlanWarning(
+            code="VOLUME_SHARED",
+            message=f"The clone shares the volume {volume.source} with its source: ask for a copy or an empty one.",
+        )
+        for volume in volumes
+        if volume.treatment == "share" and volume.source in writable
+    )
