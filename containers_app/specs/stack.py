@@ -1,0 +1,218 @@
+"""A compose project read from its containers, and as it would be under a new name: pure, no file is read.
+
+Compose knows its own by labels alone: with `com.docker.compose.project` rewritten and names built as compose builds
+them, `docker compose -p <new> ps`, `restart` and `down` work on a clone (tried with compose 2.26 and 2.40).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from containers_app.errors import InvalidRequest
+from containers_app.specs.network import endpoints_of
+
+PROJECT_LABEL = "com.docker.compose.project"
+SERVICE_LABEL = "com.docker.compose.service"
+NUMBER_LABEL = "com.docker.compose.container-number"
+DEPENDS_LABEL = "com.docker.compose.depends_on"
+NETWORK_LABEL = "com.docker.compose.network"
+VOLUME_LABEL = "com.docker.compose.volume"
+ONE_OFF_LABEL = "com.docker.compose.oneoff"
+# Labels that make other programs act on a container: a clone with all of them may answer in its source's place.
+HOOK_LABELS = ("traefik.", "caddy", "com.centurylinklabs.watchtower", "ofelia.", "docker-volume-backup.")
+_PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
+
+Inspect = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One container of a project; `depends_on` maps services to the condition that must hold before it starts."""
+
+    id: str
+    name: str
+    service: str
+    number: str
+    depends_on: Mapping[str, str]
+    inspect: Inspect = field(repr=False)
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Full ids of the containers whose namespaces or volumes it uses."""
+        host = self.inspect["HostConfig"]
+        modes = [str(host.get(key) or "") for key in ("NetworkMode", "PidMode", "IpcMode")]
+        joined = [mode.partition(":")[2] for mode in modes if mode.startswith("container:")]
+        taken = [str(entry).partition(":")[0] for entry in host.get("VolumesFrom") or []]
+        return tuple(dict.fromkeys((*joined, *taken)))
+
+
+def check_project(value: str, *, field_name: str) -> str:
+    """A project's name by compose's own grammar. Raises InvalidRequest."""
+    if _PROJECT.fullmatch(value) is None:
+        words = "1 to 63 lower-case letters, digits, - and _, beginning with a letter or digit"
+        raise InvalidRequest(f"'{field_name}' must be {words}", field=field_name)
+    return value
+
+
+def labels_of(inspect: Inspect) -> Mapping[str, str]:
+    """The labels of an inspected container."""
+    return inspect["Config"].get("Labels") or {}
+
+
+def member(inspect: Inspect) -> Member:
+    """A container as a member of its project."""
+    labels = labels_of(inspect)
+    return Member(
+        id=str(inspect["Id"]),
+        name=str(inspect["Name"]).removeprefix("/"),
+        service=str(labels.get(SERVICE_LABEL) or ""),
+        number=str(labels.get(NUMBER_LABEL) or "1"),
+        depends_on=_depends_on(str(labels.get(DEPENDS_LABEL) or "")),
+        inspect=inspect,
+    )
+
+
+def _depends_on(text: str) -> dict[str, str]:
+    """`database:service_healthy:false,cache:service_started:false` as compose writes it."""
+    entries = [entry.split(":") for entry in text.split(",") if entry]
+    return {parts[0]: parts[1] if len(parts) > 1 else "service_started" for parts in entries}
+
+
+def in_order(members: Iterable[Member]) -> tuple[Member, ...]:
+    """Members after all those that they refer to or depend on; of equal rank by name. A circle is cut anywhere."""
+    every = sorted(members, key=lambda entry: entry.name)
+    by_reference = {key: entry for entry in every for key in (entry.id, entry.name)}
+    done: dict[str, Member] = {}
+
+    def visit(entry: Member, above: frozenset[str]) -> None:
+        if entry.id in done or entry.id in above:
+            return
+        before = [by_reference[key] for key in entry.references if key in by_reference]
+        before += [other for other in every if other.service in entry.depends_on]
+        for other in before:
+            visit(other, above | {entry.id})
+        done[entry.id] = entry
+
+    for entry in every:
+        visit(entry, frozenset())
+    return tuple(done.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewNetwork:
+    """A network to make in place of one of the project's: what `POST /networks/create` takes, and the old one's id."""
+
+    old_id: str
+    old_name: str
+    name: str
+    body: Mapping[str, Any] = field(repr=False)
+    subnets: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renaming:
+    """Old to new. `containers`: full ids and names to full ids; `names`: container names; `networks`: old ids to new
+    (name, id); `volumes`: names; `addresses`: static addresses; `drop_macs`: where both would run side by side."""
+
+    project: str
+    new_project: str
+    names: Mapping[str, str]
+    containers: Mapping[str, str]
+    networks: Mapping[str, tuple[str, str]]
+    volumes: Mapping[str, str]
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    drop_macs: bool = False
+
+
+def new_container_name(entry: Member, project: str, new_project: str) -> str:
+    """As compose names it: `<project>-<service>-<number>`, with `_` where the source has it so."""
+    for separator in ("-", "_"):
+        if entry.name == separator.join((project, entry.service, entry.number)):
+            return separator.join((new_project, entry.service, entry.number))
+    return f"{new_project}-{entry.service or entry.name}-{entry.number}"
+
+
+def new_resource_name(name: str, labels: Mapping[str, str], key_label: str, project: str, new_project: str) -> str | None:
+    """The new name of a network or volume that the project itself made; None for one that it only uses."""
+    if labels.get(PROJECT_LABEL) != project or not labels.get(key_label):
+        return None
+    return f"{new_project}_{labels[key_label]}"
+
+
+def renamed(inspect: Inspect, renaming: Renaming) -> dict[str, Any]:
+    """A member's inspect as if it belonged to the new project: what its clone must equal."""
+    labels = {**labels_of(inspect), PROJECT_LABEL: renaming.new_project}
+    config = {**inspect["Config"], "Labels": labels}
+    if renaming.drop_macs:
+        config["MacAddress"] = ""
+    endpoints = {}
+    for key, raw in endpoints_of(inspect).items():
+        name, identifier = renaming.networks.get(str(raw.get("NetworkID") or ""), (key, raw.get("NetworkID")))
+        endpoints[name] = _endpoint(raw, inspect, renaming, identifier)
+    settings = {**(inspect.get("NetworkSettings") or {}), "Networks": endpoints}
+    mounts = [_mount(mount, renaming.volumes, "Name") for mount in inspect.get("Mounts") or []]
+    host = _host(inspect, renaming)
+    return {**inspect, "Config": config, "HostConfig": host, "NetworkSettings": settings, "Mounts": mounts}
+
+
+def _endpoint(raw: Inspect, inspect: Inspect, renaming: Renaming, identifier: Any) -> dict[str, Any]:
+    old_name = str(inspect["Name"]).removeprefix("/")
+    aliases = [renaming.names.get(old_name, alias) if alias == old_name else alias for alias in raw.get("Aliases") or []]
+    addresses = {
+        key: renaming.addresses.get(str(value), value) if isinstance(value, str) else value
+        for key, value in (raw.get("IPAMConfig") or {}).items()
+    }
+    links = [_link(str(link), renaming) for link in raw.get("Links") or []]
+    changed = {"NetworkID": identifier, "Aliases": aliases or None, "IPAMConfig": addresses or None}
+    mac = {"MacAddress": ""} if renaming.drop_macs else {}
+    return {**raw, **changed, **mac, "Links": links or None}
+
+
+def _host(inspect: Inspect, renaming: Renaming) -> dict[str, Any]:
+    host = dict(inspect["HostConfig"])
+    for key in ("NetworkMode", "PidMode", "IpcMode"):
+        host[key] = _mode(str(host.get(key) or ""), inspect, renaming) if host.get(key) else host.get(key)
+    host["Links"] = [_link(str(link), renaming) for link in host.get("Links") or []] or None
+    host["VolumesFrom"] = [_taken(str(entry), renaming) for entry in host.get("VolumesFrom") or []] or None
+    host["Binds"] = [_bind(str(bind), renaming.volumes) for bind in host.get("Binds") or []] or host.get("Binds")
+    host["Mounts"] = [_mount(mount, renaming.volumes, "Source") for mount in host.get("Mounts") or []] or None
+    return host
+
+
+def _mode(mode: str, inspect: Inspect, renaming: Renaming) -> str:
+    kind, colon, target = mode.partition(":")
+    if colon and kind == "container":
+        return f"container:{renaming.containers.get(target, target)}"
+    for key, raw in endpoints_of(inspect).items():
+        old_id = str(raw.get("NetworkID") or "")
+        if old_id in renaming.networks and (mode == key or (len(mode) >= 12 and old_id.startswith(mode))):
+            return renaming.networks[old_id][0]
+    return mode
+
+
+def _link(link: str, renaming: Renaming) -> str:
+    target, colon, alias = link.partition(":")
+    name = target.removeprefix("/")
+    return f"{'/' if target.startswith('/') else ''}{renaming.names.get(name, name)}{colon}{alias}"
+
+
+def _taken(entry: str, renaming: Renaming) -> str:
+    target, colon, mode = entry.partition(":")
+    return f"{renaming.containers.get(target, target)}{colon}{mode}"
+
+
+def _bind(bind: str, volumes: Mapping[str, str]) -> str:
+    origin, colon, rest = bind.partition(":")
+    return f"{volumes[origin]}:{rest}" if colon and origin in volumes else bind
+
+
+def _mount(mount: Inspect, volumes: Mapping[str, str], key: str) -> dict[str, Any]:
+    name = str(mount.get(key))
+    if mount.get("Type") != "volume" or name not in volumes:
+        return dict(mount)
+    # The driver's options belong to the volume that is replaced; the new one is made before the container.
+    options = {key: value for key, value in (mount.get("VolumeOptions") or {}).items() if key in ("NoCopy", "Subpath")}
+    return {**mount, key: volumes[name], **({"VolumeOptions": options} if "VolumeOptions" in mount else {})}
