@@ -53,7 +53,7 @@ def _now(submitted: Submitted) -> Response:
     kind = KINDS[operation.kind]
     if not submitted.published and _unqueue(operation):
         return _error(kind, "QUEUE_UNAVAILABLE", "no worker can be told now; nothing was done, try again")
-    limit_seconds = kind.time_limit_seconds(load())
+    limit_seconds = kind.limit_seconds(load(), kind.restore(operation.params))
     row = wait_until_finished(operation, seconds=limit_seconds)
     if row.is_finished:
         return _final(row)

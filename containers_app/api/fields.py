@@ -32,11 +32,11 @@ def text(body: Mapping[str, Any], name: str, *, inside: str = "", longest: int =
     return value
 
 
-def required_text(body: Mapping[str, Any], name: str, *, longest: int = 255) -> str:
+def required_text(body: Mapping[str, Any], name: str, *, inside: str = "", longest: int = 255) -> str:
     """A text that must be there."""
-    value = text(body, name, longest=longest)
+    value = text(body, name, inside=inside, longest=longest)
     if not value:
-        raise InvalidRequest(f"'{name}' is required", field=name)
+        raise InvalidRequest(f"'{inside + name}' is required", field=inside + name)
     return value
 
 
@@ -45,6 +45,17 @@ def flag(body: Mapping[str, Any], name: str, *, inside: str = "") -> bool:
     value = body.get(name, False)
     if not isinstance(value, bool):
         raise InvalidRequest(f"'{inside + name}' must be true or false", field=inside + name)
+    return value
+
+
+def seconds(body: Mapping[str, Any], name: str, *, inside: str = "", most: int) -> int | None:
+    """A whole number of seconds from 0 to `most`, or None when it is absent or null."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        field = inside + name
+        raise InvalidRequest(f"'{field}' must be a whole number of seconds from 0 to {most}", field=field)
     return value
 
 

@@ -12,6 +12,8 @@ PASSED_ON = frozenset(
         "PERMISSION_DENIED",
         "NAME_TAKEN",
         "BUSY",
+        "CONTAINER_RUNNING",
+        "PORT_TAKEN",
         "AMBIGUOUS_REFERENCE",
         "STORAGE_FULL",
         "AUDIT_UNAVAILABLE",

@@ -11,8 +11,18 @@ from containers_app.workflows.backup import BackupParams, back_up
 from containers_app.workflows.clone import CloneParams, clone
 from containers_app.workflows.context import Context, Done
 from containers_app.workflows.hosts import HostTestParams, test_host
+from containers_app.workflows.lifecycle import (
+    DEFAULT_STOP_SECONDS,
+    RemoveParams,
+    StartParams,
+    StopParams,
+    remove,
+    restart,
+    start,
+    stop,
+)
 
-Params = CloneParams | BackupParams | HostTestParams
+Params = CloneParams | BackupParams | HostTestParams | StartParams | StopParams | RemoveParams
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +31,8 @@ class Kind:
 
     `action` is its name in the ledger, `permission` what its user needs, `scope` what its API key needs.
     `failure_code` and `failure_prefix` are the published error of a foreseen failure. `time_limit_seconds` binds a
-    waiting request only. `secret_params` are never recorded.
+    waiting request only, and `patience_seconds` is what its params ask for on top. `lasting`: what it did on the Engine
+    is not taken back. `secret_params` are never recorded.
     """
 
     name: str
@@ -37,6 +48,12 @@ class Kind:
     subject_type: str
     subject: Callable[[Any], str]
     time_limit_seconds: Callable[[Conf], float]
+    patience_seconds: Callable[[Any], float] = lambda params: 0.0
+    lasting: bool = False
+
+    def limit_seconds(self, conf: Conf, params: Params) -> float:
+        """How long a waiting request with these params may take."""
+        return self.time_limit_seconds(conf) + self.patience_seconds(params)
 
     def record(self, params: Params) -> dict[str, Any]:
         """The params as the row and the ledger keep them."""
@@ -45,6 +62,20 @@ class Kind:
     def restore(self, recorded: Mapping[str, Any]) -> Any:
         """The typed params of a row. Raises TypeError for a row that another version wrote."""
         return self.params(**recorded)
+
+
+def lasts(kind_name: str) -> bool:
+    """Whether what this verb did stays. False for a verb of another version."""
+    return kind_name in KINDS and KINDS[kind_name].lasting
+
+
+def _engine_seconds(conf: Conf) -> float:
+    """One long call to the Engine, and a few short ones."""
+    return conf.engine_call_seconds + 5
+
+
+def _stop_seconds(params: StopParams) -> float:
+    return DEFAULT_STOP_SECONDS if params.timeout_seconds is None else params.timeout_seconds
 
 
 CLONE = Kind(
@@ -92,4 +123,71 @@ HOST_TEST = Kind(
     subject=lambda params: str(params.host),
     time_limit_seconds=lambda conf: conf.engine_connect_seconds + 5,
 )
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (CLONE, BACKUP, HOST_TEST)}
+START = Kind(
+    name="start",
+    verb="Start",
+    action="container.start",
+    params=StartParams,
+    workflow=start,
+    permission="containers_app.operate_container",
+    scope="operate",
+    failure_code="START_FAILED",
+    failure_prefix="Start failed: ",
+    success_message="Container started successfully",
+    subject_type="container",
+    subject=lambda params: str(params.container),
+    time_limit_seconds=_engine_seconds,
+    patience_seconds=lambda params: params.wait_healthy_seconds,
+    lasting=True,
+)
+STOP = Kind(
+    name="stop",
+    verb="Stop",
+    action="container.stop",
+    params=StopParams,
+    workflow=stop,
+    permission="containers_app.operate_container",
+    scope="operate",
+    failure_code="STOP_FAILED",
+    failure_prefix="Stop failed: ",
+    success_message="Container stopped successfully",
+    subject_type="container",
+    subject=lambda params: str(params.container),
+    time_limit_seconds=_engine_seconds,
+    patience_seconds=_stop_seconds,
+    lasting=True,
+)
+RESTART = Kind(
+    name="restart",
+    verb="Restart",
+    action="container.restart",
+    params=StopParams,
+    workflow=restart,
+    permission="containers_app.operate_container",
+    scope="operate",
+    failure_code="RESTART_FAILED",
+    failure_prefix="Restart failed: ",
+    success_message="Container restarted successfully",
+    subject_type="container",
+    subject=lambda params: str(params.container),
+    time_limit_seconds=_engine_seconds,
+    patience_seconds=_stop_seconds,
+    lasting=True,
+)
+REMOVE = Kind(
+    name="remove",
+    verb="Remove",
+    action="container.remove",
+    params=RemoveParams,
+    workflow=remove,
+    permission="containers_app.remove_container",
+    scope="remove",
+    failure_code="REMOVE_FAILED",
+    failure_prefix="Remove failed: ",
+    success_message="Container removed successfully",
+    subject_type="container",
+    subject=lambda params: str(params.container),
+    time_limit_seconds=_engine_seconds,
+    lasting=True,
+)
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (CLONE, BACKUP, HOST_TEST, START, STOP, RESTART, REMOVE)}

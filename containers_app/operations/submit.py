@@ -169,4 +169,5 @@ def _row(request: Request, operation_id: UUID, receipt: Receipt) -> dict[str, An
 
 
 def _deadline(request: Request, now: datetime) -> datetime | None:
-    return now + timedelta(seconds=request.kind.time_limit_seconds(load())) if request.limited else None
+    limit_seconds = request.kind.limit_seconds(load(), request.params)
+    return now + timedelta(seconds=limit_seconds) if request.limited else None

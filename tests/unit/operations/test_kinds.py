@@ -11,15 +11,20 @@ from django.contrib.auth.models import Permission
 from containers_app.conf import load
 from containers_app.models.access import Scope
 from containers_app.operations.answers import error_body
-from containers_app.operations.kinds import BACKUP, CLONE, HOST_TEST, KINDS, Kind
+from containers_app.operations.kinds import BACKUP, CLONE, HOST_TEST, KINDS, REMOVE, RESTART, START, STOP, Kind, lasts
 from containers_app.workflows.backup import BackupParams
 from containers_app.workflows.clone import CloneParams
 from containers_app.workflows.hosts import HostTestParams
+from containers_app.workflows.lifecycle import RemoveParams, StartParams, StopParams
 
 EXAMPLES: dict[str, Any] = {
     "clone": CloneParams(container="web", name="copy", confirm_privileged=True),
     "backup": BackupParams(container="web", name="a.tar", path="team"),
     "hostTest": HostTestParams(host="local"),
+    "start": StartParams(container="web", wait_healthy_seconds=30),
+    "stop": StopParams(container="web", timeout_seconds=0),
+    "restart": StopParams(container="web"),
+    "remove": RemoveParams(container="web", confirm="web", force=True, volumes=True),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
 
@@ -49,6 +54,27 @@ def test_its_params_survive_a_row(kind: Kind) -> None:
     assert kind.subject(params) in ("web", "local")
 
 
+@pytest.mark.parametrize(
+    ("kind", "params", "more_seconds"),
+    [
+        (CLONE, EXAMPLES["clone"], 0),
+        (START, StartParams(container="web"), 0),
+        (START, StartParams(container="web", wait_healthy_seconds=3600), 3600),
+        (STOP, StopParams(container="web"), 10),
+        (STOP, StopParams(container="web", timeout_seconds=0), 0),
+        (RESTART, StopParams(container="web", timeout_seconds=3600), 3600),
+        (REMOVE, EXAMPLES["remove"], 0),
+    ],
+)
+def test_the_time_that_was_asked_for_is_on_top_of_the_verbs_own(kind: Kind, params: Any, more_seconds: float) -> None:
+    assert kind.limit_seconds(load(), params) == kind.time_limit_seconds(load()) + more_seconds
+
+
+def test_only_what_is_never_taken_back_lasts() -> None:
+    assert {name for name in KINDS if lasts(name)} == {"start", "stop", "restart", "remove"}
+    assert not lasts("a verb of another version")
+
+
 def test_params_of_another_version_are_refused() -> None:
     with pytest.raises(TypeError):
         BACKUP.restore({"container": "web", "compression": "zstd"})
@@ -64,6 +90,12 @@ def test_params_of_another_version_are_refused() -> None:
         (BACKUP, "ARCHIVE_TRUNCATED", "BACKUP_FAILED"),
         (BACKUP, "INTERNAL", "BACKUP_FAILED"),
         (HOST_TEST, "ENGINE_UNAVAILABLE", "HOST_TEST_FAILED"),
+        (START, "PORT_TAKEN", "PORT_TAKEN"),
+        (START, "CONTAINER_NOT_FOUND", "START_FAILED"),
+        (STOP, "BUSY", "BUSY"),
+        (RESTART, "ENGINE_ERROR", "RESTART_FAILED"),
+        (REMOVE, "CONTAINER_RUNNING", "CONTAINER_RUNNING"),
+        (REMOVE, "INVALID_REQUEST", "INVALID_REQUEST"),
     ],
 )
 def test_an_error_has_the_published_code_and_prefix(kind: Kind, code: str, shown: str) -> None:
