@@ -149,6 +149,18 @@ class ContainerNotFound(EngineError):
     code = "CONTAINER_NOT_FOUND"
 
 
+class ContainerRunning(EngineError):
+    """The container runs, and this needs it stopped."""
+
+    code = "CONTAINER_RUNNING"
+
+
+class PortTaken(EngineError):
+    """A port that the container publishes is used by something else on the Engine's host."""
+
+    code = "PORT_TAKEN"
+
+
 class AmbiguousReference(EngineError):
     """The id prefix or name fits more than one container."""
 

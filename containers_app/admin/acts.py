@@ -88,8 +88,7 @@ class ActView(View):
         self._check(request)
         form = self.form_class(request.POST)
         rows = self._rows(request)
-        if rows.count() > 1 and request.POST.get("name"):
-            form.add_error("name", "Several containers cannot share one name: leave it empty.")
+        self.judge(form, rows)
         if not form.is_valid() or "back" in request.POST:
             return self._form(request, form)
         if "confirmed" not in request.POST:
@@ -99,6 +98,15 @@ class ActView(View):
     def _check(self, request: HttpRequest) -> None:
         if not request.user.has_perm(self.kind.permission):
             raise refused(request, f"you may not {self.kind.verb.lower()} containers")
+
+    def judge(self, form: ReasonForm, rows: QuerySet[Container]) -> None:
+        """Add the errors that depend on the chosen containers."""
+        if form.data.get("name") and rows.count() > 1:
+            form.add_error("name", "Several containers cannot share one name: leave it empty.")
+
+    def lines(self, values: dict[str, Any]) -> list[str]:
+        """More of what will happen, by what was filled in."""
+        return []
 
     def _rows(self, request: HttpRequest) -> QuerySet[Container]:
         given = request.POST.get("ids") or request.GET.get("ids", "")
@@ -149,6 +157,8 @@ class ActView(View):
             "rows": rows,
             "ids": ",".join(str(row.pk) for row in rows),
             "sentence": self.sentence,
+            "lines": self.lines(form.cleaned_data) if form.is_valid() else [],
+            "lasting": self.kind.lasting,
             "verb": self.kind.verb,
             "default_root": load().backup_roots[0],
         }
@@ -179,6 +189,17 @@ class BackUpView(ActView):
     def params(self, row: Container, values: dict[str, Any]) -> Params:
         """By id, with file and folder when they were given."""
         return BackupParams(container=row.engine_id, name=values["name"] or None, path=values["path"] or None)
+
+
+def act_address(act: str, row: Container) -> str:
+    """The form of an act for one container."""
+    return reverse(f"admin:containers_app_container_{act}") + f"?ids={row.pk}"
+
+
+def to_form(act: str, rows: QuerySet[Any]) -> HttpResponse:
+    """Go to the form of an act for the chosen containers; nothing is done yet."""
+    ids = ",".join(str(pk) for pk in rows.values_list("pk", flat=True)[:200])
+    return HttpResponseRedirect(reverse(f"admin:containers_app_container_{act}") + f"?ids={ids}")
 
 
 def _checked(value: str, check: Any) -> str:

@@ -1,4 +1,4 @@
-"""Containers: the inventory, and the two acts on it: clone and back up."""
+"""Containers: the inventory, and the acts on it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from containers_app.admin.acts import BackUpView, CloneView
+from containers_app.admin.acts import BackUpView, CloneView, act_address, to_form
 from containers_app.admin.base import ReadOnlyAdmin, moment
+from containers_app.admin.lifecycle import LifecycleActions, buttons
 from containers_app.models import Container, Operation, with_last_backup
 from containers_app.templatetags.console import badge, foreign, hexid, visible
 
@@ -50,7 +51,7 @@ class PresenceFilter(admin.SimpleListFilter):
 
 
 @admin.register(Container)
-class ContainerAdmin(ReadOnlyAdmin):
+class ContainerAdmin(LifecycleActions, ReadOnlyAdmin):
     """The inventory."""
 
     page_title = "Containers"
@@ -59,14 +60,14 @@ class ContainerAdmin(ReadOnlyAdmin):
     list_filter = ("state", "host", "stack", ProtectionFilter, PresenceFilter)
     search_fields = ("name", "image", "stack", "engine_id")
     sortable_by: ClassVar[Any] = ()
-    actions = ("clone_selected", "back_up_selected")
+    actions = ("clone_selected", "back_up_selected", *LifecycleActions.actions)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Each with its last backup."""
         return with_last_backup(super().get_queryset(request).select_related("host"))
 
     def get_urls(self) -> list[URLPattern]:
-        """The pages of the two acts, before Django's own."""
+        """The forms of clone and back up, before the others."""
         own = [
             path("clone/", self.admin_site.admin_view(CloneView.as_view()), name="containers_app_container_clone"),
             path("back-up/", self.admin_site.admin_view(BackUpView.as_view()), name="containers_app_container_back_up"),
@@ -84,12 +85,12 @@ class ContainerAdmin(ReadOnlyAdmin):
     @admin.action(description="Clone…", permissions=["clone"])
     def clone_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
         """Go to the form; nothing is done yet."""
-        return _to("clone", queryset)
+        return to_form("clone", queryset)
 
     @admin.action(description="Back up…", permissions=["back_up"])
     def back_up_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
         """Go to the form; nothing is done yet."""
-        return _to("back_up", queryset)
+        return to_form("back_up", queryset)
 
     def page(self, request: HttpRequest, row: Container) -> dict[str, Any]:
         """Its backups and operations."""
@@ -99,6 +100,7 @@ class ContainerAdmin(ReadOnlyAdmin):
             "clone_address": act_address("clone", row),
             "backup_address": act_address("back_up", row),
             "state_badge": state_badge(row),
+            "buttons": buttons(request, row),
         }
 
     @admin.display(description=format_html('<input type="checkbox" id="action-toggle" aria-label="{}">', "Choose all"))
@@ -159,13 +161,3 @@ def state_badge(row: Container) -> SafeString:
     if row.state == "running":
         return badge(row.health if row.health in ("healthy", "unhealthy", "starting") else "up-running")
     return badge("exited-clean" if row.state == "exited" and row.exit_code == 0 else row.state)
-
-
-def act_address(act: str, row: Container) -> str:
-    """The form of an act for one container."""
-    return reverse(f"admin:containers_app_container_{act}") + f"?ids={row.pk}"
-
-
-def _to(act: str, rows: QuerySet[Any]) -> HttpResponse:
-    ids = ",".join(str(pk) for pk in rows.values_list("pk", flat=True)[:200])
-    return HttpResponseRedirect(reverse(f"admin:containers_app_container_{act}") + f"?ids={ids}")

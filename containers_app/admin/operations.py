@@ -18,7 +18,7 @@ from containers_app.errors import MycoError, PermissionDenied
 from containers_app.models import Operation, State
 from containers_app.operations.answers import published_error
 from containers_app.operations.cancel import cancel
-from containers_app.operations.kinds import KINDS
+from containers_app.operations.kinds import KINDS, lasts
 from containers_app.templatetags.console import badge, foreign, visible
 
 
@@ -50,7 +50,8 @@ class OperationAdmin(ReadOnlyAdmin):
         except MycoError as error:
             messages.error(request, error.message)
         else:
-            messages.success(request, "It will stop; what was begun is taken back." if asked else "It is over already.")
+            begun = "what the Engine has begun, it ends" if lasts(operation.kind) else "what was begun is taken back"
+            messages.success(request, f"It will stop; {begun}." if asked else "It is over already.")
         return HttpResponseRedirect(reverse("admin:containers_app_operation_change", args=[pk]))
 
     def page(self, request: HttpRequest, row: Operation) -> dict[str, Any]:
@@ -60,6 +61,7 @@ class OperationAdmin(ReadOnlyAdmin):
         return {
             "title": f"{KINDS[row.kind].verb} {visible(row.target_name)}",
             "verb": KINDS[row.kind].verb,
+            "lasting": lasts(row.kind),
             "state": row.visible_state,
             "finished": row.is_finished,
             "elapsed_seconds": round(elapsed, 1),

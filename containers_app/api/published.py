@@ -11,6 +11,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request as ApiRequest
 from rest_framework.response import Response
 
+from containers_app.api import lifecycle
 from containers_app.api.answers import idempotency_key, preference_of, run
 from containers_app.api.auth import asker_of
 from containers_app.api.clone_options import read_clone
@@ -47,7 +48,7 @@ class Wish:
 
 
 class ContainersView(ConsoleView):
-    """Clone and back up containers; list the inventory."""
+    """Act on containers; list the inventory."""
 
     published = True
     access = {"GET": ("containers_app.view_container", "read"), "POST": Declared.VERB}
@@ -64,7 +65,7 @@ class ContainersView(ConsoleView):
 
     @extend_schema(operation_id="containers_act", request=PUBLISHED_REQUEST, responses=PUBLISHED_RESPONSES)
     def post(self, request: ApiRequest) -> Response:
-        """Clone or back up a container, and wait for the end; with `Prefer: respond-async` do not wait."""
+        """Act on a container, and wait for the end; with `Prefer: respond-async` do not wait."""
         wish = read_wish(read_object(request._request))
         preference = preference_of(request)
         return run(_request(request, wish, limited=not preference.respond_async), preference)
@@ -103,6 +104,7 @@ def _backup_params(container: str, options: Mapping[str, Any]) -> Params:
 _READERS: Mapping[str, tuple[Kind, Callable[[str, Mapping[str, Any]], Params]]] = {
     "clone": (CLONE, _clone_params),
     "backup": (BACKUP, _backup_params),
+    **lifecycle.READERS,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import http.client
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -13,11 +14,13 @@ import urllib3.exceptions
 
 from containers_app.errors import (
     ContainerNotFound,
+    ContainerRunning,
     EngineError,
     EngineUnavailable,
     ImageNotFound,
     MycoError,
     NameTaken,
+    PortTaken,
     StreamBroken,
     StreamStalled,
 )
@@ -26,6 +29,13 @@ from containers_app.specs.endpoint import Endpoint
 MESSAGE_LIMIT_CHARACTERS = 500
 SHORTEST_SECRET_CHARACTERS = 4
 _REDACTED = "[redacted]"
+# `Bind for 0.0.0.0:80 failed`, `listen tcp4 0.0.0.0:80: bind`, `failed to bind host port 0.0.0.0:80/tcp`.
+_PORT = re.compile(
+    r"(?:Bind for|listen (?:tcp|udp|sctp)[46]?|host port(?: for)?) "
+    r"(?P<port>(?:\[[0-9a-f:]{2,39}\]|[0-9.]{7,15}|[0-9a-f:]{2,39})?:\d{1,5})",
+    re.ASCII,
+)
+_PORT_WORDS = ("port is already allocated", "address already in use")
 
 # What a read of an answer can raise: requests' family, urllib3's family when `raw` is read, and the socket's own.
 STREAM_FAILURES = (
@@ -90,13 +100,13 @@ def stream_failure(endpoint: Endpoint, error: BaseException, stall_seconds: floa
 def refusal(status: int, message: str, subject: str, secrets: Iterable[str] = ()) -> MycoError:
     """The error for an answer with a status of 400 or more.
 
-    `subject` is what the call was about: `container`, `image`, `network`, `volume`, `create` or `engine`.
+    `subject` is what the call was about: `container`, `start`, `image`, `network`, `volume`, `create` or `engine`.
     """
     words = clean(message, secrets) or f"status {status} without a message"
     lower = message.lower()
     if status == 404 and (subject == "image" or (subject == "create" and "image" in lower)):
         return ImageNotFound(f"The image is not on the Engine: {words}")
-    if status == 404 and subject == "container":
+    if status == 404 and (subject == "container" or (subject == "start" and "no such container" in lower)):
         return ContainerNotFound(f"The container is no longer on the Engine: {words}")
     if subject == "create" and "name" in lower and "already in use" in lower:
         return NameTaken(
@@ -104,7 +114,24 @@ def refusal(status: int, message: str, subject: str, secrets: Iterable[str] = ()
         )
     if "no space left on device" in lower:
         return EngineError(f"The Engine's disk is full; free some space on its host: {words}")
-    return EngineError(f"The Engine refused ({status}): {words}")
+    return _state_refusal(message, words, subject) or EngineError(f"The Engine refused ({status}): {words}")
+
+
+def _state_refusal(message: str, words: str, subject: str) -> EngineError | None:
+    """The refusal of a change of a container's state, if it is one that people can do something about."""
+    lower = message.lower()
+    if subject == "container" and "force remove" in lower:
+        return ContainerRunning(f"The container runs: stop it first, or send 'options.force': true ({words})")
+    if subject != "start":
+        return None
+    found = _PORT.search(message)
+    if found and any(taken in lower for taken in _PORT_WORDS):
+        return PortTaken(
+            f"The port {found['port']} of the Engine's host is taken: stop what uses it, or publish another port."
+        )
+    if "driver failed programming external connectivity" in lower:
+        return EngineError(f"The Engine could not publish the container's ports: {words}")
+    return None
 
 
 def _tls_words(endpoint: Endpoint) -> str:

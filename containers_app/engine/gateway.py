@@ -20,6 +20,8 @@ from containers_app.specs.settings import CreateRequest
 
 # A float holds today's epoch to a quarter of a microsecond, an Engine compares nanoseconds.
 _CLOCK_STEP_SECONDS = 1e-6
+# What a container that says it may take for ever to stop is given.
+LONGEST_STOP_SECONDS = 3600
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@+-]{0,511}", re.ASCII)
 
 
@@ -181,11 +183,35 @@ class EngineGateway(EngineReader):
         body = {"Container": container_id(container), "Force": True}
         self._connection.json("POST", f"/networks/{network_id(network)}/disconnect", subject="network", body=body)
 
-    def remove(self, container: str) -> None:
-        """Remove a container, running or not, with its anonymous volumes; one that is gone, or going, is fine."""
+    def start(self, container: str) -> bool:
+        """Start a container. False when it runs already. Raises PortTaken, and the Engine's other refusals."""
+        return self._connection.change(f"/containers/{container_id(container)}/start", subject="start")
+
+    def stop(self, container: str, *, timeout_seconds: int) -> bool:
+        """Ask a container to stop, and kill it after the timeout (-1: never). False when it does not run."""
+        return self._halt(container, "stop", timeout_seconds)
+
+    def restart(self, container: str, *, timeout_seconds: int) -> bool:
+        """Stop it as `stop` does, and start it. Raises PortTaken, and the Engine's other refusals."""
+        return self._halt(container, "restart", timeout_seconds)
+
+    def _halt(self, container: str, verb: str, timeout_seconds: int) -> bool:
+        return self._connection.change(
+            f"/containers/{container_id(container)}/{verb}",
+            subject="start",
+            parameters={"t": str(timeout_seconds)},
+            patience_seconds=timeout_seconds if timeout_seconds >= 0 else LONGEST_STOP_SECONDS,
+        )
+
+    def remove(self, container: str, *, force: bool = True, volumes: bool = True) -> None:
+        """Remove a container; one that is gone, or going, is fine.
+
+        `force`: one that runs is killed, else ContainerRunning is raised. `volumes`: its anonymous volumes go too.
+        """
         path = f"/containers/{container_id(container)}"
+        parameters = {"force": str(int(force)), "v": str(int(volumes))}
         try:
-            self._connection.json("DELETE", path, subject="container", parameters={"force": "1", "v": "1"})
+            self._connection.json("DELETE", path, subject="container", parameters=parameters)
         except ContainerNotFound:
             return
         except EngineError as error:

@@ -33,6 +33,7 @@ Parameters = Mapping[str, str]
 
 _API = re.compile(r"1\.[0-9]{1,3}", re.ASCII)
 _SERVER = re.compile(r"Docker/([0-9][0-9A-Za-z.+~-]{0,40})", re.ASCII)
+_UNCHANGED = 304
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +96,14 @@ class _Client(docker.APIClient):
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         options["allow_redirects"] = False
         response = super().send(request, **options)
-        if 300 <= response.status_code < 400:
-            response.close()
-            raise EngineError(f"The Engine answered with a redirect ({response.status_code}), which is never followed.")
-        return response
+        return response if response.status_code == _UNCHANGED else _no_redirect(response)
+
+
+def _no_redirect(response: requests.Response) -> requests.Response:
+    if 300 <= response.status_code < 400:
+        response.close()
+        raise EngineError(f"The Engine answered with a redirect ({response.status_code}), which is never followed.")
+    return response
 
 
 def _tls(endpoint: Endpoint) -> TLSConfig | bool:
@@ -158,6 +163,23 @@ class EngineConnection:
             raise refusal(response.status_code, _message(content), subject, secrets)
         return _decoded(content)
 
+    def change(
+        self, path: str, *, subject: str, parameters: Parameters | None = None, patience_seconds: float = 0.0
+    ) -> bool:
+        """POST a change of state. False when the Engine says that all is so already (304).
+
+        `patience_seconds` is what the Engine was told to wait for, on top of the limit of every call. Raises as `json`.
+        """
+        with self._limited():
+            seconds = self.limits.within(self.limits.call_seconds + patience_seconds)
+            with self._send(
+                "POST", self._url(path), read_seconds=seconds, parameters=parameters, may_be_unchanged=True
+            ) as response:
+                content = self._content(response, time.monotonic() + seconds)
+        if response.status_code >= 400:
+            raise refusal(response.status_code, _message(content), subject)
+        return response.status_code != _UNCHANGED
+
     def stream(
         self, path: str, *, subject: str, read_seconds: float, parameters: Parameters | None = None
     ) -> requests.Response:
@@ -186,11 +208,12 @@ class EngineConnection:
         read_seconds: float,
         parameters: Parameters | None = None,
         body: object | None = None,
+        may_be_unchanged: bool = False,
     ) -> requests.Response:
         connect_seconds = self.limits.within(self.limits.connect_seconds)
         data = None if body is None else json.dumps(body).encode()
         headers = None if body is None else {"Content-Type": "application/json"}
-        return self._client.request(
+        response = self._client.request(
             method,
             url,
             params=parameters,
@@ -199,6 +222,7 @@ class EngineConnection:
             stream=True,
             timeout=(connect_seconds, read_seconds),
         )
+        return response if may_be_unchanged else _no_redirect(response)
 
     def _content(self, response: requests.Response, until: float) -> bytes:
         blocks: list[bytes] = []

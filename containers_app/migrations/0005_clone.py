@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("containers_app", "0002_groups")]
+    dependencies = [("containers_app", "0003_lifecycle")]
 
     operations = [
         migrations.AddField(

@@ -26,6 +26,8 @@ _ACTS = (
     ("containers_app", "operation", "clone_container"),
     ("containers_app", "operation", "backup_container"),
     ("containers_app", "operation", "cancel_operation"),
+    ("containers_app", "operation", "operate_container"),
+    ("containers_app", "operation", "remove_container"),
 )
 _LEDGER = (("audit", "entry", "view_entry"), ("containers_app", "apikey", "view_apikey"))
 _ADMINISTRATION = (
@@ -65,6 +67,8 @@ class Scope(models.TextChoices):
     READ = "read", "Read containers, operations, backups and hosts"
     CLONE = "clone", "Clone containers"
     BACKUP = "backup", "Back up containers"
+    OPERATE = "operate", "Start, stop and restart containers"
+    REMOVE = "remove", "Remove containers"
     CANCEL = "cancel", "Cancel operations"
     HOSTS = "hosts", "Test Docker hosts"
     LEDGER = "ledger", "Read the audit ledger"

@@ -101,6 +101,8 @@ class Operation(models.Model):
             ("clone_privileged", "Can clone a container that holds power over its host"),
             ("backup_container", "Can back up a container"),
             ("cancel_operation", "Can cancel an operation"),
+            ("operate_container", "Can start, stop and restart a container"),
+            ("remove_container", "Can remove a container"),
         )
         constraints = (
             models.UniqueConstraint(fields=("principal", "idempotency_key"), name="idempotency_key_once"),

@@ -14,6 +14,8 @@ PASSED_ON = frozenset(
         "BUSY",
         "PLAN_CHANGED",
         "COLLISION",
+        "CONTAINER_RUNNING",
+        "PORT_TAKEN",
         "AMBIGUOUS_REFERENCE",
         "STORAGE_FULL",
         "AUDIT_UNAVAILABLE",

@@ -11,8 +11,18 @@ from containers_app.workflows.backup import BackupParams, back_up
 from containers_app.workflows.clone import CloneParams, clone, recorded_clone, reopened_clone
 from containers_app.workflows.context import Context, Done
 from containers_app.workflows.hosts import HostTestParams, test_host
+from containers_app.workflows.lifecycle import (
+    DEFAULT_STOP_SECONDS,
+    RemoveParams,
+    StartParams,
+    StopParams,
+    remove,
+    restart,
+    start,
+    stop,
+)
 
-Params = CloneParams | BackupParams | HostTestParams
+Params = CloneParams | BackupParams | HostTestParams | StartParams | StopParams | RemoveParams
 
 
 def _nothing(params: Any) -> Mapping[str, Any]:
@@ -36,7 +46,7 @@ class Kind:
     `action` is its name in the ledger, `permission` what its user needs, `scope` what its API key needs.
     `failure_code` and `failure_prefix` are the published error of a foreseen failure. `time_limit_seconds` binds a
     waiting request only. `sealed` gives the params' write-only values, which the row keeps encrypted and nothing else
-    keeps at all.
+    keeps at all. `lasting`: what it did on the Engine is not taken back.
     """
 
     name: str
@@ -52,6 +62,7 @@ class Kind:
     subject_type: str
     subject: Callable[[Any], str]
     time_limit_seconds: Callable[[Conf, Any], float]
+    lasting: bool = False
     record: Callable[[Any], dict[str, Any]] = asdict
     sealed: Callable[[Any], Mapping[str, Any]] = _nothing
     reopen: Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]] = _as_recorded
@@ -59,6 +70,20 @@ class Kind:
     def restore(self, recorded: Mapping[str, Any], sealed: Mapping[str, Any]) -> Any:
         """The typed params of a row. Raises TypeError for a row that another version wrote."""
         return self.params(**self.reopen(recorded, sealed))
+
+
+def lasts(kind_name: str) -> bool:
+    """Whether what this verb did stays. False for a verb of another version."""
+    return kind_name in KINDS and KINDS[kind_name].lasting
+
+
+def _engine_seconds(conf: Conf) -> float:
+    """One long call to the Engine, and a few short ones."""
+    return conf.engine_call_seconds + 5
+
+
+def _stop_seconds(params: StopParams) -> float:
+    return DEFAULT_STOP_SECONDS if params.timeout_seconds is None else params.timeout_seconds
 
 
 CLONE = Kind(
@@ -109,4 +134,68 @@ HOST_TEST = Kind(
     subject=lambda params: str(params.host),
     time_limit_seconds=lambda conf, params: conf.engine_connect_seconds + 5,
 )
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (CLONE, BACKUP, HOST_TEST)}
+START = Kind(
+    name="start",
+    verb="Start",
+    action="container.start",
+    params=StartParams,
+    workflow=start,
+    permission="containers_app.operate_container",
+    scope="operate",
+    failure_code="START_FAILED",
+    failure_prefix="Start failed: ",
+    success_message="Container started successfully",
+    subject_type="container",
+    subject=lambda params: str(params.container),
+    time_limit_seconds=lambda conf, params: _engine_seconds(conf) + params.wait_healthy_seconds,
+    lasting=True,
+)
+STOP = Kind(
+    name="stop",
+    verb="Stop",
+    action="container.stop",
+    params=StopParams,
+    workflow=stop,
+    permission="containers_app.operate_container",
+    scope="operate",
+    failure_code="STOP_FAILED",
+    failure_prefix="Stop failed: ",
+    success_message="Container stopped successfully",
+    subject_type="container",
+    subject=lambda params: str(params.container),
+    time_limit_seconds=lambda conf, params: _engine_seconds(conf) + _stop_seconds(params),
+    lasting=True,
+)
+RESTART = Kind(
+    name="restart",
+    verb="Restart",
+    action="container.restart",
+    params=StopParams,
+    workflow=restart,
+    permission="containers_app.operate_container",
+    scope="operate",
+    failure_code="RESTART_FAILED",
+    failure_prefix="Restart failed: ",
+    success_message="Container restarted successfully",
+    subject_type="container",
+    subject=lambda params: str(params.container),
+    time_limit_seconds=lambda conf, params: _engine_seconds(conf) + _stop_seconds(params),
+    lasting=True,
+)
+REMOVE = Kind(
+    name="remove",
+    verb="Remove",
+    action="container.remove",
+    params=RemoveParams,
+    workflow=remove,
+    permission="containers_app.remove_container",
+    scope="remove",
+    failure_code="REMOVE_FAILED",
+    failure_prefix="Remove failed: ",
+    success_message="Container removed successfully",
+    subject_type="container",
+    subject=lambda params: str(params.container),
+    time_limit_seconds=lambda conf, params: _engine_seconds(conf),
+    lasting=True,
+)
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (CLONE, BACKUP, HOST_TEST, START, STOP, RESTART, REMOVE)}

@@ -21,6 +21,7 @@ from containers_app.models import Operation
 from containers_app.operations import transitions
 from containers_app.operations.evidence import receipt_of
 from containers_app.operations.hosts import endpoint_of, host_named, limits, store_of
+from containers_app.operations.kinds import lasts
 from containers_app.operations.secrets import plan_key
 from containers_app.workflows.context import Facts
 
@@ -210,8 +211,9 @@ class OperationContext:
     def _timed_out(self) -> TimedOut:
         operation = self._operation
         allowed_seconds = (operation.deadline_at - operation.created_at).total_seconds() if operation.deadline_at else 0
+        ended = "given up; look at the container's state" if lasts(operation.kind) else "cancelled and cleaned up"
         return TimedOut(
-            f"not finished within {allowed_seconds:g} s, so it was cancelled and cleaned up; "
+            f"not finished within {allowed_seconds:g} s, so it was {ended}; "
             "send 'Prefer: respond-async' to run it without this limit"
         )
 

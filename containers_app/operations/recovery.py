@@ -23,6 +23,7 @@ from containers_app.operations import transitions
 from containers_app.operations.dispatch import republish
 from containers_app.operations.evidence import receipt_of, record_outcome
 from containers_app.operations.hosts import endpoint_of, host_named, limits, store_of
+from containers_app.operations.kinds import lasts
 from containers_app.operations.progress import closed_stages
 from containers_app.operations.transitions import Ending
 from containers_app.workflows.undo import replay
@@ -32,6 +33,8 @@ _CLEAN_UP_SECONDS = 5.0
 _LATE_SECONDS = 10
 _ORPHAN_AGE, _ORPHAN_LIMIT = timedelta(minutes=5), timedelta(days=2)
 _BATCH = 500
+_TAKEN_BACK = "what it had begun is taken back. Run it again"
+_LASTS = "the Engine may have carried it out all the same. Look at the container's state before running it again"
 
 
 def reconcile() -> dict[str, int]:
@@ -85,7 +88,8 @@ def _dead_leases() -> list[Operation]:
 
 def _interrupt(operation: Operation, conf: Conf) -> bool:
     """Fence first, take back after: once the row is terminal, the worker's token is worth nothing."""
-    message = "the worker died or lost its connection; what it had begun is taken back. Run it again"
+    left = _LASTS if lasts(operation.kind) else _TAKEN_BACK
+    message = f"the worker died or lost its connection; {left}"
     ending = Ending(
         state=State.INTERRUPTED,
         stages=closed_stages(operation.stages, state="failed"),

@@ -19,7 +19,7 @@ from containers_app.models import Operation, State
 from containers_app.operations import transitions
 from containers_app.operations.authority import still_may
 from containers_app.operations.evidence import actor_of, receipt_of, subject_of
-from containers_app.operations.kinds import KINDS
+from containers_app.operations.kinds import KINDS, lasts
 from containers_app.operations.progress import OperationContext, closed_stages
 from containers_app.operations.secrets import unsealed
 from containers_app.operations.transitions import Ending
@@ -85,7 +85,8 @@ def _unforeseen(operation: Operation, error: Exception) -> Ending:
     """The user gets a reference; staff get the frames, without values and without install paths."""
     frames = traceback.format_tb(error.__traceback__)
     trace = "".join(frames).replace(f"{_HERE}/", "") + type(error).__name__
-    message = f"internal error, reference {operation.pk}: nothing was left behind; tell your administrator"
+    left = "look at the container's state" if lasts(operation.kind) else "nothing was left behind"
+    message = f"internal error, reference {operation.pk}: {left}; tell your administrator"
     return Ending(state=State.ERRORED, error_code="INTERNAL", error_message=message, error_trace=trace)
 
 

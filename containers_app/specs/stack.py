@@ -135,7 +135,9 @@ def new_container_name(entry: Member, project: str, new_project: str) -> str:
     return f"{new_project}-{entry.service or entry.name}-{entry.number}"
 
 
-def new_resource_name(name: str, labels: Mapping[str, str], key_label: str, project: str, new_project: str) -> str | None:
+def new_resource_name(
+    name: str, labels: Mapping[str, str], key_label: str, project: str, new_project: str
+) -> str | None:
     """The new name of a network or volume that the project itself made; None for one that it only uses."""
     if labels.get(PROJECT_LABEL) != project or not labels.get(key_label):
         return None
@@ -160,7 +162,9 @@ def renamed(inspect: Inspect, renaming: Renaming) -> dict[str, Any]:
 
 def _endpoint(raw: Inspect, inspect: Inspect, renaming: Renaming, identifier: Any) -> dict[str, Any]:
     old_name = str(inspect["Name"]).removeprefix("/")
-    aliases = [renaming.names.get(old_name, alias) if alias == old_name else alias for alias in raw.get("Aliases") or []]
+    aliases = [
+        renaming.names.get(old_name, alias) if alias == old_name else alias for alias in raw.get("Aliases") or []
+    ]
     addresses = {
         key: renaming.addresses.get(str(value), value) if isinstance(value, str) else value
         for key, value in (raw.get("IPAMConfig") or {}).items()

@@ -20,12 +20,13 @@ class Fault:
     """What happens to answers of requests whose first line has `path` in it.
 
     `hold_bytes`: stop after so many raw bytes until `release()`. `cut_bytes`: end the chunked body cleanly after so
-    many bytes of it, as a proxy or a handler that gave up does.
+    many bytes of it, as a proxy or a handler that gave up does. `asked` is set when such a request has passed.
     """
 
     path: str
     hold_bytes: int | None = None
     cut_bytes: int | None = None
+    asked: threading.Event = field(default_factory=threading.Event)
     reached: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
 
@@ -107,6 +108,8 @@ class _Connection:
             while request := self._client.recv(BLOCK_BYTES):
                 self._fault = proxy.fault_of(request) or self._fault
                 self._upstream.sendall(request)
+                if self._fault:
+                    self._fault.asked.set()
         self._close()
 
     def pass_answers(self) -> None:

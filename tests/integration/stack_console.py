@@ -56,6 +56,7 @@ def _operation(row: Operation) -> dict[str, Any]:
         "worker": row.worker,
         "result": row.result,
         "code": row.error_code,
+        "message": row.error_message,
         "undo": row.undo,
         "stage": row.stage,
     }

@@ -18,6 +18,7 @@ from containers_app.engine.gateway import EngineGateway
 from containers_app.engine.streams import EventStream
 from containers_app.errors import (
     ContainerNotFound,
+    ContainerRunning,
     EngineError,
     EngineUnavailable,
     ImageNotFound,
@@ -102,7 +103,11 @@ def test_only_a_full_id_reaches_a_containers_address(
     gateway: EngineGateway, docker_client: docker.DockerClient, source: str, hostile: str
 ) -> None:
     docker_client.volumes.create("victim")
-    for call in (gateway.inspect, gateway.remove, lambda word: gateway.export(word).__enter__()):
+    for call in (
+        *(gateway.inspect, gateway.start, gateway.remove, lambda word: gateway.export(word).__enter__()),
+        lambda word: gateway.stop(word, timeout_seconds=0),
+        lambda word: gateway.restart(word, timeout_seconds=0),
+    ):
         with pytest.raises(InvalidRequest):
             call(hostile)
     with pytest.raises(InvalidRequest):
@@ -142,7 +147,8 @@ def test_a_gateway_opens_only_with_a_receipt(engine_endpoint: Endpoint) -> None:
 
 def test_a_reader_changes_nothing(engine_endpoint: Endpoint) -> None:
     with open_reader(engine_endpoint, EngineLimits()) as reader:
-        assert not {"create", "connect", "disconnect", "remove", "export"} & set(dir(reader))
+        changing = {"create", "connect", "disconnect", "start", "stop", "restart", "remove", "export"}
+        assert not changing & set(dir(reader))
 
 
 def test_it_creates_finds_by_label_and_removes(gateway: EngineGateway, source: str) -> None:
@@ -165,6 +171,35 @@ def test_removing_takes_anonymous_volumes_along_and_no_named_one(
     assert len(gateway.volumes()) == 2
     gateway.remove(str(created["Id"]))
     assert set(gateway.volumes()) == {"named"}
+
+
+def test_it_starts_and_stops_and_says_when_there_was_nothing_to_do(gateway: EngineGateway, source: str) -> None:
+    assert not gateway.stop(source, timeout_seconds=5)
+    assert gateway.start(source)
+    assert not gateway.start(source)
+    assert gateway.restart(source, timeout_seconds=5)
+    assert gateway.stop(source, timeout_seconds=5)
+    assert gateway.inspect(source)["State"]["Status"] == "exited"
+
+
+def test_what_runs_is_removed_by_force_only(gateway: EngineGateway, source: str) -> None:
+    gateway.start(source)
+    with pytest.raises(ContainerRunning):
+        gateway.remove(source, force=False)
+    gateway.remove(source)
+    with pytest.raises(ContainerNotFound):
+        gateway.start(source)
+
+
+def test_a_start_without_its_network_is_refused_with_the_engines_words(
+    gateway: EngineGateway, docker_client: docker.DockerClient
+) -> None:
+    network = docker_client.networks.create("gone")
+    target = docker_client.containers.create(SAMPLE_IMAGE, network="gone")
+    network.remove()
+    with pytest.raises(EngineError, match="network") as caught:
+        gateway.start(str(target.id))
+    assert type(caught.value) is EngineError
 
 
 def test_a_name_that_is_taken_is_a_conflict_of_the_request(gateway: EngineGateway, source: str) -> None:

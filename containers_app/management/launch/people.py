@@ -15,7 +15,9 @@ from containers_app.models import ApiKey
 from containers_app.models.access import ADMINISTRATORS, AUDITORS, OPERATORS, Scope
 
 ADMINISTRATOR, OPERATOR, AUDITOR = "admin", "demo-operator", "demo-auditor"
-OPERATOR_SCOPES = [Scope.READ, Scope.CLONE, Scope.BACKUP, Scope.CANCEL, Scope.HOSTS]
+OPERATOR_SCOPES = [
+    *(Scope.READ, Scope.CLONE, Scope.BACKUP, Scope.OPERATE, Scope.REMOVE, Scope.CANCEL, Scope.HOSTS),
+]
 AUDITOR_SCOPES = [Scope.READ, Scope.LEDGER]
 _KEY_NAME = "demonstration"
 _KEY_DAYS = 365

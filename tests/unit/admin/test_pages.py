@@ -70,7 +70,7 @@ def addresses(rows: dict[str, int | str]) -> list[str]:
     pages = [reverse(f"admin:{name}_change", args=[rows[name]]) for name in LISTS]
     acts = [
         reverse(f"admin:containers_app_container_{act}") + "?ids=" + str(rows["containers_app_container"])
-        for act in ("clone", "back_up")
+        for act in ("clone", "back_up", "start", "stop", "restart", "remove")
     ]
     return [reverse("admin:index"), *lists, *pages, *acts, reverse("admin:containers_app_apikey_issue")]
 

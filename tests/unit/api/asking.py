@@ -14,6 +14,11 @@ PUBLISHED = "/api/docker/containers"
 ASYNC = {"Prefer": "respond-async"}
 BACKUP = {"action": "backup", "containerId": "web"}
 CLONE = {"action": "clone", "containerId": "web"}
+START = {"action": "start", "containerId": "web"}
+STOP = {"action": "stop", "containerId": "web"}
+RESTART = {"action": "restart", "containerId": "web"}
+REMOVE = {"action": "remove", "containerId": "web", "options": {"confirm": "web"}}
+LIFECYCLE = (START, STOP, RESTART, REMOVE)
 
 
 def act(client: Client, body: object, **headers: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.unit.api.asking import ASYNC, BACKUP, CLONE
+from tests.unit.api.asking import ASYNC, BACKUP, CLONE, LIFECYCLE
 
 ROLES = ("anonymous", "stranger", "operator", "auditor", "administrator")
 UNKNOWN_ID = "0190a000-0000-7000-8000-00000000dead"
@@ -47,6 +47,7 @@ MATRIX = (
     _read("api/docker/containers", "/api/docker/containers", SIGNED_IN_READERS),
     _act("api/docker/containers", "/api/docker/containers", ACTORS, BACKUP),
     _act("api/docker/containers", "/api/docker/containers", ACTORS, CLONE),
+    *(_act("api/docker/containers", "/api/docker/containers", ACTORS, body) for body in LIFECYCLE),
     _read("api/docker/containers/<str:reference>", "/api/docker/containers/web", SIGNED_IN_READERS),
     _read("api/docker/containers/<str:reference>", "/api/docker/containers/nobody", "401 403 404 404 404"),
     _read("api/operations", "/api/operations", SIGNED_IN_READERS),

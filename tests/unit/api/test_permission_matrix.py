@@ -14,7 +14,7 @@ from model_bakery import baker
 from containers_app.audit import ledger
 from containers_app.models import ApiKey, Backup, Operation
 from tests import recipes
-from tests.unit.api.asking import BACKUP, CLONE, act_later
+from tests.unit.api.asking import BACKUP, CLONE, REMOVE, RESTART, START, STOP, act_later
 from tests.unit.api.matrix import MATRIX, METHODS, ROLES, Row, undeclared
 
 pytestmark = [
@@ -159,8 +159,18 @@ def test_a_key_without_the_scope_does_not_read(scope: str, address: str, with_ke
     assert with_key(owner, *others).get(address).status_code == 403
 
 
-@pytest.mark.parametrize(("body", "scope"), [(BACKUP, "backup"), (CLONE, "clone")])
-def test_a_key_without_the_scope_does_not_act(body: dict[str, str], scope: str, with_key: MakeClient) -> None:
+@pytest.mark.parametrize(
+    ("body", "scope"),
+    [
+        (BACKUP, "backup"),
+        (CLONE, "clone"),
+        (START, "operate"),
+        (STOP, "operate"),
+        (RESTART, "operate"),
+        (REMOVE, "remove"),
+    ],
+)
+def test_a_key_without_the_scope_does_not_act(body: dict[str, Any], scope: str, with_key: MakeClient) -> None:
     owner = recipes.administrator()
     others = [one for one in recipes.EVERY_SCOPE if one != scope]
     refused = act_later(with_key(owner, *others), body)

@@ -7,11 +7,13 @@ import urllib3.exceptions
 from containers_app.engine.errors import MESSAGE_LIMIT_CHARACTERS, clean, refusal, stream_failure, translated
 from containers_app.errors import (
     ContainerNotFound,
+    ContainerRunning,
     EngineError,
     EngineUnavailable,
     ImageNotFound,
     MycoError,
     NameTaken,
+    PortTaken,
     StreamBroken,
     StreamStalled,
 )
@@ -30,7 +32,23 @@ ENDPOINT = Endpoint("unix", "/run/docker.sock")
         (404, "network front not found", "network", EngineError),
         (409, 'Conflict. The container name "/x" is already in use by container "y"', "create", NameTaken),
         (500, "creating container storage: the container name x is already in use by y", "create", NameTaken),
-        (409, "cannot remove a running container", "container", EngineError),
+        (
+            409,
+            "You cannot remove a running container abc. Stop the container before attempting removal or force remove",
+            "container",
+            ContainerRunning,
+        ),
+        (
+            409,
+            'cannot remove container "/x": container is running: stop the container before removing or force remove',
+            "container",
+            ContainerRunning,
+        ),
+        (409, "removal of container abc is already in progress", "container", EngineError),
+        (404, "No such container: abc", "start", ContainerNotFound),
+        (404, "network abc not found", "start", EngineError),
+        (409, "cannot start a paused container, try unpause instead", "start", EngineError),
+        (500, "write /var/lib/docker/x: no space left on device", "start", EngineError),
         (500, "write /var/lib/docker/x: no space left on device", "create", EngineError),
         (400, "", "engine", EngineError),
     ],
@@ -50,6 +68,33 @@ def test_a_taken_name_names_the_field() -> None:
 
 def test_a_full_disk_says_what_to_do() -> None:
     assert "free some space" in refusal(500, "no space left on device", "create").message
+
+
+DRIVER = "driver failed programming external connectivity on endpoint web (0123): "
+
+
+@pytest.mark.parametrize(
+    ("message", "port"),
+    [
+        (f"{DRIVER}Bind for 127.0.0.1:18080 failed: port is already allocated", "127.0.0.1:18080"),
+        (f"{DRIVER}Bind for :::18080 failed: port is already allocated", ":::18080"),
+        (f"{DRIVER}Error starting userland proxy: listen tcp4 0.0.0.0:80: bind: address already in use", "0.0.0.0:80"),
+        (f"{DRIVER}failed to bind host port for 0.0.0.0:80:172.17.0.2:80/tcp: address already in use", "0.0.0.0:80"),
+        (f"{DRIVER}failed to bind host port [::1]:443/tcp: address already in use", "[::1]:443"),
+    ],
+)
+def test_a_port_that_is_taken_is_named(message: str, port: str) -> None:
+    error = refusal(500, message, "start")
+    assert type(error) is PortTaken
+    assert f"The port {port} of the Engine's host is taken" in error.message
+
+
+@pytest.mark.parametrize("words", ["iptables failed", "Address already in use"])
+def test_ports_that_cannot_be_published_for_another_reason_keep_the_engines_words(words: str) -> None:
+    error = refusal(500, DRIVER + words, "start")
+    assert type(error) is EngineError
+    assert "could not publish the container's ports" in error.message
+    assert words in error.message
 
 
 def test_control_characters_are_shown_escaped() -> None:

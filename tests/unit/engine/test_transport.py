@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 
 from containers_app.engine import transport
-from containers_app.engine.connection import EngineLimits, open_reader
+from containers_app.engine.connection import EngineLimits, open_gateway, open_reader
 from containers_app.engine.transport import api_number, container_id, name_segment, network_id
 from containers_app.errors import EngineError, EngineUnavailable, InvalidRequest, MycoError, TimedOut
+from containers_app.specs.receipt import Receipt
+from tests.throwaway import wait_until
 from tests.unit.engine.scripted_engine import PING, Script, json_answer, scripted, scripted_over_network
 
+RECEIPT = Receipt(operation_id="operation-1", shard=0, leaf_index=0, leaf_hash="0" * 64)
 SHORT = EngineLimits(connect_seconds=0.3, call_seconds=0.3, stall_seconds=0.3)
 
 
@@ -68,6 +71,47 @@ def test_a_redirect_is_refused_and_not_followed(status: str) -> None:
     ):
         reader.containers()
     assert len(engine.requests) == 2
+
+
+@pytest.mark.parametrize(("status", "changed"), [("204 No Content", True), ("304 Not Modified", False)])
+def test_a_change_says_whether_there_was_anything_to_do(status: str, changed: bool) -> None:
+    answer = f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()
+    with scripted(sending(answer)) as (engine, endpoint), open_gateway(endpoint, SHORT, RECEIPT) as gateway:
+        assert gateway.start("a" * 64) is changed
+    assert engine.requests[1] == f"POST /v1.41/containers/{'a' * 64}/start HTTP/1.1"
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "307 Temporary"])
+def test_a_redirected_change_is_refused(status: str) -> None:
+    answer = f"HTTP/1.1 {status}\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n".encode()
+    with (
+        scripted(sending(answer)) as (engine, endpoint),
+        open_gateway(endpoint, SHORT, RECEIPT) as gateway,
+        pytest.raises(EngineError, match="never followed"),
+    ):
+        gateway.start("a" * 64)
+    assert len(engine.requests) == 2
+
+
+def test_a_stop_may_last_as_long_as_it_was_told_to_on_top_of_every_calls_limit() -> None:
+    begun = time.monotonic()
+
+    def late(connection: socket.socket, line: str) -> None:
+        wait_until(lambda: time.monotonic() - begun > 2 * SHORT.call_seconds)
+        connection.sendall(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n")
+
+    with scripted(late) as (engine, endpoint), open_gateway(endpoint, SHORT, RECEIPT) as gateway:
+        assert gateway.stop("a" * 64, timeout_seconds=20)
+    assert "/stop?t=20 " in engine.requests[1]
+
+
+def test_a_stop_that_lasts_longer_is_an_engine_that_does_not_answer() -> None:
+    with (
+        scripted(silent) as (_, endpoint),
+        open_gateway(endpoint, SHORT, RECEIPT) as gateway,
+        pytest.raises(EngineUnavailable, match="did not answer in time"),
+    ):
+        gateway.restart("a" * 64, timeout_seconds=0)
 
 
 def test_a_redirected_ping_is_refused() -> None:

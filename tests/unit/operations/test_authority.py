@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import AnonymousUser, User
+from django.apps import apps
+from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 from django.utils import timezone
 
+from containers_app import migrations
 from containers_app.audit import ledger
 from containers_app.audit.ledger import Source
 from containers_app.errors import PermissionDenied
 from containers_app.models import ApiKey, Operation
+from containers_app.models.access import ADMINISTRATORS, AUDITORS, OPERATORS
 from containers_app.operations.authority import Asker, still_may, visible_operations
 from containers_app.operations.cancel import cancel
 from containers_app.operations.kinds import BACKUP
@@ -91,3 +96,14 @@ def test_a_wish_to_cancel_is_recorded_before_it_is_asked() -> None:
     assert cancel(operation, asker=Asker(user=recipes.operator()), source=Source(channel="api"))
     assert ledger.entries().get().action == "operation.cancel"
     assert Operation.objects.get().cancel_reason == "cancelled by olga"
+
+
+def test_groups_that_exist_already_get_the_permissions_of_the_lifecycle() -> None:
+    new = Permission.objects.filter(codename__in=["operate_container", "remove_container"])
+    for group in Group.objects.all():
+        group.permissions.remove(*new)
+    (name,) = (path.stem for path in Path(str(migrations.__file__)).parent.glob("*_lifecycle.py"))
+    import_module(f"containers_app.migrations.{name}").give_permissions(apps, None)
+    having = {name: set(new.filter(group__name=name)) for name in (OPERATORS, AUDITORS, ADMINISTRATORS)}
+    assert having == {OPERATORS: set(new), AUDITORS: set(), ADMINISTRATORS: set(new)}
+    assert new.count() == 2

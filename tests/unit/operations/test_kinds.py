@@ -11,15 +11,20 @@ from django.contrib.auth.models import Permission
 from containers_app.conf import load
 from containers_app.models.access import Scope
 from containers_app.operations.answers import error_body
-from containers_app.operations.kinds import BACKUP, CLONE, HOST_TEST, KINDS, Kind
+from containers_app.operations.kinds import BACKUP, CLONE, HOST_TEST, KINDS, REMOVE, RESTART, START, STOP, Kind
 from containers_app.workflows.backup import BackupParams
 from containers_app.workflows.clone import CloneParams
 from containers_app.workflows.hosts import HostTestParams
+from containers_app.workflows.lifecycle import RemoveParams, StartParams, StopParams
 
 EXAMPLES: dict[str, Any] = {
     "clone": CloneParams(container="web", name="copy", confirm_privileged=True),
     "backup": BackupParams(container="web", name="a.tar", path="team"),
     "hostTest": HostTestParams(host="local"),
+    "start": StartParams(container="web", wait_healthy_seconds=30),
+    "stop": StopParams(container="web", timeout_seconds=0),
+    "restart": StopParams(container="web"),
+    "remove": RemoveParams(container="web", confirm="web", force=True, volumes=True),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
 
@@ -49,6 +54,30 @@ def test_its_params_survive_a_row(kind: Kind) -> None:
     assert kind.subject(params) in ("web", "local")
 
 
+@pytest.mark.parametrize(
+    ("kind", "params", "seconds"),
+    [
+        (CLONE, CloneParams(container="web"), "clone"),
+        (CLONE, CloneParams(container="web", data="all"), "backup"),
+        (CLONE, CloneParams(container="web", start=True, wait_healthy_seconds=30), "clone+30"),
+        (START, StartParams(container="web", wait_healthy_seconds=3600), "call+3605"),
+        (STOP, StopParams(container="web"), "call+15"),
+        (STOP, StopParams(container="web", timeout_seconds=0), "call+5"),
+        (RESTART, StopParams(container="web", timeout_seconds=3600), "call+3605"),
+        (REMOVE, EXAMPLES["remove"], "call+5"),
+    ],
+)
+def test_the_time_limit_follows_from_what_is_asked_for(kind: Kind, params: Any, seconds: str) -> None:
+    conf = load()
+    own = {
+        "clone": conf.clone_timeout_seconds,
+        "backup": conf.backup_timeout_seconds,
+        "call": conf.engine_call_seconds,
+    }
+    name, _, more = seconds.partition("+")
+    assert kind.time_limit_seconds(conf, params) == own[name] + float(more or 0)
+
+
 def test_params_of_another_version_are_refused() -> None:
     with pytest.raises(TypeError):
         BACKUP.restore({"container": "web", "compression": "zstd"}, {})
@@ -64,6 +93,12 @@ def test_params_of_another_version_are_refused() -> None:
         (BACKUP, "ARCHIVE_TRUNCATED", "BACKUP_FAILED"),
         (BACKUP, "INTERNAL", "BACKUP_FAILED"),
         (HOST_TEST, "ENGINE_UNAVAILABLE", "HOST_TEST_FAILED"),
+        (START, "PORT_TAKEN", "PORT_TAKEN"),
+        (START, "CONTAINER_NOT_FOUND", "START_FAILED"),
+        (STOP, "BUSY", "BUSY"),
+        (RESTART, "ENGINE_ERROR", "RESTART_FAILED"),
+        (REMOVE, "CONTAINER_RUNNING", "CONTAINER_RUNNING"),
+        (REMOVE, "INVALID_REQUEST", "INVALID_REQUEST"),
     ],
 )
 def test_an_error_has_the_published_code_and_prefix(kind: Kind, code: str, shown: str) -> None:

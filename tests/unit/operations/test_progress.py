@@ -71,6 +71,15 @@ def test_the_time_limit_is_a_reason_to_stop_that_says_what_to_do() -> None:
         context.checkpoint()
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"), [("clone", "cancelled and cleaned up"), ("stop", "given up; look at the container's state")]
+)
+def test_the_time_limit_says_whether_anything_was_taken_back(kind: str, words: str) -> None:
+    operation = recipes.running(kind=kind, deadline_at=timezone.now())
+    with context_of(operation) as context, pytest.raises(TimedOut, match=words):
+        context.checkpoint()
+
+
 def test_without_a_limit_there_is_no_time_left_to_count() -> None:
     assert context_of(recipes.running()).remaining_seconds() is None
     later = recipes.running(deadline_at=timezone.now() + timedelta(seconds=60))

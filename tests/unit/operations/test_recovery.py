@@ -91,6 +91,21 @@ def test_a_dead_lease_is_interrupted_and_what_it_made_is_removed(claimed: Make) 
     assert not partial.exists()
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("backup", "taken back. Run it again"),
+        ("stop", "may have carried it out all the same. Look at the container's state"),
+        ("remove", "may have carried it out all the same. Look at the container's state"),
+    ],
+)
+def test_what_cannot_be_taken_back_is_not_said_to_be(claimed: Make, kind: str, words: str) -> None:
+    operation = claimed(lease_until=past(1), kind=kind)
+    recovery.reconcile()
+    assert stored(operation).state == State.INTERRUPTED
+    assert words in stored(operation).error_message
+
+
 def test_a_living_lease_and_its_files_are_left_alone(claimed: Make) -> None:
     operation = claimed()
     partial = leave_partial(operation)

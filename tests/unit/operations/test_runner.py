@@ -120,6 +120,12 @@ def test_a_bug_gets_a_reference_and_no_value_leaves_the_process(
     assert published_error(row) == {"error": f"Backup failed: {row.error_message}", "code": "BACKUP_FAILED"}
 
 
+@pytest.mark.parametrize(("kind", "words"), [("backup", "nothing was left behind"), ("stop", "look at the container")])
+def test_a_bug_is_not_said_to_leave_nothing_behind_where_nothing_is_taken_back(kind: str, words: str) -> None:
+    ending = runner._unforeseen(recipes.operation(kind=kind), ValueError())
+    assert words in ending.error_message
+
+
 def test_whoever_lost_the_right_meanwhile_runs_nothing(run: Callable[..., Operation]) -> None:
     touched: list[str] = []
 

@@ -1,0 +1,88 @@
+"""Whether a container that was started has come up: by its healthcheck, or by running for a while without one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from containers_app.engine.gateway import EngineReader
+from containers_app.errors import ContainerNotFound
+from containers_app.workflows.context import Context
+
+SETTLE_SECONDS = 2.0
+_SHORTEST_SECONDS, _LONGEST_SECONDS, _SHARE = 0.1, 1.0, 0.1
+_OVER = ("exited", "dead", "removing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """`up`, or the warning that says why not: its code, and words that name no output of the healthcheck."""
+
+    up: bool
+    code: str = ""
+    message: str = ""
+
+
+def wait_until_healthy(context: Context, gateway: EngineReader, container_id: str, *, limit_seconds: float) -> Verdict:
+    """Look at a started container until it is up, can no longer come up, or the limit has passed.
+
+    Up is `healthy`; without a healthcheck, running since the same start for SETTLE_SECONDS, or the limit if that is
+    shorter. Raises what `context.checkpoint` raises, and the Engine's errors.
+    """
+    begun = time.monotonic()
+    settle_seconds = min(SETTLE_SECONDS, limit_seconds)
+    since, started_at = begun, ""
+    while True:
+        context.checkpoint()
+        try:
+            raw = gateway.inspect(container_id)
+        except ContainerNotFound:
+            return Verdict(up=False, code="ENDED", message="the container ended, and was removed as it was made to be")
+        now = time.monotonic()
+        if str(raw["State"].get("StartedAt", "")) != started_at:
+            since, started_at = now, str(raw["State"].get("StartedAt", ""))
+        verdict = _judged(raw, running_seconds=now - since, settle_seconds=settle_seconds)
+        if verdict:
+            return verdict
+        if now - begun >= limit_seconds:
+            return _late(raw, limit_seconds)
+        pause = min(_LONGEST_SECONDS, max(_SHORTEST_SECONDS, (now - begun) * _SHARE))
+        time.sleep(min(pause, max(0.0, begun + limit_seconds - now)))
+
+
+def _judged(raw: Mapping[str, Any], *, running_seconds: float, settle_seconds: float) -> Verdict | None:
+    """The verdict if this inspect answer has one."""
+    state, name = raw["State"], str(raw.get("Name", "")).removeprefix("/")
+    if state.get("Status") in _OVER:
+        code = state.get("ExitCode")
+        return Verdict(up=False, code="ENDED", message=f"{name} ended with exit code {code}: read its logs")
+    if state.get("Status") != "running":
+        return None
+    health = _health(raw)
+    if health == "unhealthy":
+        return Verdict(up=False, code="UNHEALTHY", message=f"{name} is unhealthy: {_last_check(raw)}")
+    if health == "healthy" or (not health and running_seconds >= settle_seconds):
+        return Verdict(up=True)
+    return None
+
+
+def _health(raw: Mapping[str, Any]) -> str:
+    """The Engine's word, or an empty text where there is no healthcheck."""
+    return str((raw["State"].get("Health") or {}).get("Status", "")).replace("none", "")
+
+
+def _late(raw: Mapping[str, Any], limit_seconds: float) -> Verdict:
+    name = str(raw.get("Name", "")).removeprefix("/")
+    state = _health(raw) or str(raw["State"].get("Status", ""))
+    message = f"{name} is still {state} after {limit_seconds:g} s: {_last_check(raw)}"
+    return Verdict(up=False, code="NOT_HEALTHY_IN_TIME", message=message)
+
+
+def _last_check(raw: Mapping[str, Any]) -> str:
+    """The last check's exit code; its output may hold a secret and stays on the Engine."""
+    log = (raw["State"].get("Health") or {}).get("Log") or []
+    if not log:
+        return "no healthcheck has ended yet"
+    return f"its last healthcheck had the exit code {log[-1].get('ExitCode')}"
