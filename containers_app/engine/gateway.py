@@ -9,8 +9,12 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
+from containers_app.engine.helper_verbs import HelperVerbs
+from containers_app.engine.images import ImageVerbs
+from containers_app.engine.networks import NetworkVerbs
 from containers_app.engine.streams import ByteStream, EventStream
 from containers_app.engine.transport import EngineConnection, container_id, name_segment, network_id
+from containers_app.engine.volumes import VolumeVerbs
 from containers_app.errors import ContainerNotFound, EngineError, ImageNotFound
 from containers_app.specs.engine import OPERATION_LABEL, ContainerSummary, EngineVersion, Holding, NetworkSummary
 from containers_app.specs.network import EndpointSpec
@@ -88,6 +92,10 @@ class EngineReader:
         """The Engine's JSON for a network. Raises EngineError when there is none."""
         return self._object(f"/networks/{name_segment(id_or_name)}", subject="network")
 
+    def data_root(self) -> str:
+        """The folder on the Engine's host below which it keeps everything."""
+        return str(self._object("/info", subject="engine").get("DockerRootDir", ""))
+
     def networks(self) -> tuple[NetworkSummary, ...]:
         """All networks: the only way to see that one name stands for two of them."""
         return tuple(
@@ -145,8 +153,8 @@ class EngineReader:
         return answer
 
 
-class EngineGateway(EngineReader):
-    """Everything that changes an Engine or takes a container's files out of it."""
+class EngineGateway(VolumeVerbs, NetworkVerbs, ImageVerbs, HelperVerbs, EngineReader):
+    """Everything that changes an Engine or takes files out of it."""
 
     def __init__(self, connection: EngineConnection, receipt: Receipt) -> None:
         if not isinstance(receipt, Receipt):
@@ -202,6 +210,14 @@ class EngineGateway(EngineReader):
             parameters={"t": str(timeout_seconds)},
             patience_seconds=timeout_seconds if timeout_seconds >= 0 else LONGEST_STOP_SECONDS,
         )
+
+    def pause(self, container: str) -> None:
+        """Freeze a running container. Raises EngineError when it is not running, or frozen already."""
+        self._connection.json("POST", f"/containers/{container_id(container)}/pause", subject="container")
+
+    def unpause(self, container: str) -> None:
+        """Let a frozen container go on. Raises EngineError when it is not frozen."""
+        self._connection.json("POST", f"/containers/{container_id(container)}/unpause", subject="container")
 
     def remove(self, container: str, *, force: bool = True, volumes: bool = True) -> None:
         """Remove a container; one that is gone, or going, is fine.

@@ -11,6 +11,7 @@ from containers_app.errors import InvalidRequest
 from containers_app.workflows.context import Context
 from containers_app.workflows.undo import restore_state, wake
 
+DEFAULT_STOP_SECONDS = 10
 CONSISTENCIES = ("live", "pause", "stop")
 _GRADES = {"paused": "paused", "created": "stopped", "exited": "stopped", "dead": "stopped"}
 
@@ -44,7 +45,7 @@ def quiet(context: Context, gateway: EngineGateway, source: Mapping[str, Any], c
     if consistency == "pause":
         gateway.pause(source_id)
     else:
-        gateway.stop(source_id)
+        gateway.stop(source_id, timeout_seconds=int(source["Config"].get("StopTimeout") or DEFAULT_STOP_SECONDS))
     yield "paused" if consistency == "pause" else "stopped"
     wake(gateway, step)
     context.forget_undo(step)
