@@ -109,7 +109,7 @@ def prepare(
 
 def _elsewhere(reader: EngineReader, origin: EngineReader, wanted: Inspect, plan: ClonePlan) -> Iterator[Collision]:
     """What another Engine cannot give."""
-    here, there = origin.platform, reader.platform
+    here, there = origin.version().platform, reader.version().platform
     if here != there and wanted["Image"] == plan.image_id:
         message = f"The image is for {here}, and the other Engine is {there}: choose an image that is there."
         yield Collision(kind="image", subject=plan.image_id, message=message, blocks="create")

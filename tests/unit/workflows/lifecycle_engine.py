@@ -88,7 +88,12 @@ class Context:
     @property
     def facts(self) -> Facts:
         return Facts(
-            operation_id="o", lease_token=1, host_id=recipes.host().pk, host_name="local", may=lambda permission: True
+            operation_id="o",
+            lease_token=1,
+            host_id=recipes.host().pk,
+            host_name="local",
+            plan_key=b"",
+            may=lambda permission: True,
         )
 
     def gateway(self) -> AbstractContextManager[Any]:
