@@ -10,7 +10,7 @@ from containers_app.errors import AmbiguousReference, ContainerNotFound, ImageNo
 from containers_app.specs.clone_mounts import container_of
 from containers_app.specs.clone_volumes import VolumeFacts
 from containers_app.specs.container import CloneFacts
-from containers_app.specs.engine import ContainerSummary
+from containers_app.specs.engine import ContainerSummary, NetworkSummary
 from containers_app.specs.overrides import AS_THE_SOURCE, Overrides
 from containers_app.specs.reference import choose
 
@@ -23,8 +23,11 @@ def clone_facts(
     overrides: Overrides = AS_THE_SOURCE,
     *,
     origin: EngineReader | None = None,
+    networks: tuple[NetworkSummary, ...] | None = None,
 ) -> CloneFacts:
     """Gather the facts for one inspected source; `origin` is its Engine where the clone goes to another one.
+
+    `networks` are those of the Engine, where they are known already.
 
     Raises EngineUnavailable, TimedOut or EngineError.
     """
@@ -42,7 +45,7 @@ def clone_facts(
         image_to_move=origin is not None and _image_id(reader, image_id) is None,
         image_config=_image_config(home, image_id) if known and _concerns_image(overrides) else None,
         chosen_image_id=_image_id(reader, overrides.image) if overrides.image else None,
-        networks=reader.networks(),
+        networks=reader.networks() if networks is None else networks,
         volumes_from=_volumes_from(reader, source),
     )
 

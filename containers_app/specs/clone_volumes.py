@@ -69,14 +69,15 @@ def plan_volumes(
     known: Mapping[str, VolumeFacts],
     taken: Collection[str] = (),
     elsewhere: bool = False,
+    made: Collection[str] = (),
 ) -> tuple[VolumePlan, ...]:
     """What becomes of each volume: by its own choice (under its name or a mount point), else by `data`.
 
     `known` are the source Engine's volumes, `taken` the names that the target has; `elsewhere`: the target is another
-    Engine, with which nothing can be shared. Raises InvalidRequest for a choice that cannot be.
+    Engine, with which nothing can be shared; `made` are left alone. Raises InvalidRequest for a choice that cannot be.
     """
     mounts = [mount for mount in source.get("Mounts") or [] if mount.get("Type") == "volume"]
-    names = dict.fromkeys(str(mount.get("Name")) for mount in mounts)
+    names = dict.fromkeys(str(mount.get("Name")) for mount in mounts if str(mount.get("Name")) not in made)
     places = {name: _destinations(mounts, name) for name in names}
     _check_choices(choices, places, elsewhere=elsewhere)
     unnamed = unnamed_destinations(source)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from containers_app.specs.clone_networks import has_own_network
@@ -47,8 +47,8 @@ class Collision:
 class World:
     """What the target's Engine has: what its containers hold, and its networks."""
 
-    holdings: tuple[Holding, ...]
-    networks: tuple[NetworkSummary, ...] = field(default=())
+    holdings: tuple[Holding, ...] = ()
+    networks: tuple[NetworkSummary, ...] = ()
 
 
 def find_collisions(plan: ClonePlan, world: World) -> tuple[Collision, ...]:

@@ -16,6 +16,8 @@ from containers_app.specs.container import ClonePlan
 from containers_app.specs.engine import LABEL_PREFIX
 
 HIDDEN = "[hidden]"
+# Here an empty list is not the default: nothing is masked.
+_MEANT_EMPTY = ("MaskedPaths", "ReadonlyPaths")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,14 +78,15 @@ def shown(body: Mapping[str, Any]) -> dict[str, Any]:
         host["Mounts"] = [_shown_mount(mount) for mount in host["Mounts"]]
     labels = {key: value for key, value in (body.get("Labels") or {}).items() if not key.startswith(LABEL_PREFIX)}
     health = body.get("Healthcheck")
-    return {
+    every = {
         **body,
         "Env": [str(entry).partition("=")[0] for entry in body.get("Env") or []],
         **{name: _first_word(body[name]) for name in ("Cmd", "Entrypoint") if body.get(name)},
         **({"Healthcheck": {**health, "Test": _first_word(health.get("Test") or [])}} if health else {}),
         "Labels": labels,
-        "HostConfig": host,
+        "HostConfig": {key: value for key, value in host.items() if value or key in _MEANT_EMPTY},
     }
+    return {key: value for key, value in every.items() if value}
 
 
 def _shown_mount(mount: Mapping[str, Any]) -> dict[str, Any]:

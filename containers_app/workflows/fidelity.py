@@ -20,7 +20,7 @@ def proven(context: Context, prepared: Prepared, made: Mapping[str, Any], *, com
 
     What was wanted differs from the source by its volumes alone, which is explained by that.
     """
-    expected = dict.fromkeys(prepared.overrides.touched, OVERRIDDEN)
+    expected = dict.fromkeys(prepared.wish.overrides.touched, OVERRIDDEN)
     if committed:
         expected |= dict.fromkeys(("Image", "Config.Image"), COMMITTED)
     proof = prove(prepared.wanted, made, expected=expected)

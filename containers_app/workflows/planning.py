@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from containers_app.engine.facts import clone_facts, volume_facts
 from containers_app.engine.gateway import EngineReader
 from containers_app.specs.clone_networks import PlanWarning
-from containers_app.specs.clone_volumes import VolumePlan, plan_volumes, with_volumes
+from containers_app.specs.clone_volumes import VolumeFacts, VolumePlan, plan_volumes, with_volumes
 from containers_app.specs.collisions import Collision, World, find_collisions
-from containers_app.specs.container import ClonePlan, build_clone
+from containers_app.specs.container import CloneFacts, ClonePlan, build_clone
 from containers_app.specs.elsewhere import foreign_references, newer_fields
 from containers_app.specs.engine import OPERATION_LABEL, TOKEN_LABEL, Holding
 from containers_app.specs.network import endpoints_of
@@ -26,9 +26,12 @@ Inspect = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """What is asked of a clone, besides its source. `volumes`: treatments by volume name or mount point.
+    """What is asked of a clone, besides its source. `name` None: the default, which was not asked for (`named`).
+
+    `volumes`: treatments by volume name or mount point.
 
     `thorough`: look at everything that the target's Engine has, not only at what the source itself holds.
+    `made_volumes`: volumes that are made by others, and used as they are.
     """
 
     name: str | None = None
@@ -36,6 +39,17 @@ class Wish:
     data: str = "none"
     volumes: Mapping[str, str] = field(default_factory=dict)
     thorough: bool = False
+    made_volumes: frozenset[str] = frozenset()
+    named: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What the Engines have besides the source. `known`: the source Engine's volumes; `taken`: the target's names."""
+
+    world: World
+    known: Mapping[str, VolumeFacts]
+    taken: frozenset[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +61,14 @@ class Prepared:
 
     source: Inspect = field(repr=False)
     wanted: Inspect = field(repr=False)
+    wish: Wish
+    facts: CloneFacts
+    around: Surroundings = field(repr=False)
+    elsewhere: tuple[Collision, ...]
     plan: ClonePlan
     document: PlanDocument
     volumes: tuple[VolumePlan, ...]
     powers: tuple[str, ...]
-    overrides: Overrides
 
     @property
     def collisions(self) -> tuple[Collision, ...]:
@@ -59,51 +76,112 @@ class Prepared:
         return self.document.collisions
 
 
+def look_around(
+    reader: EngineReader, source: Inspect, wish: Wish, *, origin: EngineReader | None = None
+) -> Surroundings:
+    """Look at both Engines. Raises their errors."""
+    known = volume_facts(origin or reader, source, wish.overrides)
+    return Surroundings(
+        world=World(
+            holdings=reader.holdings() if wish.thorough else (own_holding(source),), networks=reader.networks()
+        ),
+        known=known,
+        taken=frozenset(known if origin is None else reader.volumes()),
+    )
+
+
 def prepare(
-    context: Context, reader: EngineReader, source: Inspect, wish: Wish, *, origin: EngineReader | None = None
+    context: Context,
+    reader: EngineReader,
+    source: Inspect,
+    wish: Wish,
+    *,
+    origin: EngineReader | None = None,
+    around: Surroundings | None = None,
 ) -> Prepared:
     """Look up what has to be known, and plan; `reader` is the target's Engine, `origin` the source's if it is another.
 
     Nothing is changed. Raises InvalidRequest and the Engine's errors.
     """
-    name = wish.name or default_name(source)
-    known = volume_facts(origin or reader, source, wish.overrides)
+    if wish.name is None:
+        wish = replace(wish, name=default_name(source), named=False)
+    around = around or look_around(reader, source, wish, origin=origin)
     volumes = plan_volumes(
         source,
-        clone_name=name,
+        clone_name=str(wish.name),
         data=wish.data,
         choices=wish.volumes,
-        known=known,
-        taken=frozenset(known if origin is None else reader.volumes()),
+        known=around.known,
+        taken=around.taken,
         elsewhere=origin is not None,
+        made=wish.made_volumes,
     )
     wanted = with_volumes(source, volumes)
-    facts = clone_facts(reader, wanted, wish.overrides, origin=origin)
-    labels = {OPERATION_LABEL: context.facts.operation_id, TOKEN_LABEL: str(context.facts.lease_token)}
+    facts = clone_facts(reader, wanted, wish.overrides, networks=around.world.networks, origin=origin)
+    first = _planned(context, source, wish, facts=facts, around=around, volumes=volumes, elsewhere=())
+    if origin is None:
+        return first
+    elsewhere = tuple(_elsewhere(reader, origin, first.wanted, first.plan))
+    return _planned(context, source, wish, facts=facts, around=around, volumes=volumes, elsewhere=elsewhere)
+
+
+def planned_again(
+    context: Context,
+    prepared: Prepared,
+    *,
+    source: Inspect | None = None,
+    overrides: Overrides | None = None,
+    world: World | None = None,
+) -> Prepared:
+    """The same wish with something else in it, by what was looked up already."""
+    around = replace(prepared.around, world=world or prepared.around.world)
+    return _planned(
+        context,
+        source or prepared.source,
+        prepared.wish if overrides is None else replace(prepared.wish, overrides=overrides),
+        facts=replace(prepared.facts, networks=around.world.networks),
+        around=around,
+        volumes=prepared.volumes,
+        elsewhere=prepared.elsewhere,
+    )
+
+
+def _planned(
+    context: Context,
+    source: Inspect,
+    wish: Wish,
+    *,
+    facts: CloneFacts,
+    around: Surroundings,
+    volumes: tuple[VolumePlan, ...],
+    elsewhere: tuple[Collision, ...],
+) -> Prepared:
+    name = str(wish.name)
+    wanted = with_volumes(source, volumes)
+    labels = labels_for(context)
     plan = build_clone(wanted, facts, name=name, labels=labels, overrides=wish.overrides)
-    powers = effective_powers(source, plan.create.host.body(), volumes=volumes, known=known, overrides=wish.overrides)
-    world = World(holdings=reader.holdings() if wish.thorough else (own_holding(source),), networks=facts.networks)
+    host = plan.create.host.body()
+    powers = effective_powers(source, host, volumes=volumes, known=around.known, overrides=wish.overrides)
     document = plan_document(
         plan,
         build_clone(source, facts, name=name, labels=labels) if wish.thorough else plan,
         volumes=volumes,
-        collisions=(
-            *find_collisions(plan, world),
-            *(_elsewhere(reader, origin, wanted, plan) if origin is not None else ()),
-            *_privilege(powers),
-        ),
+        collisions=(*find_collisions(plan, around.world), *elsewhere, *_privilege(powers)),
         warnings=(*plan.warnings, *_shared(source, volumes)),
         key=context.facts.plan_key,
-        named=wish.name is not None,
+        named=wish.named,
     )
     return Prepared(
         source=source,
         wanted=wanted,
+        wish=wish,
+        facts=facts,
+        around=around,
+        elsewhere=elsewhere,
         plan=plan,
         document=document,
         volumes=volumes,
         powers=powers,
-        overrides=wish.overrides,
     )
 
 
@@ -117,6 +195,11 @@ def _elsewhere(reader: EngineReader, origin: EngineReader, wanted: Inspect, plan
     for field_name, api in newer_fields(plan.create.body(), api=reader.api):
         message = f"The other Engine speaks API {reader.api}, and {field_name} needs {api}: it would be left out."
         yield Collision(kind="api", subject=field_name, message=message)
+
+
+def labels_for(context: Context) -> dict[str, str]:
+    """Our own labels, by which what an operation made is found again."""
+    return {OPERATION_LABEL: context.facts.operation_id, TOKEN_LABEL: str(context.facts.lease_token)}
 
 
 def default_name(source: Inspect) -> str:
