@@ -71,3 +71,26 @@ def destination_of(bind: str) -> str:
     """Where an entry of `Binds` is mounted."""
     parts = bind.split(":")
     return parts[1] if len(parts) > 1 else parts[0]
+
+
+def renamed_bind(bind: str, names: Mapping[str, str]) -> str:
+    """An entry of `Binds` with its volume's new name."""
+    origin, colon, rest = bind.partition(":")
+    return f"{names[origin]}:{rest}" if colon and origin in names else bind
+
+
+def renamed_mount(mount: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """An entry of `Mounts` with its volume's new name.
+
+    The driver's options belong to the volume that is replaced; the new one is made before the container.
+    """
+    if mount.get("Type") != "volume" or str(mount.get("Source")) not in names:
+        return dict(mount)
+    options = {key: value for key, value in (mount.get("VolumeOptions") or {}).items() if key in ("NoCopy", "Subpath")}
+    return {**renamed_volume(mount, names, "Source"), "VolumeOptions": options or None}
+
+
+def renamed_volume(mount: Mapping[str, Any], names: Mapping[str, str], key: str) -> dict[str, Any]:
+    """A mount whose volume stands under `key`, with the volume's new name."""
+    name = str(mount.get(key))
+    return {**mount, key: names[name]} if mount.get("Type") == "volume" and name in names else dict(mount)

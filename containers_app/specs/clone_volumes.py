@@ -9,7 +9,14 @@ from typing import Any, Literal
 
 from containers_app.errors import InvalidRequest
 from containers_app.specs import fields
-from containers_app.specs.clone_mounts import as_bind, own_destinations, unnamed_destinations
+from containers_app.specs.clone_mounts import (
+    as_bind,
+    own_destinations,
+    renamed_bind,
+    renamed_mount,
+    renamed_volume,
+    unnamed_destinations,
+)
 from containers_app.specs.reference import is_full_id
 
 Treatment = Literal["copy", "empty", "share"]
@@ -116,10 +123,10 @@ def with_volumes(source: Mapping[str, Any], plans: tuple[VolumePlan, ...]) -> di
     added = [as_bind(mount) for mount in mounts if str(mount.get("Destination")) in kept]
     added += [as_bind(mount) for mount in inherited] if split else []
     binds = [*(host.get("Binds") or []), *(bind for bind in added if bind not in (host.get("Binds") or []))]
-    host["Binds"] = [_renamed_bind(str(bind), names) for bind in binds] or host.get("Binds")
-    host["Mounts"] = [_renamed_mount(mount, names) for mount in host.get("Mounts") or []] or host.get("Mounts")
+    host["Binds"] = [renamed_bind(str(bind), names) for bind in binds] or host.get("Binds")
+    host["Mounts"] = [renamed_mount(mount, names) for mount in host.get("Mounts") or []] or host.get("Mounts")
     host["VolumesFrom"] = None if split else host.get("VolumesFrom")
-    return {**source, "HostConfig": host, "Mounts": [_renamed(mount, names, "Name") for mount in mounts]}
+    return {**source, "HostConfig": host, "Mounts": [renamed_volume(mount, names, "Name") for mount in mounts]}
 
 
 def _destinations(mounts: list[Mapping[str, Any]], name: str) -> tuple[str, ...]:
@@ -156,21 +163,3 @@ def _name(prefix: str, name: str, destination: str, taken: Collection[str]) -> s
     wanted = f"{prefix}{word or 'data'}"[:_LONGEST_NAME]
     numbered = (wanted if number == 1 else f"{wanted}_{number}" for number in range(1, len(taken) + 2))
     return next(candidate for candidate in numbered if candidate not in taken)
-
-
-def _renamed_bind(bind: str, names: Mapping[str, str]) -> str:
-    origin, colon, rest = bind.partition(":")
-    return f"{names[origin]}:{rest}" if colon and origin in names else bind
-
-
-def _renamed_mount(mount: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """The driver's options belong to the volume that is replaced; the new one is made before the container."""
-    if mount.get("Type") != "volume" or str(mount.get("Source")) not in names:
-        return dict(mount)
-    options = {key: value for key, value in (mount.get("VolumeOptions") or {}).items() if key in ("NoCopy", "Subpath")}
-    return {**_renamed(mount, names, "Source"), "VolumeOptions": options or None}
-
-
-def _renamed(mount: Mapping[str, Any], names: Mapping[str, str], key: str) -> dict[str, Any]:
-    name = str(mount.get(key))
-    return {**mount, key: names[name]} if mount.get("Type") == "volume" and name in names else dict(mount)

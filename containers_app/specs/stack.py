@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from containers_app.errors import InvalidRequest
+from containers_app.specs.clone_mounts import renamed_bind, renamed_mount, renamed_volume
 from containers_app.specs.network import endpoints_of
 
 PROJECT_LABEL = "com.docker.compose.project"
@@ -102,17 +103,6 @@ def in_order(members: Iterable[Member]) -> tuple[Member, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewNetwork:
-    """A network to make in place of one of the project's: what `POST /networks/create` takes, and the old one's id."""
-
-    old_id: str
-    old_name: str
-    name: str
-    body: Mapping[str, Any] = field(repr=False)
-    subnets: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
 class Renaming:
     """Old to new. `containers`: full ids and names to full ids; `names`: container names; `networks`: old ids to new
     (name, id); `volumes`: names; `addresses`: static addresses; `drop_macs`: where both would run side by side."""
@@ -155,7 +145,7 @@ def renamed(inspect: Inspect, renaming: Renaming) -> dict[str, Any]:
         name, identifier = renaming.networks.get(str(raw.get("NetworkID") or ""), (key, raw.get("NetworkID")))
         endpoints[name] = _endpoint(raw, inspect, renaming, identifier)
     settings = {**(inspect.get("NetworkSettings") or {}), "Networks": endpoints}
-    mounts = [_mount(mount, renaming.volumes, "Name") for mount in inspect.get("Mounts") or []]
+    mounts = [renamed_volume(mount, renaming.volumes, "Name") for mount in inspect.get("Mounts") or []]
     host = _host(inspect, renaming)
     return {**inspect, "Config": config, "HostConfig": host, "NetworkSettings": settings, "Mounts": mounts}
 
@@ -181,8 +171,8 @@ def _host(inspect: Inspect, renaming: Renaming) -> dict[str, Any]:
         host[key] = _mode(str(host.get(key) or ""), inspect, renaming) if host.get(key) else host.get(key)
     host["Links"] = [_link(str(link), renaming) for link in host.get("Links") or []] or None
     host["VolumesFrom"] = [_taken(str(entry), renaming) for entry in host.get("VolumesFrom") or []] or None
-    host["Binds"] = [_bind(str(bind), renaming.volumes) for bind in host.get("Binds") or []] or host.get("Binds")
-    host["Mounts"] = [_mount(mount, renaming.volumes, "Source") for mount in host.get("Mounts") or []] or None
+    host["Binds"] = [renamed_bind(str(bind), renaming.volumes) for bind in host.get("Binds") or []] or host.get("Binds")
+    host["Mounts"] = [renamed_mount(mount, renaming.volumes) for mount in host.get("Mounts") or []] or None
     return host
 
 
@@ -206,17 +196,3 @@ def _link(link: str, renaming: Renaming) -> str:
 def _taken(entry: str, renaming: Renaming) -> str:
     target, colon, mode = entry.partition(":")
     return f"{renaming.containers.get(target, target)}{colon}{mode}"
-
-
-def _bind(bind: str, volumes: Mapping[str, str]) -> str:
-    origin, colon, rest = bind.partition(":")
-    return f"{volumes[origin]}:{rest}" if colon and origin in volumes else bind
-
-
-def _mount(mount: Inspect, volumes: Mapping[str, str], key: str) -> dict[str, Any]:
-    name = str(mount.get(key))
-    if mount.get("Type") != "volume" or name not in volumes:
-        return dict(mount)
-    # The driver's options belong to the volume that is replaced; the new one is made before the container.
-    options = {key: value for key, value in (mount.get("VolumeOptions") or {}).items() if key in ("NoCopy", "Subpath")}
-    return {**mount, key: volumes[name], **({"VolumeOptions": options} if "VolumeOptions" in mount else {})}
