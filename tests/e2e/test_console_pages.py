@@ -170,7 +170,12 @@ def inertness(page: Page) -> list[str]:
     """Markup and control characters of the rows that became part of the page."""
     alive = page.locator('img[src="x"], [onerror], main script:not([src])').count()
     obeyed: list[str] = page.evaluate(OBEYED)
-    return ["markup came alive"] * bool(alive) + [f"the direction is switched: {html}" for html in obeyed]
+    twice = "&quot;" in page.inner_text("body")
+    return (
+        ["markup came alive"] * bool(alive)
+        + ["escaped twice"] * twice
+        + [f"the direction is switched: {html}" for html in obeyed]
+    )
 
 
 def picture(page: Page, name: str) -> None:

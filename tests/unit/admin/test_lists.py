@@ -199,6 +199,13 @@ def test_a_key_that_is_not_there_cannot_be_revoked(administrator: Client) -> Non
     assert administrator.get(reverse("admin:containers_app_apikey_revoke", args=[4711])).status_code == 404
 
 
+def test_what_a_mount_is_called_is_escaped_once(administrator: Client) -> None:
+    row = recipes.hostile_rows()["container"]
+    html = administrator.get(reverse("admin:containers_app_container_change", args=[row.pk])).content
+    assert b"&amp;quot;" not in html
+    assert b"&quot;&gt;&lt;img src=x" in html
+
+
 def test_an_operation_shows_its_hostile_facts_as_text(administrator: Client) -> None:
     rows = recipes.hostile_rows()
     assert Operation.objects.get().stage == recipes.HOSTILE[:64]
