@@ -6,13 +6,16 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.models import Group, User
+from django.db.models import CharField, Model, TextField
 from django.utils import timezone
 from model_bakery import baker
 
-from containers_app.models import ApiKey, Container, DockerHost, Operation, State
+from containers_app.models import ApiKey, Backup, Container, DockerHost, Operation, State
 from containers_app.models.access import ADMINISTRATORS, AUDITORS, OPERATORS, Scope
 from containers_app.operations.authority import Asker
 
+# What a container or a person may call itself: markup, a way out of an attribute, a switch of direction, a line break.
+HOSTILE = '"><img src=x onerror=alert(1)><script>alert(1)</script>\u202egnp.\nend'
 EVERY_SCOPE = list(Scope.values)
 
 
@@ -97,3 +100,53 @@ def running(**fields: Any) -> Operation:
         "worker": "worker/1",
     }
     return operation(**{**values, **fields})
+
+
+def hostile_texts(model: type[Model], *kept: str) -> dict[str, str]:
+    """`HOSTILE` for every free text of the model: without choices, not `kept`, and as long as the column lets it be."""
+    texts = [field for field in model._meta.get_fields() if isinstance(field, CharField | TextField)]
+    free = [field for field in texts if not field.choices and not field.primary_key and field.name not in kept]
+    return {field.name: HOSTILE[: field.max_length] for field in free}
+
+
+def hostile_rows() -> dict[str, Any]:
+    """One row of each model whose every text is hostile, the newest of them a key; by the model's name."""
+    DockerHost.objects.filter(pk=host().pk).update(**hostile_texts(DockerHost, "name"))
+    owner = person("owner", OPERATORS, first_name=HOSTILE, last_name=HOSTILE)
+    many = {"labels": {HOSTILE: HOSTILE}, "environment_names": [HOSTILE], "networks": [HOSTILE]}
+    mount = {"type": HOSTILE, "name": HOSTILE, "source": HOSTILE, "target": HOSTILE, "readOnly": True}
+    port = {"container": 80, "host": HOSTILE, "protocol": "tcp", "hostIp": HOSTILE}
+    web = container(**hostile_texts(Container, "engine_id"), **many, mounts=[mount], ports=[port])
+    failed = operation(
+        **hostile_texts(Operation, "kind", "target_lock", "idempotency_key", "target_id"),
+        state=State.FAILED,
+        outcome_index=1,
+        target_id=web.engine_id,
+        started_at=timezone.now(),
+        finished_at=timezone.now(),
+        stages=[{"name": HOSTILE, "state": "failed"}],
+        warnings=[{"code": HOSTILE, "message": HOSTILE}],
+        result={HOSTILE: HOSTILE},
+        undo=[{"step": HOSTILE}],
+    )
+    facts: dict[str, Any] = hostile_texts(Backup, "container_engine_id")
+    backup = baker.make(
+        Backup,
+        **facts,
+        operation=failed,
+        host=web.host,
+        container=web,
+        container_engine_id=web.engine_id,
+        size_bytes=5_368_709_120,
+        duration_seconds=1.5,
+        created_at=timezone.now(),
+    )
+    key = ApiKey.objects.issue(user=owner, name=HOSTILE[:100], scopes=[Scope.READ, HOSTILE], expires_in_days=1).row
+    return {
+        "container": web,
+        "operation": failed,
+        "backup": backup,
+        "dockerhost": web.host,
+        "apikey": key,
+        "user": owner,
+    }

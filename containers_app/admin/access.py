@@ -7,21 +7,21 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.contrib.auth.models import Group, User
+from django.db.models import ManyToManyField
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.views.decorators.http import require_POST
 
 from containers_app.admin.base import ReadOnlyAdmin, asker_of, moment, refused
 from containers_app.audit import ledger
 from containers_app.audit.origin import source_of
 from containers_app.models import ApiKey
 from containers_app.models.access import Scope
-from containers_app.templatetags.console import badge
+from containers_app.templatetags.console import badge, foreign, visible
 
 
 class KeyForm(forms.Form):
@@ -40,7 +40,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     page_title = "API keys"
     page_template = "myco/key.html"
     change_list_template = "myco/keys.html"
-    list_display = ("title", "user", "scopes_shown", "state", "expires", "used")
+    list_display = ("title", "owner", "scopes_shown", "state", "expires", "used")
     search_fields = ("name", "prefix", "user__username")
     sortable_by: ClassVar[Any] = ()
 
@@ -49,7 +49,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         wrap = self.admin_site.admin_view
         return [
             path("issue/", wrap(self.issue_view), name="containers_app_apikey_issue"),
-            path("<int:pk>/revoke/", wrap(require_POST(self.revoke_view)), name="containers_app_apikey_revoke"),
+            path("<int:pk>/revoke/", wrap(self.revoke_view), name="containers_app_apikey_revoke"),
             *super().get_urls(),
         ]
 
@@ -65,15 +65,24 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "myco/key_issue.html", context, headers={"Cache-Control": "no-store"})
 
     def revoke_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Mark the key as revoked; its row stays. POST only."""
+        """What will end, and after a POST its mark as revoked; the row stays."""
         if not request.user.has_perm("containers_app.revoke_apikey"):
             raise refused(request, "you may not revoke API keys")
-        row = ApiKey.objects.filter(pk=pk).first()
-        if row is not None:
+        row = ApiKey.objects.select_related("user").filter(pk=pk).first()
+        if row is None:
+            raise Http404
+        if request.method != "POST" and row.revoked_at is None:
+            context = {**self.admin_site.each_context(request), "title": f"Revoke {visible(row.name)}", "row": row}
+            return TemplateResponse(request, "myco/key_revoke.html", context)
+        if request.method == "POST":
+            self._revoke(request, row)
+        return HttpResponseRedirect(reverse("admin:containers_app_apikey_change", args=[pk]))
+
+    def _revoke(self, request: HttpRequest, row: ApiKey) -> None:
+        if row.revoked_at is None:
             self._record(request, "access.key_revoked", str(row))
-            ApiKey.objects.filter(pk=pk, revoked_at=None).update(revoked_at=timezone.now())
-            messages.success(request, "The key is revoked.")
-        return HttpResponseRedirect(reverse("admin:containers_app_apikey_changelist"))
+        won = ApiKey.objects.filter(pk=row.pk, revoked_at=None).update(revoked_at=timezone.now())
+        messages.success(request, "The key is revoked." if won else "The key was revoked before.")
 
     def _record(self, request: HttpRequest, action: str, name: str) -> None:
         ledger.event(
@@ -93,12 +102,17 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         """Name and prefix."""
         address = reverse("admin:containers_app_apikey_change", args=[row.pk])
         line = format_html('<span class="sub-line mono">myco_{}_…</span>', row.prefix)
-        return format_html('<a class="strong" href="{}">{}</a>{}', address, row.name, line)
+        return format_html('<a class="strong" href="{}">{}</a>{}', address, foreign(row.name), line)
+
+    @admin.display(description="Owner")
+    def owner(self, row: ApiKey) -> SafeString:
+        """Whose rights bound it."""
+        return foreign(row.user)
 
     @admin.display(description="Scopes")
-    def scopes_shown(self, row: ApiKey) -> str:
+    def scopes_shown(self, row: ApiKey) -> SafeString:
         """What it may be used for."""
-        return ", ".join(row.scopes)
+        return foreign(", ".join(row.scopes))
 
     @admin.display(description="State")
     def state(self, row: ApiKey) -> SafeString:
@@ -123,14 +137,33 @@ def _state(row: ApiKey) -> tuple[str, str]:
 
 
 admin.site.unregister(User)
+admin.site.unregister(Group)  # the product keeps its groups; a change here would leave no trace in the ledger
 
 
 @admin.register(User)
 class ConsoleUserAdmin(UserAdmin):  # type: ignore[type-arg] # no parameter at run time
     """Users and their groups; only superusers make superusers."""
 
-    list_display = ("username", "is_active", "is_staff", "group_names", "last_login")
+    list_display = ("username", "is_active", "is_staff", "group_names", "signed_in")
     sortable_by: ClassVar[Any] = ()
+    filter_horizontal: ClassVar[Any] = ()
+    fieldsets: ClassVar[Any] = (
+        (None, {"fields": ("username", "password")}),
+        ("Personal info", {"fields": ("first_name", "last_name", "email")}),
+        ("Permissions", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        ("Dates", {"fields": ("signed_in", "joined")}),
+    )
+    formfield_overrides: ClassVar[Any] = {ManyToManyField: {"widget": forms.CheckboxSelectMultiple}}
+
+    @admin.display(description="Last log-in")
+    def signed_in(self, user: User) -> SafeString:
+        """When, in UTC."""
+        return moment(user.last_login)
+
+    @admin.display(description="Joined")
+    def joined(self, user: User) -> SafeString:
+        """When, in UTC."""
+        return moment(user.date_joined)
 
     @admin.display(description="Groups")
     def group_names(self, user: User) -> str:
@@ -141,7 +174,7 @@ class ConsoleUserAdmin(UserAdmin):  # type: ignore[type-arg] # no parameter at r
         """What could raise one's own rights."""
         fixed = () if request.user.is_superuser else ("is_superuser", "user_permissions")
         own = ("groups",) if obj is not None and obj.pk == request.user.pk and not request.user.is_superuser else ()
-        return (*fixed, *own, "last_login", "date_joined")
+        return (*fixed, *own, "signed_in", "joined")
 
     def get_exclude(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         """No hash for who only looks."""

@@ -40,13 +40,13 @@ class BackupAdmin(ReadOnlyAdmin):
     def what(self, row: Backup) -> SafeString:
         """Container and file."""
         address = reverse("admin:containers_app_backup_change", args=[row.pk])
-        file = format_html('<span class="sub-line mono">{}</span>', row.file_name)
+        file = format_html('<span class="sub-line mono">{}</span>', foreign(row.file_name))
         return format_html('<a class="strong" href="{}">{}</a>{}', address, foreign(row.container_name), file)
 
     @admin.display(description="State")
     def status(self, row: Backup) -> SafeString:
         """State and consistency."""
-        return format_html('{}<span class="sub-line">{}</span>', badge(row.state), row.consistency_grade)
+        return format_html('{}<span class="sub-line">{}</span>', badge(row.state), foreign(row.consistency_grade))
 
     @admin.display(description="Size")
     def size_shown(self, row: Backup) -> SafeString:
@@ -66,4 +66,6 @@ class BackupAdmin(ReadOnlyAdmin):
     @admin.display(description="Who, how")
     def who(self, row: Backup) -> SafeString:
         """The asker and the channel."""
-        return format_html('{}<span class="sub-line">{}</span>', foreign(row.operation.actor), row.operation.channel)
+        return format_html(
+            '{}<span class="sub-line">{}</span>', foreign(row.operation.actor), foreign(row.operation.channel)
+        )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db import models
@@ -17,7 +19,7 @@ from containers_app.audit import denials
 from containers_app.audit.origin import source_of
 from containers_app.errors import MycoError, PermissionDenied
 from containers_app.operations.authority import Asker
-from containers_app.templatetags.console import visible
+from containers_app.templatetags.console import foreign, visible
 
 if TYPE_CHECKING:
     Base = admin.ModelAdmin[Any]
@@ -34,6 +36,12 @@ class ReadOnlyAdmin(Base):
     list_display_links = None
     show_full_result_count = False
     list_per_page = 50
+    show_facets = admin.ShowFacets.NEVER
+
+    @property
+    def media(self) -> forms.Media:
+        """None of Django's scripts: the forms are our own, and `console.js` counts what is chosen."""
+        return forms.Media()
 
     def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         """Never."""
@@ -90,6 +98,17 @@ def record_refusal(request: HttpRequest, error: MycoError) -> None:
             message=error.message,
         )
     )
+
+
+def text_of(column: str, words: str) -> Callable[[Any], SafeString]:
+    """A column of a list that shows a text as foreign: what the Engine or a person wrote is never obeyed."""
+
+    def show(row: Any) -> SafeString:
+        value = getattr(row, column)
+        return foreign(value) if value else format_html('<span class="faint">{}</span>', "none")
+
+    show.__name__ = column
+    return admin.display(description=words)(show)
 
 
 def moment(value: Any) -> SafeString:

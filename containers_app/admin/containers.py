@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
+from django.db.models.functions import NullIf
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
@@ -13,9 +16,14 @@ from django.utils.safestring import SafeString
 
 from containers_app.admin.acts import BackUpView, CloneView, act_address, to_form
 from containers_app.admin.base import ReadOnlyAdmin, moment
+from containers_app.admin.filters import StackFilter
 from containers_app.admin.lifecycle import LifecycleActions, buttons
+from containers_app.admin.ports import published_ports
 from containers_app.models import Container, Operation, with_last_backup
-from containers_app.templatetags.console import badge, foreign, hexid, visible
+from containers_app.templatetags.console import badge, foreign, hexid, icon, visible
+
+CHOOSE_ALL = format_html('<input type="checkbox" id="action-toggle" aria-label="{}" hx-preserve>', "Choose all")
+STANDALONE = format_html('<a class="strong" href="{}">{}</a>', "?stack=", "Standalone")
 
 
 class ProtectionFilter(admin.SimpleListFilter):
@@ -56,8 +64,11 @@ class ContainerAdmin(LifecycleActions, ReadOnlyAdmin):
 
     page_title = "Containers"
     page_template = "myco/container.html"
-    list_display = ("container", "status", "image_tag", "published", "stack_name", "host", "last_backup", "quick")
-    list_filter = ("state", "host", "stack", ProtectionFilter, PresenceFilter)
+    change_list_template = "myco/containers.html"
+    list_display = ("container", "status", "image_tag", "published", "host", "last_backup", "quick")
+    list_filter = ("state", "host", StackFilter, ProtectionFilter, PresenceFilter)
+    # By stack, those without one last; the names are the order within.
+    ordering = (NullIf("stack", Value("")).asc(nulls_last=True), "host", "name")
     search_fields = ("name", "image", "stack", "engine_id")
     sortable_by: ClassVar[Any] = ()
     actions = ("clone_selected", "back_up_selected", *LifecycleActions.actions)
@@ -65,6 +76,27 @@ class ContainerAdmin(LifecycleActions, ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Each with its last backup."""
         return with_last_backup(super().get_queryset(request).select_related("host"))
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Without the links to the forms for who may open none of them."""
+        may_act = self.has_clone_permission(request) or self.has_back_up_permission(request)
+        return [name for name in self.list_display if name != "quick" or may_act]
+
+    def group_of(self, row: Container) -> tuple[str, int]:
+        """A stack is one on its host: two hosts may have stacks of one name."""
+        return row.stack, row.host_id
+
+    def group_head(self, rows: Sequence[Any]) -> SafeString:
+        """The stack's name, how many there are of it, and how many have no backup."""
+        stack, count = rows[0].stack, len(rows)
+        name = format_html('<a class="strong" href="?{}">{}</a>', urlencode({"stack": stack}), foreign(stack))
+        counted = f"{count} container{'s' if count > 1 else ''}"
+        open_rows = sum(1 for row in rows if not row.protected and not row.removed_at)
+        note = format_html(
+            '<span class="inline-note is-warn">{}{} without a backup</span>', icon("shield-off"), open_rows
+        )
+        parts = (icon("layers" if stack else "box"), name if stack else STANDALONE, counted, note if open_rows else "")
+        return format_html('{}{}<span class="faint">{}</span>{}', *parts)
 
     def get_urls(self) -> list[URLPattern]:
         """The forms of clone and back up, before the others."""
@@ -101,26 +133,28 @@ class ContainerAdmin(LifecycleActions, ReadOnlyAdmin):
             "backup_address": act_address("back_up", row),
             "state_badge": state_badge(row),
             "buttons": buttons(request, row),
+            "ports": published_ports(row),
         }
 
-    @admin.display(description=format_html('<input type="checkbox" id="action-toggle" aria-label="{}">', "Choose all"))
+    @admin.display(description=CHOOSE_ALL)
     def action_checkbox(self, row: Container) -> SafeString:
         """Django's own box, with a label that no name can bend."""
         label = f"Choose {visible(row.name)}"
-        box = '<input type="checkbox" name="_selected_action" value="{}" class="action-select" aria-label="{}">'
-        return format_html(box, row.pk, label)
+        box = '<input type="checkbox" id="choose-{0}" name="_selected_action" value="{0}" class="action-select"'
+        return format_html(box + ' aria-label="{1}" hx-preserve>', row.pk, label)
 
     @admin.display(description="Name")
     def container(self, row: Container) -> SafeString:
         """Name and id."""
         address = reverse("admin:containers_app_container_change", args=[row.pk])
         id_line = format_html('<span class="sub-line">{}</span>', hexid(row.engine_id))
-        return format_html('<a class="strong" href="{}">{}</a>{}', address, foreign(row.name), id_line)
+        image = format_html('<span class="sub-line mono only-phone">{}</span>', foreign(row.image))
+        return format_html('<a class="strong" href="{}">{}</a>{}{}', address, foreign(row.name), id_line, image)
 
     @admin.display(description="State")
     def status(self, row: Container) -> SafeString:
-        """Word and exit code."""
-        code = f"code {row.exit_code}" if row.exit_code is not None else row.health
+        """Word and exit code; a running container's health is the word, and stands for running."""
+        code = f"code {row.exit_code}" if row.exit_code is not None else "running" if row.health else ""
         return format_html('{}<span class="sub-line">{}</span>', state_badge(row), code)
 
     @admin.display(description="Image")
@@ -130,16 +164,8 @@ class ContainerAdmin(LifecycleActions, ReadOnlyAdmin):
 
     @admin.display(description="Ports")
     def published(self, row: Container) -> SafeString:
-        """Host port and container port."""
-        if not row.ports:
-            return format_html('<span class="faint">{}</span>', "none")
-        pairs = sorted({(port["host"] or "any", f"{port['container']}/{port['protocol']}") for port in row.ports})
-        return format_html_join(" ", '<span class="port">{}<span class="faint"> → {}</span></span>', pairs)
-
-    @admin.display(description="Stack")
-    def stack_name(self, row: Container) -> SafeString:
-        """The compose project."""
-        return foreign(row.stack or "none")
+        """Host port and container port, as links where a browser gets there."""
+        return published_ports(row)
 
     @admin.display(description="Last backup")
     def last_backup(self, row: Any) -> SafeString:

@@ -11,14 +11,17 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from containers_app.admin.base import ReadOnlyAdmin, asker_of, moment, refused
+from containers_app.admin.base import ReadOnlyAdmin, asker_of, moment, refused, text_of
 from containers_app.audit.origin import source_of
 from containers_app.errors import MycoError, PermissionDenied
 from containers_app.models import DockerHost
 from containers_app.operations.kinds import HOST_TEST
 from containers_app.operations.submit import Request, submit
-from containers_app.templatetags.console import badge
+from containers_app.templatetags.console import badge, foreign
 from containers_app.workflows.hosts import HostTestParams
+
+ENGINE, API = text_of("engine_version", "Engine"), text_of("api_version", "API")
+PLATFORM = text_of("platform", "Platform")
 
 
 @admin.register(DockerHost)
@@ -27,7 +30,7 @@ class DockerHostAdmin(ReadOnlyAdmin):
 
     page_title = "Hosts"
     page_template = "myco/host.html"
-    list_display = ("title", "status", "engine_version", "api_version", "platform", "seen")
+    list_display: Any = ("title", "status", ENGINE, API, PLATFORM, "seen")
     sortable_by: ClassVar[Any] = ()
 
     def get_urls(self) -> list[URLPattern]:
@@ -64,13 +67,13 @@ class DockerHostAdmin(ReadOnlyAdmin):
     def title(self, row: DockerHost) -> SafeString:
         """Name and address."""
         address = reverse("admin:containers_app_dockerhost_change", args=[row.pk])
-        line = format_html('<span class="sub-line mono">{}</span>', row.address)
+        line = format_html('<span class="sub-line mono">{}</span>', foreign(row.address))
         return format_html('<a class="strong" href="{}">{}</a>{}', address, row.name, line)
 
     @admin.display(description="Status")
     def status(self, row: DockerHost) -> SafeString:
         """Up or down, and why."""
-        return format_html('{}<span class="sub-line">{}</span>', badge(_state(row)), row.last_error)
+        return format_html('{}<span class="sub-line">{}</span>', badge(_state(row)), foreign(row.last_error))
 
     @admin.display(description="Last answer")
     def seen(self, row: DockerHost) -> SafeString:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -12,8 +12,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from containers_app.admin.base import ReadOnlyAdmin, asker_of, moment, refused
+from containers_app.admin.base import ReadOnlyAdmin, asker_of, moment, refused, text_of
+from containers_app.admin.filters import known, over
 from containers_app.audit.origin import source_of
+from containers_app.audit.record import Channel
 from containers_app.errors import MycoError, PermissionDenied
 from containers_app.models import Operation, State
 from containers_app.operations.answers import published_error
@@ -28,8 +30,22 @@ class OperationAdmin(ReadOnlyAdmin):
 
     page_title = "Operations"
     page_template = "myco/operation.html"
-    list_display = ("what", "status", "host", "actor_name", "channel", "created", "took")
-    list_filter = ("state", "kind", "host", "channel")
+    list_display: Any = (
+        "what",
+        "status",
+        "host",
+        "actor_name",
+        text_of("channel", "Channel"),
+        "created",
+        "took",
+    )
+    list_filter: ClassVar[Any] = (
+        "state",
+        known("kind", KINDS),
+        "host",
+        known("channel", get_args(Channel)),
+        over("created_at"),
+    )
     search_fields = ("target_name", "target_id", "actor", "request_id", "ticket")
     sortable_by: ClassVar[Any] = ()
 
@@ -82,7 +98,7 @@ class OperationAdmin(ReadOnlyAdmin):
     @admin.display(description="State")
     def status(self, row: Operation) -> SafeString:
         """State, and the stage while it runs."""
-        return format_html('{}<span class="sub-line">{}</span>', badge(row.visible_state), row.stage)
+        return format_html('{}<span class="sub-line">{}</span>', badge(row.visible_state), foreign(row.stage))
 
     @admin.display(description="Asked by")
     def actor_name(self, row: Operation) -> SafeString:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from django import template
@@ -67,6 +68,7 @@ def badge(state: str, word: str = "") -> SafeString:
 @register.simple_tag
 def hexid(value: str) -> SafeString:
     """The whole value is in the page; the style sheet shows its first twelve digits."""
+    value = visible(value)
     digits = value.rpartition(":")[2]
     label = format_html('<span class="visually-hidden">Copy {}</span>', digits[:12])
     button = '<button type="button" class="copy" data-copy="{}" hidden>{}{}</button>'
@@ -103,6 +105,20 @@ def size(value: int | None) -> str:
     while amount >= 1024 and position < len(units) - 1:
         amount, position = amount / 1024, position + 1
     return f"{amount:.0f} {units[position]}" if position == 0 else f"{amount:.2f} {units[position]}"
+
+
+@register.simple_tag
+def grouped(change_list: Any, results: Sequence[Any]) -> list[dict[str, Any]]:
+    """The rows of a list under the headings that its admin gives them; under none, where it gives none."""
+    site_admin = change_list.model_admin
+    if not hasattr(site_admin, "group_of"):
+        return [{"head": "", "rows": results}]
+    pairs = zip(change_list.result_list, results, strict=True)
+    groups = [list(group) for _, group in groupby(pairs, lambda pair: site_admin.group_of(pair[0]))]
+    return [
+        {"head": site_admin.group_head([row for row, _ in group]), "rows": [cells for _, cells in group]}
+        for group in groups
+    ]
 
 
 @register.simple_tag
