@@ -119,6 +119,11 @@ class ClonePlan:
     connect_after: tuple[Join, ...]
     warnings: tuple[PlanWarning, ...]
 
+    @property
+    def expected_differences(self) -> dict[str, str]:
+        """What of the clone cannot equal the source and no inspect explains, with the reason: for `fidelity.prove`."""
+        return {name: warning.message for warning in self.warnings for name in warning.fields}
+
     def by_image_id(self) -> ClonePlan:
         """The same plan, naming the image by its id."""
         settings = replace(self.create.settings, image=self.image_id)
