@@ -11,7 +11,7 @@ from tests.machine import REQUIREMENTS, chromium, require
 
 _DJANGO_FIXTURES = Path(__file__).with_name("django_fixtures.py")
 
-pytest_plugins = ["tests.engine_fixture", "tests.database_fixtures"]
+pytest_plugins = ["tests.engine_fixture", "tests.compose_fixture", "tests.database_fixtures"]
 if _DJANGO_FIXTURES.exists():
     pytest_plugins.append("tests.django_fixtures")
 
@@ -19,6 +19,8 @@ if _DJANGO_FIXTURES.exists():
 _MARKED_BY_FIXTURE = {
     "engine": "engine",
     "disposable_engine": "engine",
+    "any_engine": "engine",
+    "compose": "compose",
     "postgres_server": "postgres",
     "redis_server": "redis",
     "browser": "browser",

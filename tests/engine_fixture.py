@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import signal
 import socket
@@ -14,7 +15,7 @@ import docker
 import pytest
 from docker.errors import APIError, NotFound
 
-from tests.machine import require
+from tests.machine import ENGINE_SUITES, ENGINES, require
 from tests.throwaway import Throwaway, run_script
 
 if TYPE_CHECKING:
@@ -28,11 +29,17 @@ def _children(process: int) -> list[int]:
 
 
 class PrivateEngine(Throwaway):
-    """A Docker Engine in namespaces of its own. `url` is its DOCKER_HOST."""
+    """A Docker Engine in namespaces of its own. `url` is its DOCKER_HOST.
 
-    def __init__(self) -> None:
-        super().__init__("engine")
+    `suite` is that of another version, as bin/fetch-engines unpacks it; None is the machine's own.
+    """
+
+    def __init__(self, suite: str | None = None) -> None:
+        super().__init__("engine", *([ENGINES / suite / "bin"] if suite else []))
+        self.suite = suite
         self.url = f"unix://{self.directory}/docker.sock"
+        # As bin/engine names it; what is below goes with the Engine.
+        self.control_group = "/myco-" + hashlib.sha256(bytes(self.directory)).hexdigest()[:10]
 
     def client(self) -> docker.DockerClient:
         """A Docker SDK client; the caller closes it."""
@@ -92,10 +99,10 @@ class PrivateEngine(Throwaway):
 
 
 @contextlib.contextmanager
-def started_engine() -> Iterator[PrivateEngine]:
+def started_engine(suite: str | None = None) -> Iterator[PrivateEngine]:
     """A running private Engine with the sample image; destroyed at the end."""
-    require("engine")
-    engine = PrivateEngine()
+    require("engines" if suite else "engine")
+    engine = PrivateEngine(suite)
     try:
         engine.begin()
         engine.load_sample_image()
@@ -108,6 +115,19 @@ def started_engine() -> Iterator[PrivateEngine]:
 def engine() -> Iterator[PrivateEngine]:
     """The Engine that all tests of this process share. A test that stops or kills one takes `disposable_engine`."""
     with started_engine() as shared:
+        yield shared
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param(None, id="system"),
+        *(pytest.param(suite, id=suite, marks=pytest.mark.engines) for suite in ENGINE_SUITES),
+    ],
+)
+def any_engine(request: pytest.FixtureRequest) -> Iterator[PrivateEngine]:
+    """Each version of the Engine that this machine can start, one after the other: a test that takes it runs on all."""
+    with started_engine(request.param) as shared:
         yield shared
 
 

@@ -14,6 +14,9 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
 SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+# Other versions of the Engine, by the name of their Debian suite, as bin/fetch-engines unpacks them.
+ENGINES = Path(os.environ.get("MYCO_ENGINES") or PROJECT / "var" / "engines")
+ENGINE_SUITES = ("trixie", "sid")
 NAMESPACES = ("unshare", "--mount", "--pid", "--net", "--ipc", "--fork", "true")
 
 
@@ -43,6 +46,24 @@ def _lack_of_engine() -> str | None:
     return None
 
 
+def _lack_of_engines() -> str | None:
+    missing = [suite for suite in ENGINE_SUITES if not (ENGINES / suite / "bin" / "dockerd").is_file()]
+    if not missing:
+        return _lack_of_engine()
+    return f"not in {ENGINES}: the Engine of Debian {', '.join(missing)} (bin/install-packages engines)"
+
+
+def compose_folder() -> Path:
+    """Where bin/fetch-engines unpacks a command line with `docker compose`: `bin/docker` and `config` are below it."""
+    return ENGINES / ENGINE_SUITES[0]
+
+
+def _lack_of_compose() -> str | None:
+    if (compose_folder() / "config" / "cli-plugins" / "docker-compose").is_file():
+        return _lack_of_engine()
+    return f"not in {ENGINES}: docker compose (bin/install-packages compose)"
+
+
 def _lack_of_postgres() -> str | None:
     if any(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or "PG_BIN" in os.environ:
         return None
@@ -67,6 +88,8 @@ def _lack_of_browser() -> str | None:
 REQUIREMENTS: Mapping[str, Callable[[], str | None]] = MappingProxyType(
     {
         "engine": _lack_of_engine,
+        "engines": _lack_of_engines,
+        "compose": _lack_of_compose,
         "postgres": _lack_of_postgres,
         "redis": _lack_of_redis,
         "browser": _lack_of_browser,
@@ -76,7 +99,7 @@ REQUIREMENTS: Mapping[str, Callable[[], str | None]] = MappingProxyType(
 
 @functools.cache
 def lack_of(name: str) -> str | None:
-    """Why this machine cannot give `name` (engine, postgres, redis or browser), or None when it can."""
+    """Why this machine cannot give `name` (a key of REQUIREMENTS), or None when it can."""
     return REQUIREMENTS[name]()
 
 

@@ -38,10 +38,11 @@ def run_script(script: str, *arguments: str | Path) -> str:
 
 
 class Throwaway:
-    """One server in a folder of its own, started in the foreground by bin/`script`."""
+    """One server in a folder of its own, started in the foreground by bin/`script DIR OPTIONS`."""
 
-    def __init__(self, script: str) -> None:
+    def __init__(self, script: str, *options: str | Path) -> None:
         self.script = script
+        self.options = options
         self._sweep()
         self.directory = ROOT / f"myco-{script}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -60,7 +61,7 @@ class Throwaway:
         The server dies with the *thread* that calls this, so a fixture does, and never a helper thread.
         """
         self._process = process = subprocess.Popen(
-            [PROJECT / "bin" / self.script, "fg", self.directory], stdin=subprocess.DEVNULL
+            [PROJECT / "bin" / self.script, "fg", self.directory, *self.options], stdin=subprocess.DEVNULL
         )
         try:
             wait_until(lambda: process.poll() is not None or answers(), what=f"the start of {self.script}")

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from containers_app.specs.engine import NetworkSummary
-from containers_app.specs.network import AddressSpec, EndpointSpec, Found, find_network, generated_mac
+from containers_app.specs.network import AddressSpec, EndpointSpec, Found, find_network, generated_mac, hardware_mac
 from containers_app.specs.overrides import NetworkOverride
 
 # From this API on all endpoints stand in the create body, each with its MAC (moby 25.0).
 ALL_ENDPOINTS_API = (1, 44)
-# From this API on (moby 28.0) a generated MAC is random and cannot be told from a configured one while running.
+# From this API on (moby 28.0) a generated MAC is random, and a running container's cannot be told from a configured one
+# unless that is a hardware address; a container that ended does not report its configured ones at all.
 RANDOM_MAC_API = (1, 48)
 # These report a generated MAC as configured (moby issue 47228).
 _MAC_CONFUSED_ENGINES = ("25.0.0", "25.0.1")
@@ -20,10 +21,14 @@ _MAC_CONFUSED_ENGINES = ("25.0.0", "25.0.1")
 
 @dataclass(frozen=True, kw_only=True)
 class PlanWarning:
-    """Something the user should know; `code` is stable, `message` is for people."""
+    """Something the user should know; `code` is stable, `message` is for people.
+
+    `fields` names what of the clone's inspect differs from the source's because of it.
+    """
 
     code: str
     message: str
+    fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +72,7 @@ def plan_networks(
 ) -> NetworkPlan:
     """Lay out the clone's networks for an Engine of this API version and product version."""
     mode: str | None = source["HostConfig"].get("NetworkMode")
-    if not has_own_network(mode):
+    if not has_own_network(mode) or source["Config"].get("NetworkDisabled"):
         return NetworkPlan(mode=mode, at_create={})
     endpoints: Mapping[str, Mapping[str, Any]] = (source.get("NetworkSettings") or {}).get("Networks") or {}
     first_key = _first_key(mode, endpoints, networks)
@@ -203,6 +208,8 @@ def _configured_macs(
             macs[key] = "" if doubtful else mac
         elif not running or api < RANDOM_MAC_API:
             macs[key] = "" if generated_mac(reported, str(raw.get("IPAddress") or "")) else reported
+        elif hardware_mac(reported):
+            macs[key] = reported
     return {key: mac for key, mac in macs.items() if mac}
 
 
@@ -212,6 +219,7 @@ def _warnings(place: _Place) -> list[PlanWarning]:
             PlanWarning(
                 code="NETWORK_GONE",
                 message=f"The network {place.key} no longer exists: the clone cannot join it.",
+                fields=(f"NetworkSettings.Networks.{place.key}",),
             )
         ]
     if place.found.replaced:
@@ -219,6 +227,7 @@ def _warnings(place: _Place) -> list[PlanWarning]:
             PlanWarning(
                 code="NETWORK_REPLACED",
                 message=f"The network {place.key} was made anew since the source joined it: the clone joins that one.",
+                fields=(f"NetworkSettings.Networks.{place.key}.NetworkID",),
             )
         ]
     return []

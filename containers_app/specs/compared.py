@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from containers_app.specs.clone_mounts import own_destinations
+from containers_app.specs.clone_mounts import unnamed_destinations
 from containers_app.specs.engine import LABEL_PREFIX
 from containers_app.specs.host_settings import MountSpec
 from containers_app.specs.network import SHORT_ID_CHARACTERS, generated_mac, own_aliases
@@ -175,17 +175,17 @@ def _by_destination(inspect: Inspect) -> dict[str, Inspect]:
 
 
 def _mount(mount: Inspect, path: str, source: Inspect) -> dict[str, Any]:
-    origin = str(mount.get("Name") if mount.get("Type") == "volume" else mount.get("Source"))
-    fresh = mount.get("Type") == "volume" and is_full_id(origin) and path in _unnamed(source)
-    return {**{key: mount.get(key) for key in _MOUNT_FIELDS}, "Origin": "[fresh]" if fresh else origin}
+    return {**{key: mount.get(key) for key in _MOUNT_FIELDS}, "Origin": _origin(mount, path, source)}
 
 
-def _unnamed(source: Inspect) -> frozenset[str]:
-    """Paths where the configuration asks for a volume without naming one."""
-    host = source["HostConfig"]
-    named = {str(bind).split(":")[1] for bind in host.get("Binds") or [] if ":" in str(bind)}
-    named |= {str(mount.get("Target")) for mount in host.get("Mounts") or [] if mount.get("Source")}
-    return own_destinations(source) - named
+def _origin(mount: Inspect, path: str, source: Inspect) -> str:
+    if mount.get("Type") == "image":
+        # A folder of the container's own; which image it shows stands in HostConfig.
+        return "[image]"
+    if mount.get("Type") != "volume":
+        return str(mount.get("Source"))
+    name = str(mount.get("Name"))
+    return "[fresh]" if is_full_id(name) and path in unnamed_destinations(source) else name
 
 
 def _networks(source: Inspect, clone: Inspect) -> Iterator[Compared]:

@@ -65,6 +65,11 @@ class ClonePlan:
 
     image_to_move: bool = False
 
+    @property
+    def expected_differences(self) -> dict[str, str]:
+        """What of the clone cannot equal the source and no inspect explains, with the reason: for `fidelity.prove`."""
+        return {name: warning.message for warning in self.warnings for name in warning.fields}
+
     def by_image_id(self) -> ClonePlan:
         """The same plan, naming the image by its id."""
         return self.from_image(self.image_id)

@@ -92,3 +92,11 @@ def generated_mac(mac_address: str, ipv4: str) -> bool:
     except ValueError:
         return False
     return mac_address.lower() == derived
+
+
+def hardware_mac(mac_address: str) -> bool:
+    """Whether a MAC is one that a maker gave out; those that Engines generate are marked as local."""
+    try:
+        return not int(mac_address.partition(":")[0], 16) & 0b10
+    except ValueError:
+        return False

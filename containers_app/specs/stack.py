@@ -125,13 +125,16 @@ def new_container_name(entry: Member, project: str, new_project: str) -> str:
     return f"{new_project}-{entry.service or entry.name}-{entry.number}"
 
 
-def new_resource_name(
-    name: str, labels: Mapping[str, str], key_label: str, project: str, new_project: str
-) -> str | None:
+def new_resource_name(labels: Mapping[str, str], key_label: str, project: str, new_project: str) -> str | None:
     """The new name of a network or volume that the project itself made; None for one that it only uses."""
     if labels.get(PROJECT_LABEL) != project or not labels.get(key_label):
         return None
     return f"{new_project}_{labels[key_label]}"
+
+
+def of_project(labels: Mapping[str, str], new_project: str) -> dict[str, str]:
+    """A network's or volume's labels in the new project."""
+    return {**labels, PROJECT_LABEL: new_project}
 
 
 def renamed(inspect: Inspect, renaming: Renaming) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-_PRIVATE = tuple(ipaddress.ip_network(text) for text in ("172.16.0.0/12", "10.0.0.0/8", "192.168.0.0/16"))
+_PRIVATE = tuple(ipaddress.IPv4Network(text) for text in ("172.16.0.0/12", "10.0.0.0/8", "192.168.0.0/16"))
 _MOST_CANDIDATES = 65536
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -210,17 +210,27 @@ def test_a_source_without_a_network_of_its_own_is_sent_no_endpoint(mode: str) ->
     assert (plan.create.endpoints, plan.connect_after, plan.disconnect_after) == ({}, (), ())
 
 
+@pytest.mark.parametrize("known", [facts(), facts(**MODERN)])
+def test_a_source_whose_network_is_switched_off_has_no_network_to_leave(known: CloneFacts) -> None:
+    plan = planned(inspected(config={"NetworkDisabled": True}, networks={}), known)
+    assert (plan.create.endpoints, plan.connect_after, plan.disconnect_after) == ({}, (), ())
+    assert plan.create.body()["NetworkDisabled"] is True
+
+
 def test_a_network_that_is_gone_is_told_and_not_joined() -> None:
     gone = NetworkSummary(id="9" * 64, name="gone", driver="bridge")
     source = inspected(networks={"bridge": endpoint(BRIDGE), "gone": endpoint(gone)})
     assert codes(source) == ["NETWORK_GONE"]
     assert planned(source).connect_after == ()
+    (message,) = (warning.message for warning in planned(source).warnings)
+    assert planned(source).expected_differences == {"NetworkSettings.Networks.gone": message}
 
 
 def test_a_network_made_anew_is_told_and_joined() -> None:
     old = NetworkSummary(id="9" * 64, name="front", driver="bridge")
     source = inspected(networks={"bridge": endpoint(BRIDGE), "front": endpoint(old)})
     assert codes(source) == ["NETWORK_REPLACED"]
+    assert list(planned(source).expected_differences) == ["NetworkSettings.Networks.front.NetworkID"]
     assert [join.network_id for join in planned(source).connect_after] == [FRONT.id]
 
 

@@ -32,7 +32,7 @@ def test_a_faithful_clone_has_no_differences() -> None:
         ({"config": {"Entrypoint": [""]}}, "Config.Entrypoint"),
         ({"config": {"Hostname": "box"}}, "Config.Hostname"),
         ({"config": {"Image": "image:2"}}, "Config.Image"),
-        ({"config": {"Labels": {"theirs": "lost"}}}, "Config.Labels"),
+        ({"config": {"Labels": {"theirs": "lost"}}}, "Config.Labels.theirs"),
         ({"config": {"Volumes": {"/data": {}}}}, "Config.Volumes"),
         ({"config": {"ExposedPorts": {"80/tcp": {}}}}, "Config.ExposedPorts"),
         ({"config": {"Something": "new"}}, "Config.Something"),
@@ -51,6 +51,12 @@ def test_a_faithful_clone_has_no_differences() -> None:
         ({"networks": {}}, "NetworkSettings.Networks.bridge"),
         ({"networks": {"bridge": endpoint(BRIDGE), "front": endpoint(FRONT)}}, "NetworkSettings.Networks.front"),
         ({"networks": {"bridge": endpoint(BRIDGE, Aliases=["x"])}}, "NetworkSettings.Networks.bridge.Aliases"),
+        (
+            {"networks": {"bridge": endpoint(BRIDGE, MacAddress="02:aa:bb:cc:00:01")}},
+            "NetworkSettings.Networks.bridge.MacAddress",
+        ),
+        ({"networks": {"bridge": endpoint(FRONT)}}, "NetworkSettings.Networks.bridge.NetworkID"),
+        ({"ImageManifestDescriptor": {"digest": "sha256:" + "9" * 64}}, "ImageManifestDescriptor"),
         (
             {"networks": {"bridge": endpoint(BRIDGE, IPAMConfig={"IPv4Address": "10.0.0.9"})}},
             "NetworkSettings.Networks.bridge.IPAMConfig",
@@ -91,7 +97,7 @@ def test_the_order_of_the_environment_is_configuration() -> None:
 
 
 def test_a_long_value_is_cut() -> None:
-    (found,) = differences(inspected(), cloned(config={"Cmd": ["x" * 5000]}))
+    (found,) = differences(inspected(), cloned(host={"Binds": ["/x" * 5000]}))
     assert len(found.clone) == 200
 
 
@@ -106,6 +112,16 @@ def test_a_fresh_anonymous_volume_is_faithful_and_another_named_one_is_not() -> 
     named = {"Binds": ["one:/data"]}
     source = inspected(host=named, Mounts=[volume("one")])
     assert fields(source, cloned(host=named, Mounts=[volume("two")])) == ["Mounts./data"]
+
+
+def test_an_image_that_is_mounted_is_told_by_its_name_and_not_by_its_folder() -> None:
+    def mounting(image: str, folder: str) -> Inspect:
+        wanted = {"Mounts": [{"Type": "image", "Source": image, "Target": "/data"}]}
+        return {"host": wanted, "Mounts": [{"Type": "image", "Destination": "/data", "Source": folder, "RW": False}]}
+
+    source = inspected(**mounting("one", "/layers/a"))
+    assert differences(source, cloned(**mounting("one", "/layers/b"))) == ()
+    assert fields(source, cloned(**mounting("two", "/layers/b"))) == ["HostConfig.Mounts"]
 
 
 def test_a_volume_kept_by_its_id_is_not_fresh() -> None:

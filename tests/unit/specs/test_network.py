@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from containers_app.specs.engine import NetworkSummary
-from containers_app.specs.network import EndpointSpec, find_network, generated_mac, own_aliases
+from containers_app.specs.network import EndpointSpec, find_network, generated_mac, hardware_mac, own_aliases
 
 FRONT = NetworkSummary(id="a" * 64, name="front", driver="bridge")
 TWIN = NetworkSummary(id="b" * 64, name="front", driver="bridge")
@@ -95,3 +95,11 @@ def test_the_short_id_is_nobodys_alias() -> None:
 )
 def test_a_mac_derived_from_the_address_is_generated(mac: str, address: str, generated: bool) -> None:
     assert generated_mac(mac, address) is generated
+
+
+@pytest.mark.parametrize(
+    ("mac", "hardware"),
+    [("00:16:3e:00:00:07", True), ("1e:d8:19:ae:62:9a", False), ("02:42:ac:11:00:02", False), ("", False)],
+)
+def test_an_address_of_a_maker_is_told_from_one_that_an_engine_generates(mac: str, hardware: bool) -> None:
+    assert hardware_mac(mac) is hardware
