@@ -28,11 +28,17 @@ def _children(process: int) -> list[int]:
 
 
 class PrivateEngine(Throwaway):
-    """A Docker Engine in namespaces of its own. `url` is its DOCKER_HOST."""
+    """A Docker Engine in namespaces of its own. `url` is its DOCKER_HOST.
 
-    def __init__(self) -> None:
+    `options` go to dockerd. With `network`, three numbers such as `10.213.1`, its address is `<network>.2`.
+    """
+
+    def __init__(self, *options: str, network: str = "") -> None:
         super().__init__("engine")
         self.url = f"unix://{self.directory}/docker.sock"
+        # The empty argument is the folder of another dockerd.
+        self.arguments = ("", *options) if options else ()
+        self.environment = {"ENGINE_VETH": network} if network else {}
 
     def client(self) -> docker.DockerClient:
         """A Docker SDK client; the caller closes it."""
