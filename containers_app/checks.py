@@ -24,12 +24,12 @@ def settings_are_known(app_configs: Any, **options: Any) -> list[CheckMessage]:
 
 
 @register()
-def backups_are_not_served(app_configs: Any, **options: Any) -> list[CheckMessage]:
-    """myco.E002: a backup root lies inside the folder of static files."""
-    static_root = str(settings.STATIC_ROOT).rstrip("/") + "/"
-    inside = [root for root in load().backup_roots if (root + "/").startswith(static_root)]
+def secrets_are_not_served(app_configs: Any, **options: Any) -> list[CheckMessage]:
+    """myco.E002: a backup root, or the root of certificates, lies inside the folder of static files."""
+    static_root, conf = str(settings.STATIC_ROOT).rstrip("/") + "/", load()
+    inside = [root for root in (*conf.backup_roots, conf.tls_root) if (root + "/").startswith(static_root)]
     hint = "Move it out: static files are readable by everybody."
-    return [Error(f"The backup root {root} is inside STATIC_ROOT.", hint=hint, id="myco.E002") for root in inside]
+    return [Error(f"The folder {root} is inside STATIC_ROOT.", hint=hint, id="myco.E002") for root in inside]
 
 
 @register()

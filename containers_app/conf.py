@@ -12,6 +12,9 @@ class Conf:
     """Every setting of the product. Times in seconds, sizes in bytes."""
 
     data_directory: str
+    tls_root: str
+    own_ports: frozenset[int]
+    own_sockets: frozenset[str]
     backup_roots: tuple[str, ...]
     backup_reserve_bytes: int
     clone_timeout_seconds: float

@@ -28,6 +28,7 @@ with _env.prefixed("MYCO_"):
     BROKER_URL = _env.str("BROKER_URL", "")
     BACKUP_ROOTS = _env.str("BACKUP_ROOTS", "/backups/containers")
     BACKUP_RESERVE_BYTES = _env.int("BACKUP_RESERVE_BYTES", 64 * 1024 * 1024)
+    TLS_ROOT = _env.str("TLS_ROOT", str(DATA_DIR / "tls"))
     CLONE_TIMEOUT_SECONDS = _env.float("CLONE_TIMEOUT_SECONDS", 5.0)
     BACKUP_TIMEOUT_SECONDS = _env.float("BACKUP_TIMEOUT_SECONDS", 300.0)
     ENGINE_CONNECT_SECONDS = _env.float("ENGINE_CONNECT_SECONDS", 5.0)
@@ -67,6 +68,13 @@ def backup_roots() -> tuple[str, ...]:
     if not roots or not all(root.startswith("/") for root in roots):
         raise ValueError("MYCO_BACKUP_ROOTS must hold absolute folders, separated by commas")
     return roots
+
+
+def tls_root() -> str:
+    """The absolute folder of MYCO_TLS_ROOT, below which registered hosts have their folders with certificates."""
+    if not TLS_ROOT.startswith("/"):
+        raise ValueError("MYCO_TLS_ROOT must be an absolute folder")
+    return TLS_ROOT
 
 
 def public_url() -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -174,8 +176,26 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = "json"
 CELERY_TASK_DEFAULT_QUEUE = "local"
 
+
+def own_ports(databases: Mapping[str, Mapping[str, Any]], broker_url: str) -> frozenset[int]:
+    """Where our own database servers and our broker listen: a Docker host must not be one of them."""
+    ports = [database.get("PORT") for database in databases.values() if database.get("HOST")]
+    return frozenset(int(port) for port in (*ports, urlsplit(broker_url).port) if port)
+
+
+def own_sockets(databases: Mapping[str, Mapping[str, Any]], broker_url: str) -> frozenset[str]:
+    """The same for sockets in the file system."""
+    local = [database for database in databases.values() if str(database.get("HOST", "")).startswith("/")]
+    sockets = [f"{database['HOST']}/.s.PGSQL.{database.get('PORT') or 5432}" for database in local]
+    broker = urlsplit(broker_url)
+    return frozenset([*sockets, broker.path] if broker.scheme == "redis+socket" else sockets)
+
+
 MYCODOCKER: dict[str, Any] = {
     "data_directory": str(DATA_DIR),
+    "tls_root": env.tls_root(),
+    "own_ports": own_ports(DATABASES, CELERY_BROKER_URL),
+    "own_sockets": own_sockets(DATABASES, CELERY_BROKER_URL),
     "backup_roots": env.backup_roots(),
     "backup_reserve_bytes": env.BACKUP_RESERVE_BYTES,
     "clone_timeout_seconds": env.CLONE_TIMEOUT_SECONDS,

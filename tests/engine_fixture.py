@@ -31,15 +31,19 @@ def _children(process: int) -> list[int]:
 class PrivateEngine(Throwaway):
     """A Docker Engine in namespaces of its own. `url` is its DOCKER_HOST.
 
-    `suite` is that of another version, as bin/fetch-engines unpacks it; None is the machine's own.
+    `suite` is that of another version, as bin/fetch-engines unpacks it; None is the machine's own. `options` go to
+    dockerd. With `network`, three numbers such as `10.213.1`, its address is `<network>.2`.
     """
 
-    def __init__(self, suite: str | None = None) -> None:
-        super().__init__("engine", *([ENGINES / suite / "bin"] if suite else []))
+    def __init__(self, *options: str, suite: str | None = None, network: str = "") -> None:
+        # The empty argument is the folder of the machine's own dockerd.
+        folder = [ENGINES / suite / "bin"] if suite else [""] if options else []
+        super().__init__("engine", *folder, *options)
         self.suite = suite
         self.url = f"unix://{self.directory}/docker.sock"
         # As bin/engine names it; what is below goes with the Engine.
         self.control_group = "/myco-" + hashlib.sha256(bytes(self.directory)).hexdigest()[:10]
+        self.environment = {"ENGINE_VETH": network} if network else {}
 
     def client(self) -> docker.DockerClient:
         """A Docker SDK client; the caller closes it."""
@@ -102,7 +106,7 @@ class PrivateEngine(Throwaway):
 def started_engine(suite: str | None = None) -> Iterator[PrivateEngine]:
     """A running private Engine with the sample image; destroyed at the end."""
     require("engines" if suite else "engine")
-    engine = PrivateEngine(suite)
+    engine = PrivateEngine(suite=suite)
     try:
         engine.begin()
         engine.load_sample_image()

@@ -45,6 +45,7 @@ class Throwaway:
         self.options = options
         self._sweep()
         self.directory = ROOT / f"myco-{script}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self.environment: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     def _sweep(self) -> None:
@@ -61,7 +62,9 @@ class Throwaway:
         The server dies with the *thread* that calls this, so a fixture does, and never a helper thread.
         """
         self._process = process = subprocess.Popen(
-            [PROJECT / "bin" / self.script, "fg", self.directory, *self.options], stdin=subprocess.DEVNULL
+            [PROJECT / "bin" / self.script, "fg", self.directory, *self.options],
+            env={**os.environ, **self.environment},
+            stdin=subprocess.DEVNULL,
         )
         try:
             wait_until(lambda: process.poll() is not None or answers(), what=f"the start of {self.script}")

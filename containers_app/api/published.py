@@ -25,7 +25,7 @@ from containers_app.api.views import ConsoleView
 from containers_app.audit.origin import source_of
 from containers_app.conf import load
 from containers_app.errors import InvalidRequest
-from containers_app.operations.hosts import local_host, store_of
+from containers_app.operations.hosts import host_of_reference, store_of
 from containers_app.operations.kinds import BACKUP, CLONE, Kind, Params
 from containers_app.operations.secrets import request_digest
 from containers_app.operations.submit import Request
@@ -112,7 +112,7 @@ def _request(request: ApiRequest, wish: Wish, *, limited: bool) -> Request:
     return Request(
         kind=wish.kind,
         params=wish.params,
-        host=local_host(),
+        host=host_of_reference(wish.kind.subject(wish.params)),
         asker=asker_of(request),
         source=source_of(request._request, channel="api"),
         limited=limited,

@@ -1,4 +1,4 @@
-"""Operations, backups, hosts and the ledger as REST clients read them, and what may be done to them."""
+"""Operations, backups and the ledger as REST clients read them, and what may be done to them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from rest_framework.request import Request as ApiRequest
 from rest_framework.response import Response
 
 from containers_app.api.auth import asker_of
-from containers_app.api.serializers import BackupSerializer, EntrySerializer, HostSerializer, OperationSerializer
+from containers_app.api.serializers import BackupSerializer, EntrySerializer, OperationSerializer
 from containers_app.api.views import ConsoleView
 from containers_app.audit import inspection
 from containers_app.audit.origin import source_of
 from containers_app.errors import InvalidRequest, NotFound
-from containers_app.models import Backup, DockerHost, Operation
+from containers_app.models import Backup, Operation
 from containers_app.operations.authority import visible_operations
 from containers_app.operations.cancel import cancel
 
-_MISSING = "there is no such thing, or you may not see it"
+MISSING = "there is no such thing, or you may not see it"
 
 
 def parameters(names: frozenset[str]) -> list[OpenApiParameter]:
@@ -78,7 +78,7 @@ class OperationCancelView(ConsoleView):
 def _operation(request: ApiRequest, operation_id: UUID, *, scope: str = "read") -> Operation:
     found = visible_operations(asker_of(request), scope=scope).filter(pk=operation_id).first()
     if found is None:
-        raise NotFound(_MISSING)
+        raise NotFound(MISSING)
     return found
 
 
@@ -107,40 +107,8 @@ class BackupView(ConsoleView):
         self.query(request)
         found = Backup.objects.select_related("host", "operation").filter(pk=backup_id).first()
         if found is None:
-            raise NotFound(_MISSING)
+            raise NotFound(MISSING)
         return Response(BackupSerializer(found).data)
-
-
-class HostsView(ConsoleView):
-    """All Docker hosts."""
-
-    access = {"GET": ("containers_app.view_dockerhost", "read")}
-
-    @extend_schema(operation_id="hosts_list", parameters=parameters(frozenset()), responses=HostSerializer(many=True))
-    def get(self, request: ApiRequest) -> Response:
-        """Newest first."""
-        self.query(request)
-        return self.page(DockerHost.objects.all(), HostSerializer)
-
-
-class HostView(ConsoleView):
-    """One Docker host."""
-
-    access = {"GET": ("containers_app.view_dockerhost", "read")}
-
-    @extend_schema(operation_id="hosts_read", responses=HostSerializer)
-    def get(self, request: ApiRequest, host_id: int) -> Response:
-        """What its Engine last said."""
-        self.query(request)
-        return Response(HostSerializer(host_of(host_id)).data)
-
-
-def host_of(host_id: int) -> DockerHost:
-    """The host's row. Raises NotFound."""
-    found = DockerHost.objects.filter(pk=host_id).first()
-    if found is None:
-        raise NotFound(_MISSING)
-    return found
 
 
 class EntriesView(ConsoleView):
@@ -181,5 +149,5 @@ class EntryView(ConsoleView):
         rows = inspection.entries().filter(leaf_index=index)
         found = (rows.filter(shard=int(shard)) if shard else rows.order_by("-shard")).first()
         if found is None:
-            raise NotFound(_MISSING)
+            raise NotFound(MISSING)
         return Response(EntrySerializer([found], many=True).data[0])

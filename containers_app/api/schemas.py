@@ -91,6 +91,22 @@ _DONE = inline_serializer(
 _ERROR = OpenApiResponse(ErrorSerializer)
 _ERRORS = dict.fromkeys((400, 401, 403, 409, 413, 415, 429, 500, 503, 507), _ERROR)
 PUBLISHED_RESPONSES: dict[int, Any] = {200: _DONE, 202: OperationSerializer, **_ERRORS}
+
+
+def _host_fields(*, address_required: bool) -> dict[str, Any]:
+    return {
+        "url": serializers.CharField(required=address_required, help_text="unix://, https://, tcp:// or http://"),
+        "tlsDirectory": _optional(serializers.CharField, "A folder below MYCO_TLS_ROOT on the workers' machine."),
+        "queue": _optional(serializers.CharField, "The broker queue of the workers that reach the Engine."),
+        "enabled": _optional(serializers.BooleanField, "Whether it gets new operations, and is followed."),
+        "allowPlain": _optional(serializers.BooleanField, "The address may be without TLS."),
+        "reason": _optional(serializers.CharField, "Why; kept in the ledger."),
+        "ticket": _optional(serializers.CharField, "A change ticket; kept in the ledger."),
+    }
+
+
+HOST_REQUEST = inline_serializer("NewHost", {"name": serializers.CharField(), **_host_fields(address_required=True)})
+HOST_CHANGE = inline_serializer("HostChange", _host_fields(address_required=False))
 HOST_TEST_RESPONSES: dict[int, Any] = {
     200: inline_serializer(
         "HostTestResult",

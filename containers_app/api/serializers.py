@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from containers_app.audit.ledger import disclosed_all
 from containers_app.models import Backup, Container, DockerHost, Operation
 from containers_app.operations.answers import published_error
+from containers_app.operations.hosts import values_of
+from containers_app.specs.host import PLAIN_WARNING, is_plain
 
 Text = serializers.CharField
 Moment = serializers.DateTimeField
@@ -243,6 +246,9 @@ class HostSerializer(serializers.ModelSerializer[DockerHost]):
     """One Docker host, and what its Engine last said."""
 
     id = Text()
+    url = NullText()
+    tlsDirectory = NullText(source="tls_directory")
+    allowPlain = serializers.BooleanField(source="allow_plain")
     reachable = serializers.BooleanField(allow_null=True)
     lastError = NullText(source="last_error")
     engineVersion = NullText(source="engine_version")
@@ -250,12 +256,18 @@ class HostSerializer(serializers.ModelSerializer[DockerHost]):
     platform = NullText()
     lastSeenAt = Moment(source="last_seen_at", allow_null=True)
     checkedAt = Moment(source="checked_at", allow_null=True)
+    warnings = serializers.SerializerMethodField()
 
     class Meta:
         model = DockerHost
         fields = (
             "id",
             "name",
+            "url",
+            "tlsDirectory",
+            "queue",
+            "enabled",
+            "allowPlain",
             "reachable",
             "lastError",
             "engineVersion",
@@ -263,7 +275,13 @@ class HostSerializer(serializers.ModelSerializer[DockerHost]):
             "platform",
             "lastSeenAt",
             "checkedAt",
+            "warnings",
         )
+
+    @extend_schema_field(WarningSerializer(many=True))
+    def get_warnings(self, row: DockerHost) -> list[dict[str, str]]:
+        """That the connection has no TLS."""
+        return [{"code": "PLAIN_CONNECTION", "message": PLAIN_WARNING}] if is_plain(values_of(row)) else []
 
 
 class EntryListSerializer(serializers.ListSerializer[Any]):

@@ -7,15 +7,13 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSpli
 
 from containers_app.api.containers import ContainerView
 from containers_app.api.health import LiveView, ReadyView
-from containers_app.api.hosts import HostTestView
+from containers_app.api.hosts import HostsView, HostTestView, HostView
 from containers_app.api.published import ContainersView
 from containers_app.api.records import (
     BackupsView,
     BackupView,
     EntriesView,
     EntryView,
-    HostsView,
-    HostView,
     OperationCancelView,
     OperationsView,
     OperationView,

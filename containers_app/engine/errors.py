@@ -161,8 +161,12 @@ def _unreachable_words(endpoint: Endpoint, error: BaseException) -> str:
 
 
 def _is_timeout(error: BaseException) -> bool:
-    """requests wraps a time-out met while reading a body in a plain ConnectionError."""
-    return any(isinstance(link, _TIMEOUTS) for link in _chain(error))
+    """requests wraps a time-out met while reading a body in a plain ConnectionError.
+
+    urllib3 counts a refused connection and a name without an address among its time-outs: they are none.
+    """
+    new = urllib3.exceptions.NewConnectionError
+    return any(isinstance(link, _TIMEOUTS) and not isinstance(link, new) for link in _chain(error))
 
 
 def _error_number(error: BaseException) -> int | None:

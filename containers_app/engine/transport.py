@@ -16,6 +16,7 @@ import docker
 import requests
 from docker.tls import TLSConfig
 
+from containers_app.engine.addresses import GuardedAdapter
 from containers_app.engine.errors import STREAM_FAILURES, refusal, translated
 from containers_app.errors import EngineError, EngineUnavailable, InvalidRequest, TimedOut
 from containers_app.specs.endpoint import Endpoint
@@ -92,6 +93,8 @@ class _Client(docker.APIClient):
         )
         self.trust_env = False
         self.headers["Accept-Encoding"] = "identity"
+        if endpoint.guarded and endpoint.scheme != "unix":
+            self.mount(f"{endpoint.scheme}://", GuardedAdapter())
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         options["allow_redirects"] = False

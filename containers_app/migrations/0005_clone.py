@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("containers_app", "0003_lifecycle")]
+    dependencies = [("containers_app", "0004_hosts")]
 
     operations = [
         migrations.AddField(

@@ -32,6 +32,8 @@ _ACTS = (
 _LEDGER = (("audit", "entry", "view_entry"), ("containers_app", "apikey", "view_apikey"))
 _ADMINISTRATION = (
     ("containers_app", "operation", "clone_privileged"),
+    ("containers_app", "dockerhost", "add_dockerhost"),
+    ("containers_app", "dockerhost", "change_dockerhost"),
     ("containers_app", "dockerhost", "test_host"),
     ("containers_app", "apikey", "add_apikey"),
     ("containers_app", "apikey", "revoke_apikey"),
@@ -70,7 +72,7 @@ class Scope(models.TextChoices):
     OPERATE = "operate", "Start, stop and restart containers"
     REMOVE = "remove", "Remove containers"
     CANCEL = "cancel", "Cancel operations"
-    HOSTS = "hosts", "Test Docker hosts"
+    HOSTS = "hosts", "Add, change and test Docker hosts"
     LEDGER = "ledger", "Read the audit ledger"
 
 

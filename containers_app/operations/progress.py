@@ -16,7 +16,7 @@ from containers_app.archives.stores.local import LocalStore
 from containers_app.conf import Conf
 from containers_app.engine.connection import EngineLimits, open_gateway
 from containers_app.engine.gateway import EngineGateway
-from containers_app.errors import Cancelled, LeaseLost, MycoError, TimedOut
+from containers_app.errors import Cancelled, InvalidRequest, LeaseLost, MycoError, TimedOut
 from containers_app.models import Operation
 from containers_app.operations import transitions
 from containers_app.operations.evidence import receipt_of
@@ -78,6 +78,8 @@ class OperationContext:
     def gateway(self, host_name: str | None = None) -> AbstractContextManager[EngineGateway]:
         """An Engine, with the operation's receipt; no call is longer than the time that is left."""
         self.checkpoint()
+        if host_name is not None and not host_named(host_name).enabled:
+            raise InvalidRequest(f"the host {host_name} is disabled", field="options.host")
         return self._open(host_name, limits(self._conf, self.remaining_seconds))
 
     def clean_up_gateway(self, host_name: str = "") -> AbstractContextManager[EngineGateway]:

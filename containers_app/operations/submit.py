@@ -13,7 +13,7 @@ from django.utils import timezone
 from containers_app.audit import ledger
 from containers_app.audit.ledger import Source, Subject
 from containers_app.conf import load
-from containers_app.errors import DatabaseUnavailable, IdempotencyConflict, PermissionDenied, Throttled
+from containers_app.errors import DatabaseUnavailable, IdempotencyConflict, InvalidRequest, PermissionDenied, Throttled
 from containers_app.models import DockerHost, Operation, State
 from containers_app.models.identifiers import uuid7
 from containers_app.models.operations import ACTIVE_STATES
@@ -55,14 +55,15 @@ class Submitted:
 def submit(request: Request) -> Submitted:
     """Record the wish and tell a worker.
 
-    Raises PermissionDenied, Throttled, IdempotencyConflict, AuditUnavailable or DatabaseUnavailable; after any of them
-    nothing runs.
+    Raises PermissionDenied, InvalidRequest for a disabled host, Throttled, IdempotencyConflict, AuditUnavailable or
+    DatabaseUnavailable; after any of them nothing runs.
     """
     if not request.asker.may(request.kind.permission, request.kind.scope):
         raise PermissionDenied(_why_not(request))
     known = _known(request)
     if known:
         return Submitted(operation=known, replayed=True)
+    _check_host(request)
     _check_quota(request.asker)
     operation_id = uuid7()
     receipt = _intent(request, operation_id)
@@ -94,6 +95,12 @@ def _known(request: Request) -> Operation | None:
     if known and known.request_digest != request.request_digest:
         raise IdempotencyConflict("this Idempotency-Key was used with another request: take a new key")
     return known
+
+
+def _check_host(request: Request) -> None:
+    """A host that is disabled may still be tested: that is how one sees whether to enable it."""
+    if not request.host.enabled and request.kind.subject_type != "host":
+        raise InvalidRequest(f"the host '{request.host.name}' is disabled: an administrator may enable it")
 
 
 def _check_quota(asker: Asker) -> None:

@@ -29,17 +29,27 @@ class Endpoint:
     """One Engine address.
 
     `address` is the absolute path of the socket for `unix`, else `host:port`. `tls_directory` holds `ca.pem`,
-    `cert.pem` and `key.pem` and stands only with `https`; without it the system's authorities are trusted.
+    `cert.pem` and `key.pem` and stands only with `https`; without it the system's authorities are trusted. `guarded`
+    says that a connection is made only to addresses that `specs.addresses` lets an Engine have.
     """
 
     scheme: Scheme
     address: str
     tls_directory: str | None = None
+    guarded: bool = False
 
     @property
     def url(self) -> str:
         """The address as the SDK takes it and as people read it; it never holds a secret."""
         return f"{self.scheme}://{self.address}"
+
+    @property
+    def host_and_port(self) -> tuple[str, int] | None:
+        """Host (an IPv6 address without brackets) and port; None for a socket."""
+        if self.scheme == "unix":
+            return None
+        host, _, port = self.address.rpartition(":")
+        return host.strip("[]"), int(port)
 
     @classmethod
     def parse(cls, url: str, tls_directory: str | None = None) -> Endpoint:

@@ -32,6 +32,7 @@ STATES: Mapping[str, tuple[str, str, str]] = {
     "missing": ("bad", "question", "Missing"),
     "corrupt": ("bad", "fail", "Corrupt"),
     "deleted": ("mute", "stop", "Deleted"),
+    "disabled": ("mute", "pause", "Disabled"),
     "healthy": ("ok", "ok", "Healthy"),
     "up": ("ok", "ok", "Up"),
     "down": ("bad", "fail", "Down"),

@@ -12,12 +12,16 @@ UNKNOWN_ID = "0190a000-0000-7000-8000-00000000dead"
 EVERYBODY = "200 200 200 200 200"
 SIGNED_IN_READERS = "401 403 200 200 200"
 ACTORS = "401 403 202 403 202"
+NEW_HOST = {"name": "site-c", "url": "tcp://10.0.0.7:2376", "tlsDirectory": "site-c"}
 LEDGER_READERS = "401 403 403 200 200"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One request and its status for each of ROLES. `address` may hold {operation}, {backup}, {host}, {entry}."""
+    """One request and its status for each of ROLES.
+
+    `address` may hold {operation}, {backup}, {host}, {spare_host}, {entry}.
+    """
 
     route: str
     address: str
@@ -36,6 +40,14 @@ def _read(route: str, address: str, expected: str) -> Row:
 
 def _act(route: str, address: str, expected: str, body: dict[str, Any] | None = None) -> Row:
     return Row(route=route, address=address, expected=expected, method="POST", body=body, headers=ASYNC)
+
+
+def _change(route: str, address: str, expected: str, body: dict[str, Any]) -> Row:
+    return Row(route=route, address=address, expected=expected, method="PATCH", body=body)
+
+
+def _remove(route: str, address: str, expected: str) -> Row:
+    return Row(route=route, address=address, expected=expected, method="DELETE")
 
 
 MATRIX = (
@@ -59,8 +71,12 @@ MATRIX = (
     _read("api/backups/<uuid:backup_id>", "/api/backups/{backup}", SIGNED_IN_READERS),
     _read("api/backups/<uuid:backup_id>", f"/api/backups/{UNKNOWN_ID}", "401 403 404 404 404"),
     _read("api/hosts", "/api/hosts", SIGNED_IN_READERS),
+    _act("api/hosts", "/api/hosts", "401 403 403 403 201", NEW_HOST),
     _read("api/hosts/<int:host_id>", "/api/hosts/{host}", SIGNED_IN_READERS),
     _read("api/hosts/<int:host_id>", "/api/hosts/99999999999999999999999", "401 403 404 404 404"),
+    _change("api/hosts/<int:host_id>", "/api/hosts/{host}", "401 403 403 403 200", {"queue": "site-b"}),
+    _remove("api/hosts/<int:host_id>", "/api/hosts/{spare_host}", "401 403 403 403 204"),
+    _act("api/hosts/<int:host_id>/test", "/api/hosts/999999/test", "401 403 403 403 404"),
     _act("api/hosts/<int:host_id>/test", "/api/hosts/{host}/test", "401 403 403 403 202"),
     _read("api/ledger/entries", "/api/ledger/entries", LEDGER_READERS),
     _read("api/ledger/entries/<int:index>", "/api/ledger/entries/{entry}", LEDGER_READERS),

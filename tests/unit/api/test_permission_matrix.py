@@ -45,6 +45,7 @@ def places() -> dict[str, str]:
         "operation": str(operation.pk),
         "backup": str(backup.pk),
         "host": str(container.host.pk),
+        "spare_host": str(recipes.host("spare").pk),
         "entry": str(entry),
     }
 
