@@ -1,4 +1,4 @@
-"""The scheduler process: reconcile by a timer, keep the inventory by timer and events. It holds no work of its own."""
+"""The scheduler process: each timer in a thread of its own, and the Engine's events. It holds no work of its own."""
 
 from __future__ import annotations
 
@@ -20,56 +20,62 @@ from containers_app.workflows import inventory
 
 logger = logging.getLogger(__name__)
 _RETRY_SECONDS = 2.0
+JOIN_SECONDS = 5.0
 _IGNORED = ("exec_", "top", "attach", "resize", "export", "archive-path", "extract-to-dir")
 
 
 class Scheduler:
-    """Runs until `stop`. Each timer goes on when another one fails."""
+    """Works from `start` to `stop`. Each timer has its own thread: one that waits for the Engine delays no other."""
 
     def __init__(self) -> None:
         self._stop = threading.Event()
         self._events: EventStream | None = None
-
-    def run(self) -> None:
-        """Reconcile, and keep the inventory, until `stop`."""
         conf = load()
-        follower = threading.Thread(target=self._follow_events, name="engine events", daemon=True)
-        follower.start()
-        timers = {
-            "reconcile": (conf.reconcile_seconds, reconcile),
-            "inventory": (conf.inventory_seconds, sync_inventory),
-        }
-        due = dict.fromkeys(timers, 0.0)
-        while not self._stop.is_set():
-            for name, (period_seconds, act) in timers.items():
-                if time.monotonic() >= due[name]:
-                    due[name] = time.monotonic() + period_seconds
-                    _guarded(name, act)
-            self._stop.wait(0.5)
-        follower.join(timeout=5)
+        self._threads = (
+            self._thread("reconcile", conf.reconcile_seconds, reconcile),
+            self._thread("inventory", conf.inventory_seconds, sync_inventory),
+            self._thread("events", _RETRY_SECONDS, self._follow_events),
+        )
+
+    def start(self) -> None:
+        """Reconcile, and keep the inventory, until `stop`."""
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """Let `run` return soon."""
+        """End the threads. One that still waits for an Engine after JOIN_SECONDS is left to end with the process.
+
+        Not for a signal's handler: that may interrupt this process where it holds the event's own lock.
+        """
         self._stop.set()
         if self._events:
             self._events.abort()
+        deadline = time.monotonic() + JOIN_SECONDS
+        for thread in self._threads:
+            thread.join(timeout=max(0.0, deadline - time.monotonic()))
 
-    def _follow_events(self) -> None:
+    def _thread(self, name: str, period_seconds: float, act: Callable[[], object]) -> threading.Thread:
+        return threading.Thread(target=self._repeat, args=(name, period_seconds, act), name=name, daemon=True)
+
+    def _repeat(self, name: str, period_seconds: float, act: Callable[[], object]) -> None:
+        """At once, and then again and again; what takes longer than its period is repeated after it."""
         try:
             while not self._stop.is_set():
-                _guarded("events", self._follow_until_it_breaks)
-                self._stop.wait(_RETRY_SECONDS)
+                begun = time.monotonic()
+                _guarded(name, act)
+                self._stop.wait(max(0.0, begun + period_seconds - time.monotonic()))
         finally:
             connections.close_all()
 
-    def _follow_until_it_breaks(self) -> None:
+    def _follow_events(self) -> None:
         host = local_host()
         since = time.time()
         with open_reader(endpoint_of(host), limits(load())) as reader:
             inventory.reconcile(host, reader)
             with reader.events(since) as events:
                 self._events = events
-                for event in events:
+                # `stop` may have come before there was a stream to abort.
+                for event in () if self._stop.is_set() else events:
                     if not event.action.startswith(_IGNORED):
                         _refresh(host, event.container_id)
 
