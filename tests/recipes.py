@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group, User
 from django.utils import timezone
 from model_bakery import baker
 
-from containers_app.models import ApiKey, Container, DockerHost, Operation, State
+from containers_app.models import ApiKey, Backup, Container, DockerHost, Operation, State
 from containers_app.models.access import ADMINISTRATORS, AUDITORS, OPERATORS, Scope
 from containers_app.operations.authority import Asker
 
@@ -84,6 +84,22 @@ def operation(**fields: Any) -> Operation:
         "idempotency_key": None,
     }
     made: Operation = baker.make(Operation, **{**values, **fields})
+    return made
+
+
+def backup(**fields: Any) -> Backup:
+    """A complete backup of `web`; the caller sets the path and the figures of its file."""
+    values: dict[str, Any] = {
+        "operation": operation(state=State.SUCCEEDED, outcome_index=1),
+        "host": host(),
+        "container": None,
+        "container_name": "web",
+        "container_engine_id": "a" * 64,
+        "file_name": "web.tar",
+        "sha256": "0" * 64,
+        "created_at": timezone.now(),
+    }
+    made: Backup = baker.make(Backup, **{**values, **fields})
     return made
 
 

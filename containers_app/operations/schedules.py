@@ -14,6 +14,7 @@ from containers_app.engine.connection import open_reader
 from containers_app.engine.streams import EventStream
 from containers_app.errors import MycoError
 from containers_app.models import DockerHost
+from containers_app.operations.backup_checks import check_backups
 from containers_app.operations.hosts import endpoint_of, limits, local_host
 from containers_app.operations.recovery import reconcile
 from containers_app.workflows import inventory
@@ -33,6 +34,8 @@ class Scheduler:
         conf = load()
         self._threads = (
             self._thread("reconcile", conf.reconcile_seconds, reconcile),
+            # Apart from the sweep, which a storage that hangs must not delay either.
+            self._thread("backups", conf.reconcile_seconds, check_backups),
             self._thread("inventory", conf.inventory_seconds, sync_inventory),
             self._thread("events", _RETRY_SECONDS, self._follow_events),
         )
