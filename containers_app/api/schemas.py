@@ -48,6 +48,7 @@ PUBLISHED_REQUEST = inline_serializer(
             {
                 "name": _optional(serializers.CharField, "Clone: the new name. Backup: the file's name."),
                 "path": _optional(serializers.CharField, "Backup: the folder, below an allowed root."),
+                "confirmProtected": _optional(serializers.BooleanField, "Backup: work on a protected container."),
                 "confirmPrivileged": _optional(serializers.BooleanField, "Clone: it may hold its source's host power."),
             },
             required=False,

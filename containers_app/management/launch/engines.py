@@ -174,12 +174,17 @@ def _with_samples(found: EngineFound, progress: Progress) -> EngineFound:
 def _script(name: str, *arguments: str, seconds: float | None = None) -> str:
     """Run bin/`name`; what it printed. Raises CannotStart with its complaint, or after `seconds`."""
     command = (str(PROJECT / "bin" / name), *arguments)
-    try:
-        done = subprocess.run(
-            command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds
-        )
-    except subprocess.TimeoutExpired as error:
-        raise CannotStart(f"bin/{name} has not ended after {seconds:g} s: {' '.join(command)}") from error
-    if done.returncode:
-        raise CannotStart(f"bin/{name}: {done.stderr.strip()[-600:] or f'it ended with {done.returncode}'}")
-    return done.stdout
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            output, complaint = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            raise CannotStart(f"bin/{name} has not ended after {seconds:g} s: {' '.join(command)}") from error
+        except KeyboardInterrupt:
+            # A killed script could not put back what it had changed for the time of its work.
+            process.terminate()
+            raise
+    if process.returncode:
+        raise CannotStart(f"bin/{name}: {complaint.strip()[-600:] or f'it ended with {process.returncode}'}")
+    return output

@@ -18,7 +18,7 @@ from containers_app.workflows.hosts import HostTestParams
 
 EXAMPLES: dict[str, Any] = {
     "clone": CloneParams(container="web", name="copy", confirm_privileged=True),
-    "backup": BackupParams(container="web", name="a.tar", path="team"),
+    "backup": BackupParams(container="web", name="a.tar", path="team", confirm_protected=True),
     "hostTest": HostTestParams(host="local"),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
