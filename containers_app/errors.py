@@ -52,6 +52,12 @@ class PermissionDenied(MycoError):
     code = "PERMISSION_DENIED"
 
 
+class ContainerProtected(MycoError):
+    """The container must not be worked on by mistake: an administrator has to confirm."""
+
+    code = "PROTECTED"
+
+
 class NotFound(MycoError):
     """A record of ours does not exist, or is not visible to the asker: one answer for both."""
 

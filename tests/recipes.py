@@ -90,6 +90,22 @@ def operation(**fields: Any) -> Operation:
     return made
 
 
+def backup(**fields: Any) -> Backup:
+    """A complete backup of `web`; the caller sets the path and the figures of its file."""
+    values: dict[str, Any] = {
+        "operation": operation(state=State.SUCCEEDED, outcome_index=1),
+        "host": host(),
+        "container": None,
+        "container_name": "web",
+        "container_engine_id": "a" * 64,
+        "file_name": "web.tar",
+        "sha256": "0" * 64,
+        "created_at": timezone.now(),
+    }
+    made: Backup = baker.make(Backup, **{**values, **fields})
+    return made
+
+
 def running(**fields: Any) -> Operation:
     """An operation that a worker holds, with lease token 1 and half a minute left."""
     values = {

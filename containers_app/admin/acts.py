@@ -54,7 +54,12 @@ class BackUpForm(ReasonForm):
 
     name = forms.CharField(required=False, max_length=200, help_text="Empty: <container>-backup-<time>.tar.")
     path = forms.CharField(required=False, max_length=1024, label="Folder")
-    field_order = ("name", "path", "reason", "ticket")
+    confirm_protected = forms.BooleanField(
+        required=False,
+        label="Back it up although it is protected",
+        help_text="Needed only for a container with the label org.mycodocker.protected=true, and for MycoDocker's own.",
+    )
+    field_order = ("name", "path", "reason", "ticket", "confirm_protected")
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -188,7 +193,12 @@ class BackUpView(ActView):
 
     def params(self, row: Container, values: dict[str, Any]) -> Params:
         """By id, with file and folder when they were given."""
-        return BackupParams(container=row.engine_id, name=values["name"] or None, path=values["path"] or None)
+        return BackupParams(
+            container=row.engine_id,
+            name=values["name"] or None,
+            path=values["path"] or None,
+            confirm_protected=values["confirm_protected"],
+        )
 
 
 def act_address(act: str, row: Container) -> str:

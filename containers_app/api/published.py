@@ -94,11 +94,12 @@ def _clone_params(container: str, options: Mapping[str, Any]) -> Params:
 
 
 def _backup_params(container: str, options: Mapping[str, Any]) -> Params:
-    fields.only(options, frozenset({"name", "path"}), inside="options.")
+    fields.only(options, frozenset({"name", "path", "confirmProtected"}), inside="options.")
     name = fields.text(options, "name", inside="options.")
     path = fields.text(options, "path", inside="options.", longest=1024)
     store_of(load()).locate(path, "any.tar" if name is None else name)
-    return BackupParams(container=container, name=name, path=path)
+    confirmed = fields.flag(options, "confirmProtected", inside="options.")
+    return BackupParams(container=container, name=name, path=path, confirm_protected=confirmed)
 
 
 _READERS: Mapping[str, tuple[Kind, Callable[[str, Mapping[str, Any]], Params]]] = {

@@ -48,6 +48,7 @@ PUBLISHED_REQUEST = inline_serializer(
             {
                 "name": _optional(serializers.CharField, "Clone: the new name. Backup: the file's name."),
                 "path": _optional(serializers.CharField, "Backup: the folder, below an allowed root."),
+                "confirmProtected": _optional(serializers.BooleanField, "Backup: work on a protected container."),
                 "confirmPrivileged": _optional(serializers.BooleanField, "Clone: it may hold its source's host power."),
                 "waitHealthySeconds": _optional(serializers.IntegerField, "Start: how long, 0 to 3600."),
                 "timeoutSeconds": _optional(serializers.IntegerField, "Stop, restart: until the kill, 0 to 3600."),

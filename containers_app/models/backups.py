@@ -14,7 +14,7 @@ from containers_app.models.operations import Operation
 
 
 class BackupState(models.TextChoices):
-    """A row exists only for a backup that was complete once."""
+    """A row exists only for a backup that was complete once; `operations.backup_checks` finds what became of it."""
 
     COMPLETE = "complete"
     MISSING = "missing"
@@ -40,6 +40,9 @@ class Backup(models.Model):
     consistency_grade = models.CharField(max_length=16)
     duration_seconds = models.FloatField()
     created_at = models.DateTimeField()
+    checked_at = models.DateTimeField(
+        null=True, help_text="When its file was last looked at; null: not since it was made."
+    )
 
     class Meta:
         ordering = ("-id",)

@@ -10,6 +10,7 @@ PASSED_ON = frozenset(
     {
         "INVALID_REQUEST",
         "PERMISSION_DENIED",
+        "PROTECTED",
         "NAME_TAKEN",
         "BUSY",
         "PLAN_CHANGED",

@@ -9,8 +9,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from django.db import DatabaseError
-from django.db.models import Q
+from django.db.models import DateTimeField, F, Q, Value
 from django.db.models.functions import Now
+from django.db.models.lookups import GreaterThanOrEqual
 from django.utils import timezone
 
 from containers_app.audit import ledger
@@ -31,6 +32,7 @@ from containers_app.workflows.undo import replay
 logger = logging.getLogger(__name__)
 _CLEAN_UP_SECONDS = 5.0
 _LATE_SECONDS = 10
+LONGEST_PAUSE = timedelta(hours=6)
 _ORPHAN_AGE, _ORPHAN_LIMIT = timedelta(minutes=5), timedelta(days=2)
 _BATCH = 500
 _TAKEN_BACK = "what it had begun is taken back. Run it again"
@@ -78,8 +80,16 @@ def _cancel_expired(operation: Operation) -> bool:
 
 
 def _lost_messages() -> list[Operation]:
-    old = timezone.now() - timedelta(seconds=load().reconcile_seconds)
-    return _rows(Q(state=State.QUEUED) & (Q(published_at=None) | Q(published_at__lt=old)))
+    """The longer a row was sent again and again, the longer the next pause: without a worker the broker keeps them all.
+
+    Each pause is as long as all before it together, from one sweep's up to LONGEST_PAUSE.
+    """
+    now = timezone.now()
+    pause = F("published_at") - F("created_at")
+    since = Value(now, output_field=DateTimeField()) - F("published_at")
+    old, oldest = now - timedelta(seconds=load().reconcile_seconds), now - LONGEST_PAUSE
+    again = Q(published_at__lte=oldest) | Q(Q(published_at__lt=old), GreaterThanOrEqual(since, pause))
+    return _rows(Q(state=State.QUEUED) & (Q(published_at=None) | again))
 
 
 def _dead_leases() -> list[Operation]:

@@ -16,6 +16,7 @@ from containers_app.errors import NameTaken
 from containers_app.models import Backup, Container
 from containers_app.specs.engine import ContainerSummary, EngineVersion
 from containers_app.workflows.context import Context, Done
+from containers_app.workflows.protected import check_protected
 from containers_app.workflows.undo import remove_files
 
 _GRADES = {"paused": "paused", "created": "stopped", "exited": "stopped", "dead": "stopped"}
@@ -25,11 +26,15 @@ _LONGEST_NAME = 160
 
 @dataclass(frozen=True, kw_only=True)
 class BackupParams:
-    """`container`: as the client wrote it. `name`: the file's name, `path`: its folder; None for the defaults."""
+    """`container`: as the client wrote it. `name`: the file's name, `path`: its folder; None for the defaults.
+
+    `confirm_protected`: back up a protected container all the same.
+    """
 
     container: str
     name: str | None = None
     path: str | None = None
+    confirm_protected: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +56,7 @@ def back_up(context: Context, params: BackupParams) -> Done:
     context.store.locate(params.path, params.name or "default.tar")
     context.stage("resolve the container")
     with context.gateway() as gateway:
-        source = _look(context, gateway, params.container)
+        source = _look(context, gateway, params)
         started = time.monotonic()
         location, writer = _open(context, params, source)
         with writer:
@@ -68,10 +73,11 @@ def back_up(context: Context, params: BackupParams) -> Done:
     return Done(result=_result(params, backup), record=lambda: _record(backup))
 
 
-def _look(context: Context, gateway: EngineGateway, reference: str) -> _Source:
-    summary = gateway.resolve(reference)
+def _look(context: Context, gateway: EngineGateway, params: BackupParams) -> _Source:
+    summary = gateway.resolve(params.container)
     context.pin_target(summary.id, summary.name, lock=True)
     raw = gateway.inspect(summary.id)
+    check_protected(context, raw, confirmed=params.confirm_protected)
     state = str(raw.get("State", {}).get("Status", ""))
     return _Source(
         summary=summary,

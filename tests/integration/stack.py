@@ -29,14 +29,6 @@ from tests.throwaway import wait_until
 PATIENCE_SECONDS = 30.0
 ENGINE_CALL_SECONDS = 4.0
 LARGE_FILES = 8
-_SCHEDULER = """
-import signal, django
-django.setup()
-from containers_app.operations.schedules import Scheduler
-scheduler = Scheduler()
-signal.signal(signal.SIGTERM, lambda *_: scheduler.stop())
-scheduler.run()
-"""
 _LIMITS = {
     "MYCO_LEASE_SECONDS": "3",
     "MYCO_RECONCILE_SECONDS": "1",
@@ -137,7 +129,7 @@ class Stack:
                 *("-Q", "local", "--loglevel", "INFO"),
                 *("--without-gossip", "--without-mingle", "--without-heartbeat"),
             ],
-            "scheduler": [sys.executable, "-c", _SCHEDULER],
+            "scheduler": [sys.executable, "manage.py", "scheduler"],
         }
         return commands[name]
 

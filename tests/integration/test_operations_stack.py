@@ -192,6 +192,18 @@ def test_a_source_with_power_over_its_host_needs_an_administrator_who_says_so(st
     assert [warning["code"] for warning in confirmed.json()["warnings"]] == ["HOST_POWER"]
 
 
+def test_a_protected_container_is_backed_up_only_by_an_administrator_who_says_so(stack: Stack) -> None:
+    source = stack.source(labels={"org.mycodocker.protected": "true"})
+    before = stack.files()
+    by_operator = stack.act("backup", source.name, confirmProtected=True)
+    unconfirmed = stack.act("backup", source.name, by="administrator")
+    assert (by_operator.status_code, by_operator.json()["code"]) == (403, "PROTECTED")
+    assert (unconfirmed.status_code, unconfirmed.json()["code"]) == (403, "PROTECTED")
+    assert "confirmProtected" in unconfirmed.json()["error"]
+    assert stack.files() == before
+    assert stack.act("backup", source.name, by="administrator", confirmProtected=True).status_code == 200
+
+
 def test_a_message_that_is_delivered_again_has_no_second_effect(stack: Stack) -> None:
     source = stack.source()
     name = f"twice-{uuid.uuid4().hex[:8]}"

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import pytest
 import redis
 
 from tests.engine_fixture import SAMPLE_IMAGE, PrivateEngine
-from tests.machine import PROJECT
+from tests.machine import PROJECT, require
 from tests.throwaway import run_script, wait_until
 
 OWNER = """
@@ -144,3 +145,34 @@ def test_redis_is_empty_for_each_test(redis_url: str, _round: str) -> None:
     with contextlib.closing(redis.Redis(unix_socket_path=redis_url.removeprefix("redis+socket://"))) as client:
         assert client.dbsize() == 0
         client.set("left", "behind")
+
+
+def test_an_engine_that_was_interrupted_before_it_wrote_anything_is_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "engine"
+    folder.mkdir()
+    run_script("engine", "destroy", folder)
+    assert not folder.exists()
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("moment", ["daemon.json", "pid", "log"])
+def test_a_start_that_is_killed_leaves_nothing_after_destroy(moment: str) -> None:
+    require("engine")
+    folder = Path(tempfile.mkdtemp(prefix="myco-cut-", dir="/tmp")) / "engine"
+    start = subprocess.Popen([PROJECT / "bin" / "engine", "start", folder], stdin=subprocess.DEVNULL)
+    wait_until((folder / moment).exists, what=moment)
+    start.kill()
+    start.wait()
+    run_script("engine", "destroy", folder)
+    folder.parent.rmdir()
+    wait_until(lambda: not processes_of(folder), what="the end of every process")
+
+
+def processes_of(folder: Path) -> list[str]:
+    """The processes whose command line names the folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if str(folder).encode() in (process / "cmdline").read_bytes():
+                found.append(process.name)
+    return found

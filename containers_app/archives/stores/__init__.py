@@ -66,6 +66,9 @@ class ArchiveStore(Protocol):
     def exists(self, location: Location) -> bool:
         """Whether a regular file stands there."""
 
+    def stored_size(self, location: Location) -> int | None:
+        """The size of the regular file there, by its entry alone; None without one."""
+
     def size(self, location: Location) -> int:
         """The file's size in bytes."""
 

@@ -76,6 +76,18 @@ class LocalStore:
             return stat.S_ISREG(os.stat(location.name, dir_fd=folder, follow_symlinks=False).st_mode)
         return False
 
+    def stored_size(self, location: Location) -> int | None:
+        """The size of the regular file there, by its entry alone; None without one.
+
+        Raises StorageError when the storage cannot tell: a root that is gone says nothing about the files in it.
+        """
+        with storage_faults("looking for the archive"):
+            with suppress(FileNotFoundError, NotAFolder), _folder_of(location) as folder:
+                entry = os.stat(location.name, dir_fd=folder, follow_symlinks=False)
+                return entry.st_size if stat.S_ISREG(entry.st_mode) else None
+            Path(location.root).stat()
+        return None
+
     def size(self, location: Location) -> int:
         """The size in bytes. Raises StorageError, also when no file stands there."""
         with self.read(location) as file:

@@ -66,10 +66,14 @@ class Command(BaseCommand):
             broker.end_leftover(self.places.broker_socket)
             wanted.append(programs.broker(broker.program(), self.places))
         connections.close_all()
+        names = ", ".join(program.name for program in wanted)
         try:
             with manager.running(programs.render(wanted, self.places), self.places, environment) as process:
-                self.progress.say(f"Starting {', '.join(program.name for program in wanted)}")
-                yield process
+                self.progress.say(f"Starting {names}")
+                try:
+                    yield process
+                finally:
+                    self.progress.say(f"Stopping {names} (at most {manager.END_SECONDS:g} s)")
         finally:
             environment_file.set_aside(self.places.demo_env, self.places.previous_demo_env)
 
@@ -92,7 +96,8 @@ class Command(BaseCommand):
 
     def environment(self, found: engines.EngineFound) -> dict[str, str]:
         """The environment of the processes."""
-        return {**os.environ, "PYTHONUNBUFFERED": "1", "MYCO_DATA_DIR": str(self.places.data)}
+        fixed = {"PYTHONUNBUFFERED": "1", "CELERY_SKIP_CHECKS": "1", "MYCO_DATA_DIR": str(self.places.data)}
+        return {**os.environ, **fixed}
 
     def ready(self, administrator: Administrator, found: engines.EngineFound) -> None:
         """Say that everything runs, and where."""

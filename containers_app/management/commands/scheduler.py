@@ -9,6 +9,8 @@ from django.core.management.base import BaseCommand
 
 from containers_app.operations.schedules import Scheduler
 
+_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 class Command(BaseCommand):
     """Runs until SIGTERM or Ctrl-C."""
@@ -16,8 +18,9 @@ class Command(BaseCommand):
     help = "Reconcile operations and keep the inventory, until stopped."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run the scheduler."""
+        """Run the scheduler. Its threads inherit the mask, so that this one gets the signals."""
         scheduler = Scheduler()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: scheduler.stop())
-        scheduler.run()
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING_SIGNALS)
+        scheduler.start()
+        signal.sigwait(_ENDING_SIGNALS)
+        scheduler.stop()

@@ -22,6 +22,8 @@ from containers_app.specs.endpoint import Endpoint, endpoint_candidates
 # bin/engine's own limit: a socket's path has 107 bytes.
 FOLDER_LIMIT_BYTES = 95
 PING_SECONDS = 2.0
+# bin/engine's own: 15 s for an orderly end, then 8 s for a kill.
+STOP_SECONDS = 25.0
 _NAMING = ("DOCKER_API_URL", "DOCKER_HOST")
 _NO_PRIVATE = "No Docker Engine answers, and a private one did not start."
 _OTHERWISE = (
@@ -65,8 +67,8 @@ def engine(places: Places, progress: Progress, environment: Mapping[str, str]) -
     try:
         yield found
     finally:
-        with progress.step("Stopping the private Docker Engine (its data stays)"):
-            _script("engine", "stop", str(folder_of(places)))
+        with progress.step(f"Stopping the private Docker Engine (at most {STOP_SECONDS:g} s; its data stays)"):
+            _script("engine", "stop", str(folder_of(places)), seconds=STOP_SECONDS)
 
 
 def bring_up(found: EngineFound, places: Places, progress: Progress) -> EngineFound:
@@ -169,11 +171,20 @@ def _with_samples(found: EngineFound, progress: Progress) -> EngineFound:
     return replace(found, sample=samples.WEB)
 
 
-def _script(name: str, *arguments: str) -> str:
-    """Run bin/`name`; what it printed. Raises CannotStart with its complaint."""
-    done = subprocess.run(
-        (str(PROJECT / "bin" / name), *arguments), check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
-    if done.returncode:
-        raise CannotStart(f"bin/{name}: {done.stderr.strip()[-600:] or f'it ended with {done.returncode}'}")
-    return done.stdout
+def _script(name: str, *arguments: str, seconds: float | None = None) -> str:
+    """Run bin/`name`; what it printed. Raises CannotStart with its complaint, or after `seconds`."""
+    command = (str(PROJECT / "bin" / name), *arguments)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            output, complaint = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            raise CannotStart(f"bin/{name} has not ended after {seconds:g} s: {' '.join(command)}") from error
+        except KeyboardInterrupt:
+            # A killed script could not put back what it had changed for the time of its work.
+            process.terminate()
+            raise
+    if process.returncode:
+        raise CannotStart(f"bin/{name}: {complaint.strip()[-600:] or f'it ended with {process.returncode}'}")
+    return output

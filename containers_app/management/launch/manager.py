@@ -14,18 +14,23 @@ from pathlib import Path
 from containers_app.management.launch.death_signal import dying_with_parent
 from containers_app.management.launch.failures import CannotStart
 from containers_app.management.launch.places import PROJECT, Places
-from containers_app.management.launch.programs import STOP_SECONDS
+from containers_app.management.launch.programs import BROKER_STOP_SECONDS, STOP_SECONDS
 
 READY_SECONDS = 60.0
+# Two groups of processes end one after the other; the manager itself looks once a second.
+END_SECONDS = STOP_SECONDS + BROKER_STOP_SECONDS + 4.0
+_KILL_SECONDS = 1.0
 _LOG_END_BYTES = 1500
-# Two groups of processes end one after the other.
-_END_SECONDS = 2.0 * STOP_SECONDS + 5.0
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """SIGTERM and a closed terminal raise KeyboardInterrupt, as Ctrl-C does, once: the end itself is not disturbed."""
+    """SIGTERM and a closed terminal raise KeyboardInterrupt, as Ctrl-C does, once: the end itself is not disturbed.
+
+    A shell starts what runs in the background with SIGINT ignored; whoever sends it to this process means it all the
+    same. An ignored SIGHUP is a wish to outlive the terminal, and stays.
+    """
 
     def interrupt(number: int, frame: object) -> None:
         ignore_signals()
@@ -33,7 +38,7 @@ def ended_by_signals() -> Iterator[None]:
 
     before = {number: signal.getsignal(number) for number in _ENDING_SIGNALS}
     for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
+        if number != signal.SIGHUP or handler is not signal.SIG_IGN:
             signal.signal(number, interrupt)
     try:
         yield
@@ -55,7 +60,7 @@ def running(config: str, places: Places, environment: Mapping[str, str]) -> Iter
     places.supervisor_config.write_text(config)
     places.supervisor_config.chmod(0o600)
     places.worker_ready.unlink(missing_ok=True)
-    words = (sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(places.supervisor_config))
+    words = (sys.executable, "-m", "containers_app.management.launch.supervise", "-c", str(places.supervisor_config))
     # A session of its own: Ctrl-C must reach the processes in order, and through the manager only.
     with (places.log / "supervisor.err").open("wb") as errors:
         process = subprocess.Popen(
@@ -75,12 +80,14 @@ def running(config: str, places: Places, environment: Mapping[str, str]) -> Iter
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask, and after END_SECONDS kill: then the system ends the children, who wished to die with their parent."""
     process.terminate()
     try:
-        process.wait(_END_SECONDS)
+        process.wait(END_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_KILL_SECONDS)
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], places: Places, *, address: str, port: int) -> None:

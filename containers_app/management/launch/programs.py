@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from containers_app.management.launch.death_signal import dying_with_parent
 from containers_app.management.launch.places import PROJECT, Places
 
-STOP_SECONDS = 15
+STOP_SECONDS, BROKER_STOP_SECONDS = 15, 5
 LOG_BYTES = "10MB"
 OLD_LOGS = 3
+# Shorter than STOP_SECONDS, so that the web server is still there to end its own processes.
 _WEB_PROCESSES, _WEB_THREADS, _WEB_STOP_SECONDS = 2, 16, 10
 
 
@@ -22,13 +23,14 @@ class Program:
     """One process.
 
     `command` is a list of words. A low `priority` starts first and stops last. `stop_children`: whether the request to
-    stop goes to its children too; a worker ends its own, after their work.
+    stop goes to its children too; a worker ends its own, after their work. After `stop_seconds` it is killed.
     """
 
     name: str
     command: tuple[str, ...]
     priority: int
     stop_children: bool = True
+    stop_seconds: int = STOP_SECONDS
 
 
 def broker(binary: str, places: Places) -> Program:
@@ -46,16 +48,17 @@ def broker(binary: str, places: Places) -> Program:
         "daemonize": "no",
     }
     words = [word for name, value in options.items() for word in (f"--{name}", value)]
-    return Program(name="broker", command=(*dying_with_parent("TERM"), binary, *words), priority=1)
+    command = (*dying_with_parent("TERM"), binary, *words)
+    return Program(name="broker", command=command, priority=1, stop_seconds=BROKER_STOP_SECONDS)
 
 
 def console(*, address: str, port: int, worker_processes: int) -> tuple[Program, ...]:
-    """The web server, the worker and the scheduler."""
+    """The web server, the worker and the scheduler. Whoever starts them has run the system checks."""
     lead = (*dying_with_parent("KILL"), sys.executable)
     return (
         Program(name="web", command=(*lead, *_web(address, port)), priority=10),
         Program(name="worker", command=(*lead, *_worker(worker_processes)), priority=10, stop_children=False),
-        Program(name="scheduler", command=(*lead, "manage.py", "scheduler"), priority=10),
+        Program(name="scheduler", command=(*lead, "manage.py", "scheduler", "--skip-checks"), priority=10),
     )
 
 
@@ -113,7 +116,7 @@ def _section(program: Program, places: Places) -> list[str]:
         "startsecs=1",
         # A process that ends at once is tried again, each time a second later.
         "startretries=100",
-        f"stopwaitsecs={STOP_SECONDS}",
+        f"stopwaitsecs={program.stop_seconds}",
         f"stopasgroup={str(program.stop_children).lower()}",
         "killasgroup=true",
         "umask=077",

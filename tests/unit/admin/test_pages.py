@@ -130,7 +130,7 @@ def test_an_act_is_shown_first_and_done_when_confirmed(rows: dict[str, int | str
     done = client.post(address, {**wish, "confirmed": "1"})
     operation = Operation.objects.get(channel="ui")
     assert done["Location"] == reverse("admin:containers_app_operation_change", args=[operation.pk])
-    assert operation.params == {"container": "a" * 64, "name": "web.tar", "path": None}
+    assert operation.params == {**{"container": "a" * 64, "name": "web.tar", "path": None, "confirm_protected": False}}
 
 
 def test_a_path_outside_the_roots_is_an_error_of_its_field(rows: dict[str, int | str]) -> None:

@@ -60,7 +60,8 @@ def test_every_process_comes_back_and_ends_with_its_children(places: Places, tmp
         for config in made.values()
     )
     assert all(config.killasgroup for config in made.values())
-    assert all(config.stopwaitsecs == 15 for config in made.values())
+    limits = {name: config.stopwaitsecs for name, config in made.items()}
+    assert limits == {"broker": 5, "web": 15, "worker": 15, "scheduler": 15}
     assert all(config.redirect_stderr and config.stdout_logfile_maxbytes > 0 for config in made.values())
 
 

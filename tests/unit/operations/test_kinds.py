@@ -19,7 +19,7 @@ from containers_app.workflows.lifecycle import RemoveParams, StartParams, StopPa
 
 EXAMPLES: dict[str, Any] = {
     "clone": CloneParams(container="web", name="copy", confirm_privileged=True),
-    "backup": BackupParams(container="web", name="a.tar", path="team"),
+    "backup": BackupParams(container="web", name="a.tar", path="team", confirm_protected=True),
     "hostTest": HostTestParams(host="local"),
     "start": StartParams(container="web", wait_healthy_seconds=30),
     "stop": StopParams(container="web", timeout_seconds=0),

@@ -78,6 +78,34 @@ def test_lost_messages_are_sent_again_and_fresh_ones_are_not(queued: Make, sent:
     assert sent == [never, old]
 
 
+def test_a_row_that_no_worker_takes_for_days_is_sent_in_growing_pauses(queued: Make) -> None:
+    """The broker keeps every message, so their number must not grow with the sweeps."""
+    moments: list[float] = []
+
+    def tell(operation: Operation) -> bool:
+        moments.append((timezone.now() - begun).total_seconds())
+        return bool(Operation.objects.filter(pk=operation.pk).update(published_at=timezone.now()))
+
+    with time_machine.travel(timezone.now(), tick=False) as traveller:
+        begun = timezone.now()
+        queued()
+        for _sweep in range(4 * 24 * 6):
+            traveller.shift(timedelta(minutes=10))
+            recovery._each(recovery._lost_messages(), tell)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(moments)]
+    assert pauses == sorted(pauses)
+    assert pauses[:4] == [600, 1200, 2400, 4800]
+    assert pauses[-1] == recovery.LONGEST_PAUSE.total_seconds()
+    assert len(moments) < 30
+
+
+def test_a_row_that_waits_long_does_not_hide_one_that_is_due(queued: Make, sent: list[Operation]) -> None:
+    queued(created_at=past(7200), published_at=past(3000))
+    due = queued(created_at=past(7200), published_at=past(3700))
+    assert recovery.reconcile() == {**NOTHING, "republished": 1}
+    assert sent == [due]
+
+
 def test_a_dead_lease_is_interrupted_and_what_it_made_is_removed(claimed: Make) -> None:
     operation = claimed(lease_until=past(1), target_lock="1:abc", stages=[{"name": "stream", "finishedAt": None}])
     partial = leave_partial(operation)

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("containers_app", "0004_hosts")]
+    dependencies = [("containers_app", "0005_backup_checked")]
 
     operations = [
         migrations.AddField(
