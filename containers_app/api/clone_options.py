@@ -14,7 +14,18 @@ from containers_app.workflows.clone import CloneParams
 from containers_app.workflows.quiesce import CONSISTENCIES
 
 _KNOWN = frozenset(
-    {"name", "confirmPrivileged", "dryRun", "planHash", "host", "data", "volumes", "consistency", "start"}
+    {
+        "name",
+        "confirmPrivileged",
+        "confirmProtected",
+        "dryRun",
+        "planHash",
+        "host",
+        "data",
+        "volumes",
+        "consistency",
+        "start",
+    }
     | {"waitHealthySeconds", "overrides"}
 )
 _LONGEST_WAIT_SECONDS = 3600
@@ -30,6 +41,7 @@ def read_clone(container: str, options: Mapping[str, Any]) -> CloneParams:
         container=container,
         name=None if name is None else check_clone_name(name),
         confirm_privileged=fields.flag(options, "confirmPrivileged", inside=_WITHIN),
+        confirm_protected=fields.flag(options, "confirmProtected", inside=_WITHIN),
         dry_run=fields.flag(options, "dryRun", inside=_WITHIN),
         plan_hash=_plan_hash(options),
         host=fields.text(options, "host", inside=_WITHIN, longest=63),

@@ -20,18 +20,20 @@ def _start(container: str, options: Mapping[str, Any]) -> Params:
 
 
 def _stop(container: str, options: Mapping[str, Any]) -> Params:
-    fields.only(options, frozenset({"timeoutSeconds"}), inside=_INSIDE)
+    fields.only(options, frozenset({"timeoutSeconds", "confirmProtected"}), inside=_INSIDE)
     timeout_seconds = fields.whole(options, "timeoutSeconds", inside=_INSIDE, highest=LONGEST_SECONDS)
-    return StopParams(container=container, timeout_seconds=timeout_seconds)
+    confirmed = fields.flag(options, "confirmProtected", inside=_INSIDE)
+    return StopParams(container=container, timeout_seconds=timeout_seconds, confirm_protected=confirmed)
 
 
 def _remove(container: str, options: Mapping[str, Any]) -> Params:
-    fields.only(options, frozenset({"confirm", "force", "volumes"}), inside=_INSIDE)
+    fields.only(options, frozenset({"confirm", "force", "volumes", "confirmProtected"}), inside=_INSIDE)
     return RemoveParams(
         container=container,
         confirm=fields.required_text(options, "confirm", inside=_INSIDE),
         force=fields.flag(options, "force", inside=_INSIDE),
         volumes=fields.flag(options, "volumes", inside=_INSIDE),
+        confirm_protected=fields.flag(options, "confirmProtected", inside=_INSIDE),
     )
 
 

@@ -18,6 +18,7 @@ from containers_app.workflows.fidelity import proven
 from containers_app.workflows.health import wait_until_healthy
 from containers_app.workflows.making import layer_pair, make, make_from_commit, target_of, volume_pairs
 from containers_app.workflows.planning import Inspect, Prepared, Wish, prepare
+from containers_app.workflows.protected import check_protected
 from containers_app.workflows.quiesce import quiet
 from containers_app.workflows.undo import remove_labelled
 
@@ -37,6 +38,7 @@ class CloneParams:
     container: str
     name: str | None = None
     confirm_privileged: bool = False
+    confirm_protected: bool = False
     dry_run: bool = False
     plan_hash: str | None = None
     host: str | None = None
@@ -95,6 +97,7 @@ def clone(context: Context, params: CloneParams) -> Done:
         ends = Ends(source=gateway, target=target)
         source = gateway.find(params.container)
         context.pin_target(str(source["Id"]), str(source["Name"]).removeprefix("/"), lock=params.moves_content)
+        check_protected(context, source, confirmed=params.confirm_protected)
         prepared = prepare(context, target, source, _wish(params), origin=gateway if ends.elsewhere else None)
         plan = prepared.document.body()
         if params.dry_run:

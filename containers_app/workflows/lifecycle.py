@@ -13,6 +13,7 @@ from containers_app.models import DockerHost
 from containers_app.workflows import inventory
 from containers_app.workflows.context import Context, Done
 from containers_app.workflows.health import wait_until_healthy
+from containers_app.workflows.protected import check_protected
 
 DEFAULT_STOP_SECONDS = 10
 _GONE_SECONDS, _POLL_SECONDS = 30.0, 0.1
@@ -33,6 +34,7 @@ class StopParams:
 
     container: str
     timeout_seconds: int | None = None
+    confirm_protected: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,7 @@ class RemoveParams:
     confirm: str
     force: bool = False
     volumes: bool = False
+    confirm_protected: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +80,7 @@ def start(context: Context, params: StartParams) -> Done:
 def stop(context: Context, params: StopParams) -> Done:
     """Stop the container: its stop signal, then the kill. One that does not run is fine. Raises Busy."""
     with context.gateway() as gateway:
-        target = _take(context, gateway, params.container)
+        target = _take(context, gateway, params.container, confirmed=params.confirm_protected)
         timeout_seconds = _stop_seconds(target, params)
         context.stage("stop the container")
         stopped = patiently(lambda: gateway.stop(target.id, timeout_seconds=timeout_seconds), tick=context.checkpoint)
@@ -92,7 +95,7 @@ def stop(context: Context, params: StopParams) -> Done:
 def restart(context: Context, params: StopParams) -> Done:
     """Stop the container if it runs, and start it. Raises Busy, PortTaken and the Engine's other refusals."""
     with context.gateway() as gateway:
-        target = _take(context, gateway, params.container)
+        target = _take(context, gateway, params.container, confirmed=params.confirm_protected)
         timeout_seconds = _stop_seconds(target, params)
         context.stage("restart the container")
         patiently(lambda: gateway.restart(target.id, timeout_seconds=timeout_seconds), tick=context.checkpoint)
@@ -102,7 +105,7 @@ def restart(context: Context, params: StopParams) -> Done:
 def remove(context: Context, params: RemoveParams) -> Done:
     """Remove the container, whose name was typed. Raises Busy, InvalidRequest for another name, ContainerRunning."""
     with context.gateway() as gateway:
-        target = _take(context, gateway, params.container)
+        target = _take(context, gateway, params.container, confirmed=params.confirm_protected)
         if params.confirm != target.name:
             raise InvalidRequest(
                 f"'options.confirm' must be the container's name, exactly: {target.name}", field="options.confirm"
@@ -115,12 +118,13 @@ def remove(context: Context, params: RemoveParams) -> Done:
         return _done(context, gateway, target, action="remove", word="removed")
 
 
-def _take(context: Context, gateway: EngineGateway, reference: str) -> _Target:
+def _take(context: Context, gateway: EngineGateway, reference: str, *, confirmed: bool = True) -> _Target:
     """The container, locked, as it is now: every act on one goes through here, and is refused here or not at all."""
     context.stage("resolve the container")
     summary = gateway.resolve(reference)
     context.pin_target(summary.id, summary.name, lock=True)
     raw = gateway.inspect(summary.id)
+    check_protected(context, raw, confirmed=confirmed)
     return _Target(
         reference=reference, id=summary.id, name=summary.name, state=str(raw["State"].get("Status", "")), raw=raw
     )
