@@ -14,19 +14,8 @@ from containers_app.workflows.clone import CloneParams
 from containers_app.workflows.quiesce import CONSISTENCIES
 
 _KNOWN = frozenset(
-    {
-        "name",
-        "confirmPrivileged",
-        "confirmProtected",
-        "dryRun",
-        "planHash",
-        "host",
-        "data",
-        "volumes",
-        "consistency",
-        "start",
-    }
-    | {"waitHealthySeconds", "overrides"}
+    {"name", "confirmPrivileged", "confirmProtected", "dryRun", "planHash", "host", "data", "volumes"}
+    | {"consistency", "start", "waitHealthySeconds", "overrides"}
 )
 _LONGEST_WAIT_SECONDS = 3600
 _WITHIN = "options."
