@@ -55,8 +55,11 @@ def volume_facts(
 ) -> dict[str, VolumeFacts]:
     """Every volume of the Engine by name; asked for only where a volume is mounted."""
     mounted = any(mount.get("Type") == "volume" for mount in source.get("Mounts") or [])
-    if not mounted and not overrides.mounts:
-        return {}
+    return every_volume(reader) if mounted or overrides.mounts else {}
+
+
+def every_volume(reader: EngineReader) -> dict[str, VolumeFacts]:
+    """Every volume of the Engine, by name."""
     return {
         name: VolumeFacts(
             name=name,

@@ -21,6 +21,7 @@ from containers_app.specs.network import EndpointSpec
 from containers_app.specs.receipt import Receipt
 from containers_app.specs.reference import check_engine_name, check_reference, choose, is_full_id, may_be_id
 from containers_app.specs.settings import CreateRequest
+from containers_app.specs.stack import ONE_OFF_LABEL, PROJECT_LABEL
 
 # A float holds today's epoch to a quarter of a microsecond, an Engine compares nanoseconds.
 _CLOCK_STEP_SECONDS = 1e-6
@@ -60,6 +61,11 @@ class EngineReader:
     def containers(self) -> tuple[ContainerSummary, ...]:
         """All containers, stopped ones too."""
         return tuple(_summary(raw) for raw in self._list("/containers/json", {"all": "1"}))
+
+    def project(self, name: str) -> tuple[str, ...]:
+        """Full ids of a compose project's containers, but for one-off runs."""
+        filters = json.dumps({"label": [f"{PROJECT_LABEL}={name}", f"{ONE_OFF_LABEL}=False"]})
+        return tuple(_id_of(raw) for raw in self._list("/containers/json", {"all": "1", "filters": filters}))
 
     def holdings(self) -> tuple[Holding, ...]:
         """What every container holds, from one list."""

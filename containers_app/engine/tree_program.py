@@ -34,6 +34,7 @@ ELSEWHERE = tuple(overlay + name for overlay in OVERLAYS for name in ("redirect"
 PACK = ("--format=posix", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--acls", "--sparse", "--sort=none")
 UNPACK = ("--numeric-owner", "--xattrs", "--xattrs-include=*", "--acls", "--same-permissions", "--same-owner")
 LAYER = "layer"
+REPLACE = "replace"
 _WATCHED = ("st_ino", "st_dev", "st_size", "st_mtime_ns", "st_ctime_ns")
 
 
@@ -235,8 +236,8 @@ def _restore_identities(root: str, own: "dict[str, bytes]") -> None:
 
 
 def _made_empty(root: str, options: "Sequence[str]") -> bool:
-    """Empty a layer; a volume has to be empty, except for what a new file system has."""
-    if LAYER in options:
+    """Empty a layer, or what is to be replaced; another volume has to be empty, but for a new file system's own."""
+    if LAYER in options or REPLACE in options:
         _empty(root)
     elif set(os.listdir(root)) - {"lost+found"}:
         complain("the target is not empty")

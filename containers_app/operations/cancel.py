@@ -12,9 +12,13 @@ from containers_app.operations.transitions import request_cancel
 
 
 def cancel(operation: Operation, *, asker: Asker, source: Source) -> bool:
-    """Ask the operation to stop. False when it is over already. Raises PermissionDenied and AuditUnavailable."""
+    """Ask the operation to stop; a part stops with its whole. False when it is over already.
+
+    Raises PermissionDenied and AuditUnavailable.
+    """
     if not asker.may("containers_app.cancel_operation", "cancel"):
         raise PermissionDenied("you may not cancel operations: ask an administrator for the group 'operators'")
+    operation = operation.parent or operation
     ledger.event(
         action="operation.cancel",
         actor=asker.as_actor(),

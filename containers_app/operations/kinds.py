@@ -21,8 +21,9 @@ from containers_app.workflows.lifecycle import (
     start,
     stop,
 )
+from containers_app.workflows.stack_clone import StackCloneParams, clone_stack
 
-Params = CloneParams | BackupParams | HostTestParams | StartParams | StopParams | RemoveParams
+Params = CloneParams | BackupParams | HostTestParams | StackCloneParams | StartParams | StopParams | RemoveParams
 
 
 def _nothing(params: Any) -> Mapping[str, Any]:
@@ -134,6 +135,21 @@ HOST_TEST = Kind(
     subject=lambda params: str(params.host),
     time_limit_seconds=lambda conf, params: conf.engine_connect_seconds + 5,
 )
+STACK_CLONE = Kind(
+    name="stackClone",
+    verb="Clone stack",
+    action="stack.clone",
+    params=StackCloneParams,
+    workflow=clone_stack,
+    permission="containers_app.clone_container",
+    scope="clone",
+    failure_code="STACK_CLONE_FAILED",
+    failure_prefix="Stack clone failed: ",
+    success_message="Stack cloned successfully",
+    subject_type="stack",
+    subject=lambda params: str(params.project),
+    time_limit_seconds=lambda conf, params: conf.backup_timeout_seconds + params.wait_healthy_seconds,
+)
 START = Kind(
     name="start",
     verb="Start",
@@ -198,4 +214,5 @@ REMOVE = Kind(
     time_limit_seconds=lambda conf, params: _engine_seconds(conf),
     lasting=True,
 )
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (CLONE, BACKUP, HOST_TEST, START, STOP, RESTART, REMOVE)}
+_EVERY = (CLONE, BACKUP, HOST_TEST, STACK_CLONE, START, STOP, RESTART, REMOVE)
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _EVERY}

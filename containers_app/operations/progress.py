@@ -18,12 +18,12 @@ from containers_app.engine.connection import EngineLimits, open_gateway
 from containers_app.engine.gateway import EngineGateway
 from containers_app.errors import Cancelled, InvalidRequest, LeaseLost, MycoError, TimedOut
 from containers_app.models import Operation
-from containers_app.operations import transitions
+from containers_app.operations import children, transitions
 from containers_app.operations.evidence import receipt_of
 from containers_app.operations.hosts import endpoint_of, host_named, limits, store_of
 from containers_app.operations.kinds import lasts
 from containers_app.operations.secrets import plan_key
-from containers_app.workflows.context import Facts
+from containers_app.workflows.context import ChildTarget, Done, Facts
 
 _POLL_SECONDS = 0.25
 _STUCK_FACTOR = 10
@@ -41,6 +41,7 @@ class OperationContext:
         self._why: MycoError | None = None
         self._abort: Callable[[], None] | None = None
         self._guard = threading.Lock()
+        self.has_parts = False
         self._active_at = time.monotonic()
         self._facts = Facts(
             operation_id=str(operation.pk),
@@ -142,6 +143,16 @@ class OperationContext:
         """Record durably how to take back what comes next."""
         self._operation.undo = [*self._operation.undo, dict(step)]
         self._write(undo=self._operation.undo)
+
+    def begin_child(self, target: ChildTarget, params: Mapping[str, Any]) -> str:
+        """Record an operation of its own for one part of the work, intent first; returns its id."""
+        self.checkpoint()
+        self.has_parts = True
+        return children.begin(self._operation, target, params)
+
+    def describe_child(self, child_id: str, part: Done) -> None:
+        """What came of a part so far."""
+        children.describe(self._operation, child_id, part)
 
     def forget_undo(self, step: Mapping[str, Any]) -> None:
         """The effect of this step is taken back already."""

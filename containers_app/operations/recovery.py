@@ -21,6 +21,7 @@ from containers_app.engine.gateway import EngineGateway
 from containers_app.errors import MycoError
 from containers_app.models import Operation, State
 from containers_app.operations import transitions
+from containers_app.operations.children import end_with
 from containers_app.operations.dispatch import republish
 from containers_app.operations.evidence import receipt_of, record_outcome
 from containers_app.operations.hosts import endpoint_of, host_named, limits, store_of
@@ -46,6 +47,7 @@ def reconcile() -> dict[str, int]:
         "expired": _each(_past_deadline(), _cancel_expired),
         "republished": _each(_lost_messages(), republish),
         "interrupted": _each(_dead_leases(), lambda operation: _interrupt(operation, conf)),
+        "parts": _each(_left_parts(), end_with),
         "undone": _each(_unfinished_undo(), lambda operation: _undo(operation, conf)),
         "late": _each(_without_outcome(), _late_outcome),
         "orphans": _close_orphan_intents(),
@@ -94,6 +96,12 @@ def _lost_messages() -> list[Operation]:
 
 def _dead_leases() -> list[Operation]:
     return _rows(Q(state=State.RUNNING, lease_until__lt=Now()))
+
+
+def _left_parts() -> list[Operation]:
+    """Operations that are over and have parts that are not."""
+    parts = Operation.objects.filter(state=State.RUNNING, parent__isnull=False).values("parent_id")
+    return _rows(Q(state__in=Operation.TERMINAL_STATES, pk__in=parts))
 
 
 def _interrupt(operation: Operation, conf: Conf) -> bool:

@@ -18,6 +18,7 @@ from containers_app.errors import AuditUnavailable, Cancelled, LeaseLost, MycoEr
 from containers_app.models import Operation, State
 from containers_app.operations import transitions
 from containers_app.operations.authority import still_may
+from containers_app.operations.children import end_with
 from containers_app.operations.evidence import actor_of, receipt_of, subject_of
 from containers_app.operations.kinds import KINDS, lasts
 from containers_app.operations.progress import OperationContext, closed_stages
@@ -56,6 +57,7 @@ def _attempt(operation: Operation, context: OperationContext) -> None:
             operation, Ending(state=state, stages=stages, result=done.result, proof=done.proof), record=done.record
         ):
             raise LeaseLost("the lease ran out before the end")
+        _end_parts(operation, context)
     except LeaseLost:
         _give_up(operation, context)
     except MycoError as error:
@@ -95,6 +97,13 @@ def _fail(operation: Operation, context: OperationContext, ending: Ending) -> No
     stages = closed_stages(operation.stages, state="failed")
     if not transitions.finish(operation, replace(ending, stages=stages, undo=pending)):
         _note_fenced(operation)
+    else:
+        _end_parts(operation, context)
+
+
+def _end_parts(operation: Operation, context: OperationContext) -> None:
+    if context.has_parts:
+        end_with(operation)
 
 
 def _give_up(operation: Operation, context: OperationContext) -> None:

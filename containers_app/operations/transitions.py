@@ -109,6 +109,15 @@ def interrupt(operation: Operation, ending: Ending) -> bool:
     return True
 
 
+def end_part(operation: Operation, ending: Ending) -> bool:
+    """End a running part of an operation that is over. False when somebody did."""
+    parts = Operation.objects.filter(pk=operation.pk, state=State.RUNNING, parent__isnull=False)
+    if not parts.exclude(parent__state__in=(State.QUEUED, State.RUNNING)).update(**_ended(ending)):
+        return False
+    _record(operation)
+    return True
+
+
 def request_cancel(operation: Operation, *, reason: str) -> bool:
     """Ask for a stop: a queued operation ends at once, a running one when its worker sees it. False when it is over."""
     if end_queued(operation, Ending(state=State.CANCELLED, error_code="CANCELLED", error_message=reason)):

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from containers_app.engine.gateway import EngineGateway
-from containers_app.errors import Collides, ImageNotFound, NameTaken, PermissionDenied, PlanChanged
 from containers_app.models import DockerHost
-from containers_app.specs.collisions import Collision
 from containers_app.specs.overrides import AS_THE_SOURCE, Overrides, read_overrides
 from containers_app.workflows import inventory
+from containers_app.workflows.admission import check_admission
 from containers_app.workflows.content import Carried, Ends, Pair, carry, measure, prove
 from containers_app.workflows.context import Context, Done
 from containers_app.workflows.fidelity import proven
@@ -21,8 +20,6 @@ from containers_app.workflows.planning import Inspect, Prepared, Wish, prepare
 from containers_app.workflows.protected import check_protected
 from containers_app.workflows.quiesce import quiet
 from containers_app.workflows.undo import remove_labelled
-
-_PRIVILEGED = "containers_app.clone_privileged"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +100,16 @@ def clone(context: Context, params: CloneParams) -> Done:
         if params.dry_run:
             context.stage("plan", plan=plan)
             return Done(result={"success": True, "action": "clone", "dryRun": True, "plan": plan})
-        _admit(context, params, prepared)
+        check_admission(
+            context,
+            plan_hash=prepared.document.hash,
+            bound_to=params.plan_hash,
+            powers=prepared.powers,
+            confirmed=params.confirm_privileged,
+            collisions=prepared.collisions,
+            warnings=prepared.document.warnings,
+            start=params.start,
+        )
         undo = remove_labelled(context.facts.operation_id, host=(params.host or "") if ends.elsewhere else "")
         context.stage("create the clone", undo=undo, plan=plan)
         made = _filled(context, ends, params, prepared)
@@ -166,46 +172,6 @@ def _wish(params: CloneParams) -> Wish:
         volumes=params.volumes,
         thorough=not params.is_plain,
     )
-
-
-def _admit(context: Context, params: CloneParams, prepared: Prepared) -> None:
-    """Refuse what may not or cannot be done; say what else stands in the way of a start."""
-    if params.plan_hash is not None and params.plan_hash != prepared.document.hash:
-        raise PlanChanged("the plan is no longer the one that the request is bound to: plan again and compare")
-    _check_power(context, prepared.powers, confirmed=params.confirm_privileged)
-    stops = ("create", "start") if params.start else ("create",)
-    blocking = [collision for collision in prepared.collisions if collision.blocks in stops]
-    if blocking:
-        raise _refusal(blocking)
-    for warning in prepared.document.warnings:
-        context.warn(warning.code, warning.message)
-    for collision in prepared.collisions:
-        if collision.blocks == "start":
-            context.warn(f"{collision.kind.upper()}_HELD", collision.message)
-
-
-def _refusal(blocking: list[Collision]) -> Exception:
-    words = "; ".join(collision.message for collision in blocking)
-    if {collision.kind for collision in blocking} == {"name"}:
-        return NameTaken(words, field="options.name")
-    return ImageNotFound(words) if {collision.kind for collision in blocking} == {"image"} else Collides(words)
-
-
-def _check_power(context: Context, powers: tuple[str, ...], *, confirmed: bool) -> None:
-    """A clone has its source's power over the host, so it needs its own permission and an explicit word."""
-    if not powers:
-        return
-    reasons = "; ".join(powers)
-    if not context.facts.may(_PRIVILEGED):
-        raise PermissionDenied(
-            f"the container holds power over its host, and its clone would too ({reasons}): ask an administrator"
-        )
-    if not confirmed:
-        raise PermissionDenied(
-            f"the container holds power over its host, and its clone would too ({reasons}): "
-            "confirm with 'confirmPrivileged': true"
-        )
-    context.warn("HOST_POWER", f"the clone holds power over its host, as its source does: {reasons}")
 
 
 def _result(params: CloneParams, new_id: str, name: str) -> dict[str, Any]:

@@ -37,6 +37,19 @@ class Done:
     partial: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class ChildTarget:
+    """What a part of the work is about: a verb's name, and the container by full id and name.
+
+    With `lock`, nothing else may work on it meanwhile.
+    """
+
+    kind: str
+    container_id: str
+    name: str
+    lock: bool = False
+
+
 class Context(Protocol):
     """The operation as its workflow sees it."""
 
@@ -72,6 +85,16 @@ class Context(Protocol):
 
     def remember_undo(self, step: Mapping[str, Any]) -> None:
         """Record durably how to take back what comes next."""
+
+    def begin_child(self, target: ChildTarget, params: Mapping[str, Any]) -> str:
+        """Record an operation of its own for one part of the work, intent first; returns its id.
+
+        It ends with its parent: done if the parent is, taken back if not. Raises Busy when another operation holds a
+        target that is to be locked.
+        """
+
+    def describe_child(self, child_id: str, part: Done) -> None:
+        """What came of a part so far: its result, proof, and whether something is missing."""
 
     def forget_undo(self, step: Mapping[str, Any]) -> None:
         """The effect of this step is taken back already."""

@@ -20,7 +20,10 @@ def proven(context: Context, prepared: Prepared, made: Mapping[str, Any], *, com
 
     What was wanted differs from the source by its volumes alone, which is explained by that.
     """
-    expected = dict.fromkeys(prepared.wish.overrides.touched, OVERRIDDEN)
+    expected = {
+        **prepared.plan.expected_differences,
+        **dict.fromkeys(prepared.wish.overrides.touched, OVERRIDDEN),
+    }
     if committed:
         expected |= dict.fromkeys(("Image", "Config.Image"), COMMITTED)
     proof = prove(prepared.wanted, made, expected=expected)

@@ -17,6 +17,8 @@ from containers_app.workflows.context import Context
 from containers_app.workflows.planning import Prepared
 
 Inspect = Mapping[str, Any]
+# A volume that was made for this: what the Engine put into it out of the image gives way to the source's content.
+FRESH = ("replace",)
 
 
 def target_of(context: Context, host: str | None, source: EngineGateway) -> AbstractContextManager[EngineGateway]:
@@ -70,7 +72,13 @@ def volume_pairs(prepared: Prepared, made: Inspect) -> tuple[Pair, ...]:
         for target in targets if volume.treatment == "copy" else ():
             source = VolumeTree(name=volume.source)
             name = volume.destinations[0] if volume.anonymous else volume.source
-            pair = Pair(kind="volume", name=name, target_name=target, source=source, target=VolumeTree(name=target))
+            pair = Pair(
+                kind="volume",
+                name=name,
+                target_name=target,
+                source=source,
+                target=VolumeTree(name=target, options=FRESH),
+            )
             pairs.append(pair)
     return tuple(pairs)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from containers_app.engine.facts import clone_facts, volume_facts
@@ -22,6 +23,8 @@ from containers_app.specs.privilege import effective_powers
 from containers_app.workflows.context import Context
 
 Inspect = Mapping[str, Any]
+# Mounts of containers that do not exist yet, by the id under which others refer to them.
+Givers = Mapping[str, tuple[Mapping[str, Any], ...] | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +101,7 @@ def prepare(
     *,
     origin: EngineReader | None = None,
     around: Surroundings | None = None,
+    givers: Givers = MappingProxyType({}),
 ) -> Prepared:
     """Look up what has to be known, and plan; `reader` is the target's Engine, `origin` the source's if it is another.
 
@@ -118,6 +122,7 @@ def prepare(
     )
     wanted = with_volumes(source, volumes)
     facts = clone_facts(reader, wanted, wish.overrides, networks=around.world.networks, origin=origin)
+    facts = replace(facts, volumes_from={**facts.volumes_from, **givers})
     first = _planned(context, source, wish, facts=facts, around=around, volumes=volumes, elsewhere=())
     if origin is None:
         return first
@@ -132,6 +137,7 @@ def planned_again(
     source: Inspect | None = None,
     overrides: Overrides | None = None,
     world: World | None = None,
+    givers: Givers = MappingProxyType({}),
 ) -> Prepared:
     """The same wish with something else in it, by what was looked up already."""
     around = replace(prepared.around, world=world or prepared.around.world)
@@ -139,7 +145,11 @@ def planned_again(
         context,
         source or prepared.source,
         prepared.wish if overrides is None else replace(prepared.wish, overrides=overrides),
-        facts=replace(prepared.facts, networks=around.world.networks),
+        facts=replace(
+            prepared.facts,
+            networks=around.world.networks,
+            volumes_from={**prepared.facts.volumes_from, **givers},
+        ),
         around=around,
         volumes=prepared.volumes,
         elsewhere=prepared.elsewhere,

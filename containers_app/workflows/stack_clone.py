@@ -1,0 +1,344 @@
+"""Clone a whole compose project under a new name: all of it, or nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from containers_app.engine.trees import VolumeTree
+from containers_app.errors import MycoError
+from containers_app.models import DockerHost
+from containers_app.specs.clone_mounts import renamed_volume
+from containers_app.specs.stack import Renaming
+from containers_app.workflows import inventory
+from containers_app.workflows.admission import check_admission
+from containers_app.workflows.content import Ends, Pair, carry, measure, prove
+from containers_app.workflows.context import ChildTarget, Context, Done
+from containers_app.workflows.fidelity import proven
+from containers_app.workflows.health import wait_until_healthy
+from containers_app.workflows.making import FRESH, layer_pair, make, make_from_commit, target_of, volume_pairs
+from containers_app.workflows.planning import Givers, Inspect, planned_again
+from containers_app.workflows.protected import check_protected
+from containers_app.workflows.quiesce import quiet
+from containers_app.workflows.stack_plan import (
+    PlannedMember,
+    StackPlan,
+    giver_mounts,
+    own_anonymous,
+    plan_stack,
+    wanted_source,
+)
+from containers_app.workflows.undo import remove_labelled
+
+_HEALTHY, _ENDED_WELL = "service_healthy", "service_completed_successfully"
+_DEPENDENCY_SECONDS = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackCloneParams:
+    """`project` and `new_project`: compose's names. `host`: the target host, None for the source's.
+
+    `data`, `consistency`, `start`, `dry_run`, `plan_hash`: as of a clone. `keep_on_failure`: leave what was made.
+    """
+
+    project: str
+    new_project: str
+    host: str | None = None
+    data: str = "none"
+    consistency: str = "live"
+    start: bool = False
+    wait_healthy_seconds: int = 0
+    keep_on_failure: bool = False
+    confirm_privileged: bool = False
+    confirm_protected: bool = False
+    dry_run: bool = False
+    plan_hash: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeMember:
+    """A member's clone; `planned` has its final plan, `child` the operation that is about it."""
+
+    planned: PlannedMember
+    inspect: Inspect = field(repr=False)
+    child: str
+    committed: bool = False
+
+    @property
+    def id(self) -> str:
+        """Its 64-hex id."""
+        return str(self.inspect["Id"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filled:
+    """The members with their content, its proofs, and how long their sources were kept quiet."""
+
+    made: tuple[MadeMember, ...]
+    content: tuple[Mapping[str, Any], ...] = ()
+    quiet_seconds: float = 0.0
+
+
+def clone_stack(context: Context, params: StackCloneParams) -> Done:
+    """Plan the project; unless that is all, make it, fill it, prove it, and start it if asked.
+
+    Raises ContainerNotFound for an empty project, PermissionDenied, Collides, PlanChanged, and the Engine's errors;
+    then nothing is left behind, unless it was asked to keep it.
+    """
+    context.stage("find the project")
+    with context.gateway() as gateway, target_of(context, params.host, gateway) as target:
+        ends = Ends(source=gateway, target=target)
+        stack = plan_stack(context, ends, project=params.project, new_project=params.new_project, data=params.data)
+        for entry in stack.members:
+            check_protected(context, entry.member.inspect, confirmed=params.confirm_protected)
+        plan = stack.document()
+        if params.dry_run:
+            context.stage("plan", plan=plan)
+            return Done(result={"success": True, "action": "stackClone", "dryRun": True, "plan": plan})
+        check_admission(
+            context,
+            plan_hash=stack.hash,
+            bound_to=params.plan_hash,
+            powers=stack.powers,
+            confirmed=params.confirm_privileged,
+            collisions=stack.collisions,
+            warnings=stack.warnings,
+            start=params.start,
+        )
+        undo = remove_labelled(context.facts.operation_id, host=(params.host or "") if ends.elsewhere else "")
+        context.stage("make networks and volumes", undo=undo, plan=plan)
+        with _kept_on_failure(context, undo, keep=params.keep_on_failure):
+            return _cloned(context, ends, params, stack)
+
+
+@contextmanager
+def _kept_on_failure(context: Context, undo: Mapping[str, Any], *, keep: bool) -> Iterator[None]:
+    """Forget how to take back where a foreseen failure shall leave what was made, and say so."""
+    try:
+        yield
+    except MycoError:
+        if keep:
+            context.forget_undo(undo)
+            context.warn("KEPT", "what was made before the failure is kept, as asked; remove it by hand")
+        raise
+
+
+def _cloned(context: Context, ends: Ends, params: StackCloneParams, stack: StackPlan) -> Done:
+    renaming = _made_around(context, ends, stack)
+    made = _made_members(context, ends, stack, renaming, lock=params.data != "none")
+    filled = _filled(context, ends, params, stack, made)
+    context.stage("check the clones")
+    whole = _described(context, filled)
+    up = not params.start or _started(context, ends, params, filled.made)
+    host = DockerHost.objects.get(name=params.host or context.facts.host_name)
+    for entry in filled.made:
+        inventory.remember(host, ends.target.inspect(entry.id))
+    content = [dict(document) for document in filled.content]
+    return Done(result=_result(params, filled), proof={"content": content}, partial=not (whole and up))
+
+
+def _made_around(context: Context, ends: Ends, stack: StackPlan) -> Renaming:
+    """Networks and volumes; the renaming then has the networks' real ids."""
+    real: dict[str, tuple[str, str]] = {}
+    for network in stack.networks:
+        context.checkpoint()
+        identifier = ends.target.create_network(
+            network.name,
+            driver=network.driver,
+            internal=network.internal,
+            attachable=network.attachable,
+            enable_ipv6=network.enable_ipv6,
+            addressing=network.addressing,
+            options=network.options,
+            labels=network.labels,
+        )
+        real[network.old_id] = (network.name, identifier)
+    for volume in stack.volumes:
+        if volume.treatment != "share":
+            options = {} if volume.facts.is_elsewhere else volume.facts.options
+            ends.target.create_volume(volume.target, driver=volume.facts.driver, options=options, labels=volume.labels)
+    return replace(stack.renaming, networks=real)
+
+
+def _made_members(
+    context: Context, ends: Ends, stack: StackPlan, renaming: Renaming, *, lock: bool
+) -> tuple[MadeMember, ...]:
+    """Every member in its order: whatever one refers to is there before it, under its real id."""
+    networks = ends.target.networks()
+    containers, volumes = dict(renaming.containers), dict(renaming.volumes)
+    givers: dict[str, tuple[Mapping[str, Any], ...] | None] = {}
+    made: list[MadeMember] = []
+    for number, planned in enumerate(stack.members, 1):
+        context.stage(f"make container {number} of {len(stack.members)}")
+        entry = planned.member
+        known = replace(renaming, containers=containers, volumes=volumes)
+        child = context.begin_child(
+            ChildTarget(kind="clone", container_id=entry.id, name=entry.name, lock=lock),
+            {"container": entry.id, "name": planned.new_name},
+        )
+        inspect, final = _made_member(context, ends, planned, known, givers=givers, networks=networks)
+        made.append(MadeMember(planned=final, inspect=inspect, child=child))
+        containers |= dict.fromkeys((entry.id, entry.name), str(inspect["Id"]))
+        volumes |= _anonymous_of(final, inspect)
+        givers[str(inspect["Id"])] = giver_mounts(entry, replace(known, volumes=volumes))
+    return tuple(made)
+
+
+def _made_member(
+    context: Context,
+    ends: Ends,
+    planned: PlannedMember,
+    renaming: Renaming,
+    *,
+    givers: Givers,
+    networks: Any,
+) -> tuple[Inspect, PlannedMember]:
+    """The member by its plan, with what is really there by now."""
+    world = replace(planned.prepared.around.world, networks=networks)
+    source = wanted_source(planned.member, renaming)
+    prepared = planned_again(context, planned.prepared, source=source, world=world, givers=givers)
+    return make(context, ends, prepared), replace(planned, prepared=prepared)
+
+
+def _anonymous_of(planned: PlannedMember, inspect: Inspect) -> dict[str, str]:
+    """The source's volumes without a name, and those that the Engine made for the clone at the same places."""
+    places = {str(mount.get("Destination")): str(mount.get("Name")) for mount in inspect.get("Mounts") or []}
+    return {old: places[path] for old, path in own_anonymous(planned.member).items() if path in places}
+
+
+def _filled(
+    context: Context, ends: Ends, params: StackCloneParams, stack: StackPlan, made: tuple[MadeMember, ...]
+) -> Filled:
+    """Copy the content of all members at one moment: all are quiet together, dependents first."""
+    if params.data == "none":
+        return Filled(made=made)
+    begun = time.monotonic()
+    with ExitStack() as quieted:
+        for entry in reversed(made):
+            source = entry.planned.member.inspect
+            quieted.enter_context(quiet(context, ends.source, source, params.consistency))
+        layers: list[Pair] = []
+        if params.data == "all":
+            made, layers = _layers(context, ends, made)
+        pairs = (*layers, *_volume_pairs(stack), *(pair for entry in made for pair in _own_volume_pairs(entry)))
+        measure(context, ends.source, pairs)
+        carried = carry(context, ends, pairs)
+    quiet_seconds = 0.0 if params.consistency == "live" else round(time.monotonic() - begun, 1)
+    context.stage("check the content")
+    return Filled(made=made, content=tuple(prove(context, ends, carried)), quiet_seconds=quiet_seconds)
+
+
+def _layers(context: Context, ends: Ends, made: tuple[MadeMember, ...]) -> tuple[tuple[MadeMember, ...], list[Pair]]:
+    """The writable layers; a member whose layer is no folder is made again from an image of its source."""
+    pairs: list[Pair] = []
+    result: list[MadeMember] = []
+    for entry in made:
+        source = entry.planned.member.inspect
+        layer = layer_pair(context, ends, source, entry.inspect)
+        if isinstance(layer, str):
+            again = make_from_commit(context, ends, entry.planned.prepared, entry.inspect, reason=layer)
+            result.append(replace(entry, inspect=again, committed=True))
+        else:
+            pairs.append(layer)
+            result.append(entry)
+    return tuple(result), pairs
+
+
+def _volume_pairs(stack: StackPlan) -> Iterable[Pair]:
+    for volume in stack.volumes:
+        if volume.treatment == "copy":
+            yield Pair(
+                kind="volume",
+                name=volume.source,
+                target_name=volume.target,
+                source=VolumeTree(name=volume.source),
+                target=VolumeTree(name=volume.target, options=FRESH),
+            )
+
+
+def _own_volume_pairs(entry: MadeMember) -> tuple[Pair, ...]:
+    return volume_pairs(entry.planned.prepared, entry.inspect)
+
+
+def _described(context: Context, filled: Filled) -> bool:
+    """Prove each clone, and say in its own operation what came of it; whether all is as it should be."""
+    whole = all(document["equal"] for document in filled.content)
+    for entry in filled.made:
+        prepared = entry.planned.prepared
+        # Volumes that the Engine named for the clone are its own; what it takes over from others is compared by these.
+        names = _anonymous_of(entry.planned, entry.inspect)
+        mounts = [renamed_volume(mount, names, "Name") for mount in prepared.wanted.get("Mounts") or []]
+        wanted = {**prepared.wanted, "Mounts": mounts}
+        prepared = replace(prepared, source=wanted, wanted=wanted)
+        proof = proven(context, prepared, entry.inspect, committed=entry.committed)
+        result = {
+            "success": True,
+            "message": "Container cloned successfully",
+            "action": "clone",
+            "sourceId": entry.planned.member.id,
+            "newId": entry.id,
+            "newName": entry.planned.new_name,
+        }
+        done = Done(result=result, proof={"configuration": proof.document()}, partial=bool(proof.unexplained))
+        context.describe_child(entry.child, done)
+        whole = whole and not proof.unexplained
+    return whole
+
+
+def _started(context: Context, ends: Ends, params: StackCloneParams, made: tuple[MadeMember, ...]) -> bool:
+    """Start every member in its order; one that others wait for is waited for here too. Whether all came up."""
+    waited = _conditions(made)
+    up = True
+    for entry in made:
+        service = entry.planned.member.service
+        context.stage(f"start {entry.planned.new_name}")
+        ends.target.start(entry.id)
+        if service in waited:
+            up = _is_up(context, ends, entry, _DEPENDENCY_SECONDS, ends_well=waited[service] == _ENDED_WELL) and up
+    if params.wait_healthy_seconds:
+        context.stage("wait until all are healthy")
+        lasting = [entry for entry in made if waited.get(entry.planned.member.service) != _ENDED_WELL]
+        results = [_is_up(context, ends, entry, params.wait_healthy_seconds) for entry in lasting]
+        up = all(results) and up
+    return up
+
+
+def _conditions(made: Iterable[MadeMember]) -> dict[str, str]:
+    """Services that others wait for, with the condition that is waited for."""
+    wanted = [item for entry in made for item in entry.planned.member.depends_on.items()]
+    return {service: condition for service, condition in wanted if condition in (_HEALTHY, _ENDED_WELL)}
+
+
+def _is_up(context: Context, ends: Ends, entry: MadeMember, seconds: float, *, ends_well: bool = False) -> bool:
+    """Whether it came up, or ended as it should; else a warning says why."""
+    verdict = wait_until_healthy(context, ends.target, entry.id, limit_seconds=seconds)
+    if ends_well:
+        state = ends.target.inspect(entry.id).get("State") or {}
+        if not state.get("Running") and state.get("ExitCode") == 0:
+            return True
+    if not verdict.up:
+        context.warn(verdict.code, f"{entry.planned.new_name}: {verdict.message}")
+    return verdict.up
+
+
+def _result(params: StackCloneParams, filled: Filled) -> dict[str, Any]:
+    return {
+        "success": True,
+        "message": "Stack cloned successfully",
+        "action": "stackClone",
+        "project": params.project,
+        "newProject": params.new_project,
+        "containers": [
+            {
+                "service": entry.planned.member.service,
+                "sourceId": entry.planned.member.id,
+                "newId": entry.id,
+                "newName": entry.planned.new_name,
+            }
+            for entry in filled.made
+        ],
+        "quietSeconds": filled.quiet_seconds,
+    }
