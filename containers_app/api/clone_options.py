@@ -32,29 +32,32 @@ def read_clone(container: str, options: Mapping[str, Any]) -> CloneParams:
         confirm_privileged=fields.flag(options, "confirmPrivileged", inside=_WITHIN),
         confirm_protected=fields.flag(options, "confirmProtected", inside=_WITHIN),
         dry_run=fields.flag(options, "dryRun", inside=_WITHIN),
-        plan_hash=_plan_hash(options),
+        plan_hash=plan_hash(options, inside=_WITHIN),
         host=fields.text(options, "host", inside=_WITHIN, longest=63),
         data=fields.choice(options, "data", DATA_CHOICES, inside=_WITHIN, default="none"),
         volumes=_volumes(options),
         consistency=fields.choice(options, "consistency", CONSISTENCIES, inside=_WITHIN, default="live"),
         start=fields.flag(options, "start", inside=_WITHIN),
-        wait_healthy_seconds=_wait_seconds(options),
+        wait_healthy_seconds=wait_seconds(options, inside=_WITHIN),
         overrides=read_overrides(fields.mapping(options, "overrides", inside=_WITHIN)),
     )
 
 
-def _wait_seconds(options: Mapping[str, Any]) -> int:
-    """How long to wait for health; goes with a start only."""
-    seconds = fields.whole(options, "waitHealthySeconds", inside=_WITHIN, highest=_LONGEST_WAIT_SECONDS) or 0
+def wait_seconds(options: Mapping[str, Any], *, inside: str) -> int:
+    """How long to wait for health; goes with a start only. Raises InvalidRequest."""
+    seconds = fields.whole(options, "waitHealthySeconds", inside=inside, highest=_LONGEST_WAIT_SECONDS) or 0
     if seconds and options.get("start") is not True:
-        raise InvalidRequest("'options.waitHealthySeconds' goes with 'start': true", field="options.waitHealthySeconds")
+        field = f"{inside}waitHealthySeconds"
+        raise InvalidRequest(f"'{field}' goes with 'start': true", field=field)
     return seconds
 
 
-def _plan_hash(options: Mapping[str, Any]) -> str | None:
-    value = fields.text(options, "planHash", inside=_WITHIN)
+def plan_hash(options: Mapping[str, Any], *, inside: str) -> str | None:
+    """The hash of a plan that the request is bound to. Raises InvalidRequest."""
+    value = fields.text(options, "planHash", inside=inside)
     if value is not None and (len(value) != _HASH_CHARACTERS or set(value) - set("0123456789abcdef")):
-        raise InvalidRequest("'options.planHash' must be the hash of a plan: 64 hex digits", field="options.planHash")
+        field = f"{inside}planHash"
+        raise InvalidRequest(f"'{field}' must be the hash of a plan: 64 hex digits", field=field)
     return value
 
 

@@ -123,3 +123,53 @@ HOST_TEST_RESPONSES: dict[int, Any] = {
     202: OperationSerializer,
     **dict.fromkeys((401, 403, 404, 500, 503), _ERROR),
 }
+STACK_RESPONSE = inline_serializer(
+    "Stack",
+    {
+        "project": serializers.CharField(),
+        "host": serializers.CharField(),
+        "services": serializers.ListField(child=serializers.CharField()),
+        "containers": serializers.IntegerField(),
+        "running": serializers.IntegerField(),
+        "unprotected": serializers.IntegerField(),
+    },
+    many=True,
+)
+STACK_CLONE_REQUEST = inline_serializer(
+    "StackClone",
+    {
+        "project": serializers.CharField(help_text="The compose project."),
+        "newProject": serializers.CharField(help_text="Its clone's name, by compose's grammar."),
+        "sourceHost": _optional(serializers.CharField, "The project's host, where several have one of this name."),
+        "host": _optional(serializers.CharField, "The target host; the source's own without it."),
+        "data": _optional(serializers.CharField, "none, volumes or all."),
+        "consistency": _optional(serializers.CharField, "live, pause or stop, while content is read."),
+        "start": _optional(serializers.BooleanField, "Start the clones in the order of their dependencies."),
+        "waitHealthySeconds": _optional(serializers.IntegerField, "With start: wait for all to be healthy."),
+        "keepOnFailure": _optional(serializers.BooleanField, "Leave what was made when it fails."),
+        "confirmPrivileged": _optional(serializers.BooleanField, "The clones may hold their sources' host power."),
+        "confirmProtected": _optional(serializers.BooleanField, "Work on protected containers."),
+        "dryRun": _optional(serializers.BooleanField, "Plan only."),
+        "planHash": _optional(serializers.CharField, "Do it only if this is still the plan."),
+        "reason": _optional(serializers.CharField, "Why; kept in the ledger."),
+        "ticket": _optional(serializers.CharField, "A change ticket; kept in the ledger."),
+    },
+)
+STACK_CLONE_RESPONSES: dict[int, Any] = {
+    200: inline_serializer(
+        "StackCloneResult",
+        {
+            "success": serializers.BooleanField(),
+            "message": serializers.CharField(),
+            "action": serializers.CharField(),
+            "project": serializers.CharField(),
+            "newProject": serializers.CharField(),
+            "containers": serializers.ListField(child=serializers.DictField()),
+            "quietSeconds": serializers.FloatField(help_text="How long the sources were paused or stopped."),
+            "operationId": serializers.CharField(),
+            "warnings": WarningSerializer(many=True),
+        },
+    ),
+    202: OperationSerializer,
+    **_ERRORS,
+}

@@ -18,6 +18,7 @@ from containers_app.api.records import (
     OperationsView,
     OperationView,
 )
+from containers_app.api.stacks import StackCloneView, StacksView, StackView
 
 urlpatterns = [
     path("api/docker/containers", ContainersView.as_view(), name="containers"),
@@ -32,6 +33,9 @@ urlpatterns = [
     path("api/hosts/<int:host_id>/test", HostTestView.as_view(), name="host-test"),
     path("api/ledger/entries", EntriesView.as_view(), name="ledger-entries"),
     path("api/ledger/entries/<int:index>", EntryView.as_view(), name="ledger-entry"),
+    path("api/stacks", StacksView.as_view(), name="stacks"),
+    path("api/stacks/clone", StackCloneView.as_view(), name="stack-clone"),
+    path("api/stacks/<str:project>", StackView.as_view(), name="stack"),
     path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("livez", LiveView.as_view(), name="livez"),

@@ -74,11 +74,11 @@ def store_of(conf: Conf) -> LocalStore:
     return LocalStore(conf.backup_roots, reserve_bytes=conf.backup_reserve_bytes)
 
 
-def host_named(name: str) -> DockerHost:
-    """The registered host of this name. Raises InvalidRequest (field `options.host`)."""
+def host_named(name: str, *, field_name: str = "options.host") -> DockerHost:
+    """The registered host of this name. Raises InvalidRequest."""
     host = DockerHost.objects.filter(name=name).first()
     if host is None:
-        raise InvalidRequest("'options.host' must be the name of a registered Docker host", field="options.host")
+        raise InvalidRequest(f"'{field_name}' must be the name of a registered Docker host", field=field_name)
     return host
 
 

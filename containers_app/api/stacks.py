@@ -1,0 +1,151 @@
+"""Compose projects: found by label in the inventory, and cloned as a whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request as ApiRequest
+from rest_framework.response import Response
+
+from containers_app.api.answers import idempotency_key, preference_of, run
+from containers_app.api.auth import asker_of
+from containers_app.api.clone_options import plan_hash, wait_seconds
+from containers_app.api.permissions import Declared
+from containers_app.api.schemas import STACK_CLONE_REQUEST, STACK_CLONE_RESPONSES, STACK_RESPONSE
+from containers_app.api.serializers import ContainerSerializer
+from containers_app.api.strict_json import read_object
+from containers_app.api.views import ConsoleView
+from containers_app.audit.origin import source_of
+from containers_app.errors import NotFound
+from containers_app.models import Container, DockerHost, with_last_backup
+from containers_app.operations.hosts import host_named, local_host
+from containers_app.operations.kinds import STACK_CLONE
+from containers_app.operations.secrets import request_digest
+from containers_app.operations.submit import Request
+from containers_app.specs import fields
+from containers_app.specs.clone_volumes import DATA_CHOICES
+from containers_app.specs.stack import check_project
+from containers_app.workflows.quiesce import CONSISTENCIES
+from containers_app.workflows.stack_clone import StackCloneParams
+
+_KNOWN = frozenset(
+    {"project", "newProject", "sourceHost", "host", "data", "consistency", "start", "waitHealthySeconds"}
+    | {"keepOnFailure", "confirmPrivileged", "confirmProtected", "dryRun", "planHash", "reason", "ticket"}
+)
+
+
+def members_of(project: str, host: str | None = None) -> QuerySet[Any]:
+    """A project's containers that are there now, of one host or of all."""
+    rows = with_last_backup(Container.objects.present().select_related("host").filter(stack=project))
+    return rows.filter(host__name=host) if host else rows
+
+
+def stacks(rows: QuerySet[Any]) -> list[dict[str, Any]]:
+    """Each project on its host with what is known of its containers, by name."""
+    found: dict[tuple[str, str], list[Container]] = {}
+    for row in rows.exclude(stack="").order_by("stack", "host__name", "name"):
+        found.setdefault((row.stack, row.host.name), []).append(row)
+    return [_stack(project, host, members) for (project, host), members in found.items()]
+
+
+def _stack(project: str, host: str, members: list[Container]) -> dict[str, Any]:
+    return {
+        "project": project,
+        "host": host,
+        "services": sorted({row.service for row in members if row.service}),
+        "containers": len(members),
+        "running": sum(row.state == "running" for row in members),
+        "unprotected": sum(not getattr(row, "protected", False) for row in members),
+    }
+
+
+class StacksView(ConsoleView):
+    """All compose projects."""
+
+    access = {"GET": ("containers_app.view_container", "read")}
+    filters = frozenset({"host"})
+
+    @extend_schema(operation_id="stacks_list", responses=STACK_RESPONSE)
+    def get(self, request: ApiRequest) -> Response:
+        """By name. There are few, so they come in one answer."""
+        query = self.query(request)
+        rows = with_last_backup(Container.objects.present().select_related("host"))
+        if "host" in query:
+            rows = rows.filter(host__name=query["host"])
+        return Response({"next": None, "previous": None, "results": stacks(rows)})
+
+
+class StackView(ConsoleView):
+    """One compose project."""
+
+    access = {"GET": ("containers_app.view_container", "read")}
+    filters = frozenset({"host"})
+
+    @extend_schema(operation_id="stacks_read", responses=STACK_RESPONSE)
+    def get(self, request: ApiRequest, project: str) -> Response:
+        """The project on each host that has it, with its containers."""
+        rows = members_of(project, self.query(request).get("host"))
+        found = stacks(rows)
+        if not found:
+            raise NotFound("there is no such project, or you may not see it")
+        members = ContainerSerializer(rows.order_by("host__name", "name"), many=True).data
+        return Response({"stacks": found, "members": members})
+
+
+class StackCloneView(ConsoleView):
+    """Clone a whole project."""
+
+    published = True
+    access = {"POST": Declared.VERB}
+
+    @extend_schema(operation_id="stacks_clone", request=STACK_CLONE_REQUEST, responses=STACK_CLONE_RESPONSES)
+    def post(self, request: ApiRequest) -> Response:
+        """Clone it, and wait for the end; with `Prefer: respond-async` do not wait."""
+        body = read_object(request._request)
+        params = read_stack_clone(body)
+        preference = preference_of(request)
+        wanted = Request(
+            kind=STACK_CLONE,
+            params=params,
+            host=source_host(body, params.project),
+            asker=asker_of(request),
+            source=source_of(request._request, channel="api"),
+            limited=not preference.respond_async,
+            idempotency_key=idempotency_key(request),
+            request_digest=request_digest(json.dumps(body, sort_keys=True).encode()),
+            reason=fields.line(body, "reason", longest=fields.LONGEST_REASON),
+            ticket=fields.line(body, "ticket", longest=fields.LONGEST_TICKET),
+        )
+        return run(wanted, preference)
+
+
+def read_stack_clone(body: Mapping[str, Any]) -> StackCloneParams:
+    """Check the body. Raises InvalidRequest that names the field."""
+    fields.only(body, _KNOWN)
+    return StackCloneParams(
+        project=check_project(fields.required_text(body, "project"), field_name="project"),
+        new_project=check_project(fields.required_text(body, "newProject"), field_name="newProject"),
+        host=fields.text(body, "host", longest=63),
+        data=fields.choice(body, "data", DATA_CHOICES, default="none"),
+        consistency=fields.choice(body, "consistency", CONSISTENCIES, default="live"),
+        start=fields.flag(body, "start"),
+        wait_healthy_seconds=wait_seconds(body, inside=""),
+        keep_on_failure=fields.flag(body, "keepOnFailure"),
+        confirm_privileged=fields.flag(body, "confirmPrivileged"),
+        confirm_protected=fields.flag(body, "confirmProtected"),
+        dry_run=fields.flag(body, "dryRun"),
+        plan_hash=plan_hash(body, inside=""),
+    )
+
+
+def source_host(body: Mapping[str, Any], project: str) -> DockerHost:
+    """The host that the body names, else the one that has the project, else the local one."""
+    name = fields.text(body, "sourceHost", longest=63)
+    if name is not None:
+        return host_named(name, field_name="sourceHost")
+    found = DockerHost.objects.filter(enabled=True, containers__in=members_of(project)).distinct()[:2]
+    return found[0] if len(found) == 1 else local_host()
