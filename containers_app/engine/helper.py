@@ -13,10 +13,12 @@ from containers_app.engine.errors import clean
 from containers_app.engine.gateway import EngineGateway
 from containers_app.engine.helper_image import HELPER_LABEL
 from containers_app.engine.streams import FrameStream, InputStream
-from containers_app.errors import EngineError, MycoError, StreamBroken
+from containers_app.errors import EngineError, EngineUnavailable, MycoError, StreamBroken
 
 CHANGED = 10
 _KILLED = 137
+# cp's words, and tar's.
+_FULL = ("No space left on device", "Disk quota exceeded", "Wrote only")
 _MEMORY_BYTES = 512 * 1024 * 1024
 _PROCESSES = 32
 _WORDS_LIMIT_BYTES = 4096
@@ -101,23 +103,6 @@ class Helper:
     _words: bytearray = field(default_factory=bytearray)
     _aborted: threading.Event = field(default_factory=threading.Event)
 
-    def send(self, content: bytes) -> None:
-        """Write to its standard input; nothing means that this was all.
-
-        Where it takes no more because it has ended, its own words are the reason, so they are what is raised.
-        """
-        if self.input is None:
-            raise EngineError("The helper container takes no input.")
-        try:
-            self.input.send(content)
-        except StreamBroken as error:
-            if self._aborted.is_set():
-                raise
-            for _ in self.data():
-                continue
-            self.finish()
-            raise StreamBroken("The helper container ended before it had everything.") from error
-
     def data(self) -> Iterator[bytes]:
         """Blocks of its standard output, until it ends."""
         for channel, content in self._output:
@@ -141,11 +126,16 @@ class Helper:
         if code in (0, CHANGED):
             return code == CHANGED
         words = clean(self._words.decode("utf-8", "replace"))
-        if "No space left on device" in words:
+        if any(full in words for full in _FULL):
             raise EngineError(f"The disk of the Engine's host, or the volume, is full: {words}")
         if code == _KILLED:
             raise EngineError("The helper container was killed: was its memory enough, or did somebody remove it?")
         raise EngineError(f"The helper container failed ({code}): {words or 'without a word'}")
+
+    @property
+    def is_aborted(self) -> bool:
+        """Whether somebody asked it to stop."""
+        return self._aborted.is_set()
 
     def abort(self) -> None:
         """From another thread: whoever waits for its output gets StreamBroken, and the container is removed."""
@@ -153,6 +143,62 @@ class Helper:
         if self.input is not None:
             self.input.abort()
         self._output.abort()
+
+
+class Receiver(threading.Thread):
+    """Feeds a helper that takes input, and listens meanwhile: one that gives up early says why, and reads no more."""
+
+    def __init__(self, helper: Helper) -> None:
+        super().__init__(daemon=True)
+        if helper.input is None:
+            raise EngineError("The helper container takes no input.")
+        self._helper, self._input = helper, helper.input
+        self._told: dict[str, Mapping[str, str]] = {}
+        self._failure: MycoError | None = None
+        self._complete = False
+
+    def run(self) -> None:
+        """Listen until the output ends; then nobody waits any more for what is written to be read."""
+        try:
+            self._told.update(self._helper.lines())
+        except MycoError as error:
+            self._failure = error
+        if not self._complete:
+            self._input.abort()
+
+    def send(self, content: bytes) -> None:
+        """Write a block. Raises EngineError with the helper's own words where it takes no more."""
+        try:
+            self._input.send(content)
+        except EngineUnavailable as error:
+            if not self._helper.is_aborted:
+                self._verdict()
+            raise StreamBroken("The helper container took no more.") from error
+
+    def finish(self) -> Mapping[str, Mapping[str, str]]:
+        """Say that this was all, and wait for the verdict; what the helper told, by word."""
+        self._complete = True
+        self.send(b"")
+        self._verdict()
+        return self._told
+
+    def _verdict(self) -> None:
+        self.join()
+        if self._failure is not None:
+            raise self._failure
+        self._helper.finish()
+
+
+@contextmanager
+def receiving(helper: Helper) -> Iterator[Receiver]:
+    """A receiver whose thread has ended when this is left."""
+    receiver = Receiver(helper)
+    receiver.start()
+    try:
+        yield receiver
+    finally:
+        helper.abort()
+        receiver.join()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from containers_app.engine.gateway import EngineGateway
-from containers_app.engine.helper import Helper
+from containers_app.engine.helper import Helper, Receiver, receiving
 from containers_app.engine.streams import ByteStream
 from containers_app.engine.trees import HelperOptions, Progress, Tree, VolumeTree, helper_over
 from containers_app.errors import EngineError, ImageNotFound
@@ -62,9 +62,9 @@ def stream_tree(
             receiver.abort()
             sender.abort()
 
-        with (options or HelperOptions()).interruptible(abort):
-            size_bytes, sha256 = _pumped(sender, receiver, on_progress)
-            changed = _judged(sender, receiver, sha256)
+        with (options or HelperOptions()).interruptible(abort), receiving(receiver) as fed:
+            size_bytes, sha256 = _pumped(sender, fed, on_progress)
+            changed = _judged(sender, fed, sha256)
     return Streamed(stream_bytes=size_bytes, stream_sha256=sha256, changed=changed)
 
 
@@ -96,21 +96,22 @@ def move_image(
     Raises ImageNotFound when the source has none, EngineError when the target has none of this content afterwards.
     """
     present = _image(target_gateway, image_id)
-    if present is None:
-        before = set(target_gateway.image_ids())
-        with source_gateway.save_image(image_id) as stream:
-            target_gateway.load_image(_blocks(stream))
-        present = _image(target_gateway, image_id)
-    else:
-        before = None
-    arrived = present or _new_image(target_gateway, before or set())
-    tagged = bool(reference) and _image(target_gateway, reference or "") is None
-    if reference and tagged:
+    arrived = present or _loaded(source_gateway, target_gateway, image_id)
+    tagged = reference is not None and _image(target_gateway, reference) is None
+    if reference is not None and tagged:
         target_gateway.tag_image(arrived, reference)
-    return MovedImage(image_id=arrived, same_id=arrived == image_id, loaded=before is not None, tagged=tagged)
+    return MovedImage(image_id=arrived, same_id=arrived == image_id, loaded=present is None, tagged=tagged)
 
 
-def _pumped(sender: Helper, receiver: Helper, on_progress: Progress) -> tuple[int, str]:
+def _loaded(source_gateway: EngineGateway, target_gateway: EngineGateway, image_id: str) -> str:
+    source_gateway.image(image_id)  # an Engine answers a save of what it lacks in many ways
+    before = set(target_gateway.image_ids())
+    with source_gateway.save_image(image_id) as stream:
+        target_gateway.load_image(_blocks(stream))
+    return _image(target_gateway, image_id) or _new_image(target_gateway, before)
+
+
+def _pumped(sender: Helper, receiver: Receiver, on_progress: Progress) -> tuple[int, str]:
     """All that one helper prints, written to the other; its size and hash."""
     hashed, size_bytes = hashlib.sha256(), 0
     for block in sender.data():
@@ -121,13 +122,10 @@ def _pumped(sender: Helper, receiver: Helper, on_progress: Progress) -> tuple[in
     return size_bytes, hashed.hexdigest()
 
 
-def _judged(sender: Helper, receiver: Helper, sha256: str) -> bool:
+def _judged(sender: Helper, receiver: Receiver, sha256: str) -> bool:
     """Both verdicts, and that what arrived is what was sent; whether the source changed meanwhile."""
     changed = sender.finish()
-    receiver.send(b"")
-    told = dict(receiver.lines())
-    receiver.finish()
-    if told.get("unpacked", {}).get("sha256") != sha256:
+    if receiver.finish().get("unpacked", {}).get("sha256") != sha256:
         raise EngineError("What arrived on the other Engine is not what was sent.")
     return changed
 

@@ -351,7 +351,7 @@ def _write(file: int, block: bytes) -> None:
 
 def _received(take: "Callable[[bytes], None]") -> "str | None":
     """Hand on each frame (4 bytes of length, content); the hash of all at the empty frame, None where it is missing."""
-    hashed = sha256()
+    hashed, watch = sha256(), Watch()
     try:
         while len(head := _exactly(4)) == 4:
             length = int.from_bytes(head, "big")
@@ -362,6 +362,8 @@ def _received(take: "Callable[[bytes], None]") -> "str | None":
                 return None
             hashed.update(block)
             take(block)
+            watch.size_bytes += length
+            watch.beat()
     except BrokenPipeError:
         return None
     return None

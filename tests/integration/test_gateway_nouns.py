@@ -93,7 +93,8 @@ def test_an_image_is_committed_tagged_and_removed(gateway: EngineGateway, docker
     for reference, name in (("kept", "kept:latest"), ("host:5000/kept", "host:5000/kept:latest"), ("kept:2", "kept:2")):
         gateway.tag_image(identifier, reference)
         assert gateway.image(name)["Id"] == identifier
-        docker_client.api.remove_image(name) if name != "kept:2" else None
+    for name in ("kept:latest", "host:5000/kept:latest"):
+        docker_client.api.remove_image(name)
     gateway.remove_image(identifier)
     gateway.remove_image(identifier)
     assert gateway.labelled_images("operation-1") == ()

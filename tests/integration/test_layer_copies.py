@@ -20,6 +20,10 @@ from containers_app.specs.receipt import Receipt
 from tests.engine_fixture import SAMPLE_IMAGE, PrivateEngine
 from tests.trees import CAPABILITY, access_list, snapshot
 
+OPAQUE = "trusted.overlay.opaque"
+LISTING = """find / -xdev ! -path /etc/hosts ! -path /etc/hostname ! -path /etc/resolv.conf ! -path /etc/mtab \
+  ! -path /.dockerenv ! -path "/dev*" ! -path "/proc*" ! -path "/sys*" \
+  -exec stat -c "%n %f %u %g %Y %h" {} + | sort"""
 RECEIPT = Receipt(operation_id="operation-1", shard=0, leaf_index=0, leaf_hash="0" * 64)
 CHANGES = """
 echo changed > /etc/passwd; ln /etc/passwd /etc/hard; rm /bin/zcat; rm -rf /var/www; mkdir -p /var/www/new
@@ -76,11 +80,7 @@ def without_bookkeeping(tree: dict[bytes, tuple[Any, ...]]) -> dict[bytes, tuple
     """The overlay's own notes left out, and which whiteouts are links of one."""
     kept = {}
     for path, (mode, numbers, size, attributes, first, content, link) in tree.items():
-        shown = {
-            name: value
-            for name, value in attributes.items()
-            if name in ("trusted.overlay.opaque",) or "overlay" not in name
-        }
+        shown = {name: attributes[name] for name in attributes if name == OPAQUE or "overlay" not in name}
         kept[path] = (mode, numbers, size, shown, None if mode == "0o20000" else first, content, link)
     return kept
 
@@ -105,14 +105,9 @@ def test_a_clone_with_a_copied_layer_starts_and_shows_the_same_files(
     before = tree_proof(gateway, LayerTree(container=target))
     docker_client.api.start(source)
     docker_client.api.start(target)
-    listing = "find / -xdev ! -path '/etc/hosts' ! -path /etc/hostname ! -path /etc/resolv.conf -exec stat -c '%n %f %u %g %Y %h' {} + | sort"
-    assert run(docker_client, target, listing) == run(docker_client, source, listing)
-    assert (
-        run(docker_client, target, "cat /etc/passwd /var/www/new/file; ls /bin/zcat /var/www/index.html").count(
-            "No such"
-        )
-        == 2
-    )
+    assert run(docker_client, target, LISTING) == run(docker_client, source, LISTING)
+    assert run(docker_client, target, "cat /etc/passwd /var/www/new/file") == "changed\nhi\n"
+    assert run(docker_client, target, "ls /bin/zcat /var/www/index.html").count("No such") == 2
     assert run(docker_client, target, "hostname; cat /etc/hostname") == "second\nsecond\n"
     assert "other" not in run(docker_client, target, "cat /etc/hosts")
     assert sorted(map(str, docker_client.api.diff(target))) == sorted(map(str, docker_client.api.diff(source)))
@@ -169,9 +164,9 @@ def test_a_commit_keeps_files_owners_and_deletions(
     image = commit_layer(gateway, source=source).image_id
     container = str(docker_client.api.create_container(image, ["/bin/idle"])["Id"])
     docker_client.api.start(container)
-    assert run(docker_client, container, "stat -c '%u %g %Y' /etc/group; ls /bin/zcat").startswith(
-        "77 88 1234567890\nls:"
-    )
+    shown = run(docker_client, container, "stat -c '%u %g %Y' /etc/group; ls /bin/zcat 2>&1")
+    assert "77 88 1234567890\n" in shown
+    assert "No such" in shown
 
 
 UPPER = "/var/lib/docker/overlay2/" + "a" * 64 + "/diff"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import docker
 import pytest
 
 from containers_app.engine.connection import EngineLimits, open_gateway
@@ -93,14 +93,13 @@ def test_a_layer_is_streamed_with_its_deletions(
     )
     source.wait()
     target = target_client.containers.create(SAMPLE_IMAGE, ["/bin/idle"])
-    stream_tree(here, there, source=LayerTree(container=str(source.id)), target=LayerTree(container=str(target.id)))
-    proofs = (
-        tree_proof(here, LayerTree(container=str(source.id))),
-        tree_proof(there, LayerTree(container=str(target.id))),
-    )
+    trees = [LayerTree(container=str(found.id)) for found in (source, target)]
+    stream_tree(here, there, source=trees[0], target=trees[1])
+    proofs = [tree_proof(gateway, tree) for gateway, tree in zip((here, there), trees, strict=True)]
     assert proofs[0].same_as(proofs[1])
     target.start()
-    assert target.exec_run(["/bin/ls", "/bin/zcat", "/home/sample"]).output.count(b"No such") == 2
+    shown = str(target.exec_run(["/bin/ls", "/bin/zcat", "/home/sample"]).output)
+    assert shown.count("No such") == 2
     assert sorted(map(str, target.diff())) == sorted(map(str, source.diff()))
     source_client.close()
     target_client.close()
@@ -146,10 +145,6 @@ def test_an_engine_killed_in_the_middle_is_a_failure(
     assert here.labelled("operation-1") == ()
 
 
-def removed(client: docker.DockerClient, reference: str) -> None:
-    client.api.remove_image(reference, force=True)
-
-
 def test_an_image_moves_once_keeps_its_id_and_gets_its_name(
     engine: PrivateEngine, other_engine: PrivateEngine, here: EngineGateway, there: EngineGateway
 ) -> None:
@@ -183,9 +178,6 @@ def test_an_image_that_is_gone_is_reported(here: EngineGateway, there: EngineGat
 @pytest.mark.parametrize("content", [b"", b"no tar at all", b"\0" * 10_240], ids=["nothing", "text", "an empty tar"])
 def test_what_is_no_image_is_refused_or_changes_nothing(there: EngineGateway, content: bytes) -> None:
     before = set(there.image_ids())
-    load: Callable[[], None] = lambda: there.load_image(iter([content] if content else []))  # noqa: E731
-    try:
-        load()
-    except EngineError as error:
-        assert error.message
+    with contextlib.suppress(EngineError):
+        there.load_image(iter([content] if content else []))
     assert set(there.image_ids()) == before
