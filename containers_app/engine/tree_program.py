@@ -220,6 +220,8 @@ def copy(source: str, target: str, *options: str) -> int:
     child = _start([*program, "--", f"{source}/.", target])
     code = _followed(child)
     _restore_identities(target, own)
+    # cp leaves the special bits that a folder has had before.
+    os.chmod(target, stat.S_IMODE(os.stat(source).st_mode))
     return DONE if code == 0 else _complaint_of_cp()
 
 

@@ -141,7 +141,7 @@ def renamed(inspect: Inspect, renaming: Renaming) -> dict[str, Any]:
     """A member's inspect as if it belonged to the new project: what its clone must equal."""
     labels = {**labels_of(inspect), PROJECT_LABEL: renaming.new_project}
     config = {**inspect["Config"], "Labels": labels}
-    if renaming.drop_macs:
+    if renaming.drop_macs and config.get("MacAddress"):
         config["MacAddress"] = ""
     endpoints = {}
     for key, raw in endpoints_of(inspect).items():

@@ -137,7 +137,10 @@ def plan_stack(context: Context, ends: Ends, *, project: str, new_project: str, 
     volumes = _volumes(members, around, project=project, new_project=new_project, data=data, elsewhere=ends.elsewhere)
     renaming = _renaming(members, networks, volumes, project=project, new_project=new_project, ends=ends)
     world = replace(around.world, networks=(*around.world.networks, *(network.summary for network in networks)))
-    planned = _members(context, ends, members, renaming, replace(around, world=world), data=data)
+    # What is made for the clone is plain, so it gives no power over the host.
+    plain = {new: VolumeFacts(name=new) for old, new in renaming.volumes.items() if old != new}
+    known = {**plain, **around.known} if not ends.elsewhere else {**around.known, **plain, **every_volume(ends.target)}
+    planned = _members(context, ends, members, renaming, replace(around, world=world, known=known), data=data)
     collisions = tuple(_collisions(ends, planned, networks, volumes, around, new_project=new_project))
     return StackPlan(
         project=project,
