@@ -24,6 +24,7 @@ VOLUME_LABEL = "com.docker.compose.volume"
 ONE_OFF_LABEL = "com.docker.compose.oneoff"
 # Labels that make other programs act on a container: a clone with all of them may answer in its source's place.
 HOOK_LABELS = ("traefik.", "caddy", "com.centurylinklabs.watchtower", "ofelia.", "docker-volume-backup.")
+_SHORTEST_ID = 12
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
 
 Inspect = Mapping[str, Any]
@@ -104,8 +105,8 @@ def in_order(members: Iterable[Member]) -> tuple[Member, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Renaming:
-    """Old to new. `containers`: full ids and names to full ids; `names`: container names; `networks`: old ids to new
-    (name, id); `volumes`: names; `addresses`: static addresses; `drop_macs`: where both would run side by side."""
+    """Old to new. `containers`: full ids and names to full ids; `names`: container names; `networks`: old ids and names to
+    new (name, id); `volumes`: names; `addresses`: static addresses; `drop_macs`: where both would run side by side."""
 
     project: str
     new_project: str
@@ -118,11 +119,11 @@ class Renaming:
 
 
 def new_container_name(entry: Member, project: str, new_project: str) -> str:
-    """As compose names it: `<project>-<service>-<number>`, with `_` where the source has it so."""
+    """As compose names it, with - or _ after the project; a name of its own gets the new project before it."""
     for separator in ("-", "_"):
-        if entry.name == separator.join((project, entry.service, entry.number)):
-            return separator.join((new_project, entry.service, entry.number))
-    return f"{new_project}-{entry.service or entry.name}-{entry.number}"
+        if entry.name.startswith(project + separator):
+            return new_project + entry.name.removeprefix(project)
+    return f"{new_project}-{entry.name}"
 
 
 def new_resource_name(labels: Mapping[str, str], key_label: str, project: str, new_project: str) -> str | None:
@@ -145,12 +146,17 @@ def renamed(inspect: Inspect, renaming: Renaming) -> dict[str, Any]:
         config["MacAddress"] = ""
     endpoints = {}
     for key, raw in endpoints_of(inspect).items():
-        name, identifier = renaming.networks.get(str(raw.get("NetworkID") or ""), (key, raw.get("NetworkID")))
+        name, identifier = _network_of(key, raw, renaming) or (key, raw.get("NetworkID"))
         endpoints[name] = _endpoint(raw, inspect, renaming, identifier)
     settings = {**(inspect.get("NetworkSettings") or {}), "Networks": endpoints}
     mounts = [renamed_volume(mount, renaming.volumes, "Name") for mount in inspect.get("Mounts") or []]
     host = _host(inspect, renaming)
     return {**inspect, "Config": config, "HostConfig": host, "NetworkSettings": settings, "Mounts": mounts}
+
+
+def _network_of(key: str, raw: Inspect, renaming: Renaming) -> tuple[str, str] | None:
+    """The new network of an endpoint; one that never was started knows its network by name alone."""
+    return renaming.networks.get(str(raw.get("NetworkID") or key))
 
 
 def _endpoint(raw: Inspect, inspect: Inspect, renaming: Renaming, identifier: Any) -> dict[str, Any]:
@@ -184,9 +190,9 @@ def _mode(mode: str, inspect: Inspect, renaming: Renaming) -> str:
     if colon and kind == "container":
         return f"container:{renaming.containers.get(target, target)}"
     for key, raw in endpoints_of(inspect).items():
-        old_id = str(raw.get("NetworkID") or "")
-        if old_id in renaming.networks and (mode == key or (len(mode) >= 12 and old_id.startswith(mode))):
-            return renaming.networks[old_id][0]
+        old_id, network = str(raw.get("NetworkID") or ""), _network_of(key, raw, renaming)
+        if network and (mode == key or (len(mode) >= _SHORTEST_ID and old_id.startswith(mode))):
+            return network[0]
     return mode
 
 

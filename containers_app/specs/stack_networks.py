@@ -74,8 +74,8 @@ def _static_addresses(raw: Mapping[str, Any], members: Iterable[Member]) -> tupl
     endpoints = [
         endpoint
         for member in members
-        for endpoint in endpoints_of(member.inspect).values()
-        if endpoint.get("NetworkID") == raw.get("Id")
+        for name, endpoint in endpoints_of(member.inspect).items()
+        if (endpoint.get("NetworkID") or name) in (raw.get("Id"), raw.get("Name"))
     ]
     asked = [
         (endpoint.get("IPAMConfig") or {}).get(key) for endpoint in endpoints for key in ("IPv4Address", "IPv6Address")

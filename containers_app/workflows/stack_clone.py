@@ -155,7 +155,7 @@ def _made_around(context: Context, ends: Ends, stack: StackPlan) -> Renaming:
             options=network.options,
             labels=network.labels,
         )
-        real[network.old_id] = (network.name, identifier)
+        real |= dict.fromkeys((network.old_id, network.old_name), (network.name, identifier))
     for volume in stack.volumes:
         if volume.treatment != "share":
             options = {} if volume.facts.is_elsewhere else volume.facts.options

@@ -130,7 +130,8 @@ def plan_stack(context: Context, ends: Ends, *, project: str, new_project: str, 
     if not members:
         raise ContainerNotFound(f"no container belongs to the compose project {project}", field="project")
     around = _surroundings(ends, members)
-    raw_networks = [ends.source.network(identifier) for identifier in _network_ids(members)]
+    found = [ends.source.network(identifier) for identifier in _network_ids(members)]
+    raw_networks = list({str(raw["Id"]): raw for raw in found}.values())
     networks = new_networks(
         raw_networks, members, project=project, new_project=new_project, around=around.world.networks
     )
@@ -182,8 +183,9 @@ def _asked_for(entry: Member) -> Holding:
 
 
 def _network_ids(members: Iterable[Member]) -> tuple[str, ...]:
-    found = [str(raw.get("NetworkID") or "") for entry in members for raw in endpoints_of(entry.inspect).values()]
-    return tuple(dict.fromkeys(identifier for identifier in found if identifier))
+    """One that never was started knows its networks by name alone."""
+    endpoints = [item for entry in members for item in endpoints_of(entry.inspect).items()]
+    return tuple(dict.fromkeys(str(raw.get("NetworkID") or name) for name, raw in endpoints))
 
 
 def own_anonymous(entry: Member) -> dict[str, str]:
@@ -251,7 +253,11 @@ def _renaming(
         new_project=new_project,
         names=names,
         containers=containers,
-        networks={network.old_id: (network.name, network.summary.id) for network in networks},
+        networks={
+            key: (network.name, network.summary.id)
+            for network in networks
+            for key in (network.old_id, network.old_name)
+        },
         volumes={**anonymous, **{volume.source: volume.target for volume in volumes}},
         addresses={old: new for network in networks for old, new in network.addresses.items()},
         drop_macs=not ends.elsewhere,
