@@ -67,7 +67,7 @@ def volume_facts(
 
 def _concerns_image(overrides: Overrides) -> bool:
     """Whether the image's own defaults have to be told apart from the container's settings."""
-    return overrides.image is not None or bool(overrides.environment.drop)
+    return overrides.image is not None or bool(overrides.environment.drop or overrides.labels.drop or overrides.mounts)
 
 
 def _image_config(reader: EngineReader, image_id: str) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from containers_app.specs.clone_mounts import as_bind, unnamed_destinations
+from containers_app.specs.clone_mounts import as_bind, shown_mount, unnamed_destinations
 from containers_app.specs.engine import LABEL_PREFIX
 from containers_app.specs.host_settings import MountSpec
 from containers_app.specs.network import SHORT_ID_CHARACTERS, own_aliases
@@ -17,6 +17,7 @@ SHOWN_CHARACTERS = 200
 HIDDEN = "[hidden]"
 ABSENT = "[absent]"
 _ENDPOINT_FIELDS = ("IPAMConfig", "Links", "DriverOpts", "GwPriority")
+_WRITE_ONLY = frozenset(f"Config.{key}" for key in ("Cmd", "Entrypoint", "Healthcheck", "Labels", "OnBuild"))
 _MOUNT_FIELDS = ("Type", "Driver", "RW", "Propagation")
 
 Inspect = Mapping[str, Any]
@@ -52,7 +53,15 @@ def differences(source: Inspect, clone: Inspect) -> tuple[Difference, ...]:
 def _compared(prefix: str, left: Inspect, right: Inspect) -> Iterator[Difference]:
     for key in sorted({*left, *right}):
         if not _same(left.get(key), right.get(key)):
-            yield Difference(field=prefix + key, source=_shown(left.get(key)), clone=_shown(right.get(key)))
+            sides = [_told(prefix + key, side.get(key)) for side in (left, right)]
+            yield Difference(field=prefix + key, source=sides[0], clone=sides[1])
+
+
+def _told(field: str, value: Any) -> str:
+    """A value as it may be read: people keep secrets in command lines, labels, health tests and volume options."""
+    if field in _WRITE_ONLY:
+        return ABSENT if _bare(value) is None else HIDDEN
+    return _shown([shown_mount(mount) for mount in value or []] if field == "HostConfig.Mounts" else value)
 
 
 def _same(left: Any, right: Any) -> bool:

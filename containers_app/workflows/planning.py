@@ -76,12 +76,14 @@ def prepare(
         known=known,
         taken=frozenset(known if origin is None else reader.volumes()),
         elsewhere=origin is not None,
+        replaced=frozenset(mount.target for mount in wish.overrides.mounts),
     )
     wanted = with_volumes(source, volumes)
     facts = clone_facts(reader, wanted, wish.overrides, origin=origin)
     labels = {OPERATION_LABEL: context.facts.operation_id, TOKEN_LABEL: str(context.facts.lease_token)}
     plan = build_clone(wanted, facts, name=name, labels=labels, overrides=wish.overrides)
-    powers = effective_powers(source, plan.create.host.body(), volumes=volumes, known=known, overrides=wish.overrides)
+    here = known if origin is None else volume_facts(reader, source, wish.overrides)
+    powers = effective_powers(source, plan.create.host.body(), volumes=volumes, known=here, overrides=wish.overrides)
     world = World(holdings=reader.holdings() if wish.thorough else (own_holding(source),), networks=facts.networks)
     document = plan_document(
         plan,
@@ -95,6 +97,7 @@ def prepare(
         warnings=(*plan.warnings, *_shared(source, volumes)),
         key=context.facts.plan_key,
         named=wish.name is not None,
+        bound={"data": wish.data, "elsewhere": origin is not None},
     )
     return Prepared(
         source=source,
