@@ -63,6 +63,8 @@ def plan_hash(options: Mapping[str, Any], *, inside: str) -> str | None:
 
 def _volumes(options: Mapping[str, Any]) -> dict[str, str]:
     treatments = fields.text_map(options, "volumes", inside=_WITHIN)
-    for name in treatments:
-        fields.choice(treatments, name, TREATMENTS, inside="options.volumes.", default="")
+    for name, treatment in treatments.items():
+        if treatment not in TREATMENTS:
+            field = f"options.volumes.{fields.printable(name)}"
+            raise InvalidRequest(f"'{field}' must be one of: {', '.join(TREATMENTS)}", field=field)
     return treatments

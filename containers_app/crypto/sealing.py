@@ -30,7 +30,7 @@ def unseal(text: str, key: bytes) -> dict[str, Any]:
     """The object again. Raises SealBroken when the key is another one or the text was changed."""
     try:
         return dict(json.loads(_fernet(key).decrypt(text.encode("ascii"))))
-    except InvalidToken as error:
+    except (InvalidToken, UnicodeEncodeError) as error:
         raise SealBroken(
             "the values of the request cannot be read any more: was MYCO_SECRET_KEY changed? Ask again"
         ) from error

@@ -73,7 +73,7 @@ def every_volume(reader: EngineReader) -> dict[str, VolumeFacts]:
 
 def _concerns_image(overrides: Overrides) -> bool:
     """Whether the image's own defaults have to be told apart from the container's settings."""
-    return overrides.image is not None or bool(overrides.environment.drop)
+    return overrides.image is not None or bool(overrides.environment.drop or overrides.labels.drop or overrides.mounts)
 
 
 def _image_config(reader: EngineReader, image_id: str) -> Mapping[str, Any]:

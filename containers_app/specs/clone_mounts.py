@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+HIDDEN = "[hidden]"
 _SWITCHES = ("ro", "rw")
 _DEFAULT_PROPAGATION = ("", "rprivate")
 
@@ -31,15 +33,16 @@ def own_destinations(source: Mapping[str, Any]) -> frozenset[str]:
     """The paths the source's own configuration mounts something at."""
     host = source["HostConfig"]
     binds = [destination_of(str(bind)) for bind in host.get("Binds") or []]
-    mounts = [str(mount.get("Target")) for mount in host.get("Mounts") or []]
-    return frozenset((*binds, *mounts, *(host.get("Tmpfs") or {}), *(source["Config"].get("Volumes") or {})))
+    mounts = [clean(str(mount.get("Target"))) for mount in host.get("Mounts") or []]
+    plain = [clean(path) for path in (*(host.get("Tmpfs") or {}), *(source["Config"].get("Volumes") or {}))]
+    return frozenset((*binds, *mounts, *plain))
 
 
 def unnamed_destinations(source: Mapping[str, Any]) -> frozenset[str]:
     """Paths where the configuration asks for a volume without naming one."""
     host = source["HostConfig"]
     named = {destination_of(str(bind)) for bind in host.get("Binds") or [] if ":" in str(bind)}
-    named |= {str(mount.get("Target")) for mount in host.get("Mounts") or [] if mount.get("Source")}
+    named |= {clean(str(mount.get("Target"))) for mount in host.get("Mounts") or [] if mount.get("Source")}
     return own_destinations(source) - named
 
 
@@ -70,7 +73,25 @@ def _origin(mount: Mapping[str, Any]) -> str:
 def destination_of(bind: str) -> str:
     """Where an entry of `Binds` is mounted."""
     parts = bind.split(":")
-    return parts[1] if len(parts) > 1 else parts[0]
+    return clean(parts[1] if len(parts) > 1 else parts[0])
+
+
+def clean(path: str) -> str:
+    """A path in the container as an Engine compares it (moby, volume/mounts, filepath.Clean)."""
+    return "/" + posixpath.normpath(path).lstrip("/") if path.startswith("/") else path
+
+
+def shown_mount(mount: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of `HostConfig.Mounts` without the values of labels and of options, which hold passwords."""
+    options = dict(mount.get("VolumeOptions") or {})
+    if not options:
+        return dict(mount)
+    driver = dict(options.get("DriverConfig") or {})
+    if driver.get("Options"):
+        options["DriverConfig"] = {**driver, "Options": dict.fromkeys(driver["Options"], HIDDEN)}
+    if options.get("Labels"):
+        options["Labels"] = dict.fromkeys(options["Labels"], HIDDEN)
+    return {**mount, "VolumeOptions": options}
 
 
 def renamed_bind(bind: str, names: Mapping[str, str]) -> str:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from containers_app.errors import InvalidRequest
 from containers_app.specs.engine import NetworkSummary
-from containers_app.specs.network import AddressSpec, EndpointSpec, Found, find_network, generated_mac, hardware_mac
+from containers_app.specs.network import (
+    NETWORKS_ALONE,
+    AddressSpec,
+    EndpointSpec,
+    Found,
+    find_network,
+    generated_mac,
+    hardware_mac,
+)
 from containers_app.specs.overrides import NetworkOverride
 
 # From this API on all endpoints stand in the create body, each with its MAC (moby 25.0).
@@ -104,15 +114,20 @@ def plan_networks(
 def chosen_networks(
     wanted: tuple[NetworkOverride, ...], *, networks: tuple[NetworkSummary, ...], api: tuple[int, ...]
 ) -> NetworkPlan:
-    """Lay out the networks of an override: the first is the primary one, none at all is the mode `none`."""
+    """Lay out the networks of an override: the first is the primary one, none at all is the mode `none`.
+
+    Raises InvalidRequest that names the field for what an Engine would refuse.
+    """
     places = [
         _Place(key=entry.name, endpoint=_chosen_endpoint(entry), found=find_network(entry.name, "", networks))
         for entry in wanted
     ]
+    _check_chosen(places)
     found = [place for place in places if place.found]
     missing = tuple(place.key for place in places if not place.found)
-    if not found or found[0].key in ("host", "none"):
-        return NetworkPlan(mode=found[0].key if found else "none", at_create={}, missing=missing)
+    alone = _alone(places)
+    if not found or alone:
+        return NetworkPlan(mode=alone or "none", at_create={}, missing=missing)
     first, others = found[0], found[1:]
     mode = _sent_mode(first.key, first, at_once=True)
     at_create = _first_endpoint(mode, first)
@@ -120,6 +135,48 @@ def chosen_networks(
         at_create.update(_other_endpoints(others))
     joins = () if api >= ALL_ENDPOINTS_API else tuple(_join(place) for place in others)
     return NetworkPlan(mode=mode, at_create=at_create, connect_after=joins, missing=missing)
+
+
+def _alone(places: list[_Place]) -> str | None:
+    """`host` or `none` where one was chosen, if only by its id: an Engine knows these two by their names."""
+    names = [place.found.network.name for place in places if place.found]
+    return next((name for name in names if name in NETWORKS_ALONE), None)
+
+
+def _check_chosen(places: list[_Place]) -> None:
+    seen: set[str] = set()
+    for number, place in enumerate(places):
+        if place.found is None:
+            continue
+        network, field = place.found.network, f"options.overrides.networks[{number}]"
+        if network.id in seen or (_alone(places) and len(places) > 1):
+            words = "is named twice" if network.id in seen else f"does not go with the network {_alone(places)}"
+            raise InvalidRequest(f"'{field}.name': the network {network.name} {words}", field=f"{field}.name")
+        if place.found.ambiguous and place.key == network.name:
+            words = f"several networks are named {network.name}: give the id"
+            raise InvalidRequest(f"'{field}.name': {words}", field=f"{field}.name")
+        seen.add(network.id)
+        _check_endpoint(place.endpoint, network, field)
+
+
+def _check_endpoint(endpoint: EndpointSpec, network: NetworkSummary, field: str) -> None:
+    """Refuse addresses and aliases that the network cannot give (moby, daemon/container_operations.go)."""
+    plain = network.name in ("bridge", *NETWORKS_ALONE)
+    if plain and endpoint.aliases:
+        message = f"'{field}.aliases': the network {network.name} knows no aliases, only one that somebody made does"
+        raise InvalidRequest(message, field=f"{field}.aliases")
+    addresses = endpoint.addresses or AddressSpec()
+    pools = [ipaddress.ip_network(subnet, strict=False) for subnet in network.subnets if subnet]
+    for name, address in (("ipv4Address", addresses.ipv4), ("ipv6Address", addresses.ipv6)):
+        if address is None:
+            continue
+        if plain or (pools and not any(ipaddress.ip_address(address) in pool for pool in pools)):
+            words = f"the network {network.name} cannot give {address}: its subnets are {_listed(network.subnets)}"
+            raise InvalidRequest(f"'{field}.{name}': {words}", field=f"{field}.{name}")
+
+
+def _listed(subnets: tuple[str, ...]) -> str:
+    return ", ".join(subnets) or "none"
 
 
 def _chosen_endpoint(entry: NetworkOverride) -> EndpointSpec:

@@ -7,12 +7,15 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from containers_app.specs.bindings import HostPort, canonical, same_binding
 from containers_app.specs.clone_networks import has_own_network
 from containers_app.specs.container import ClonePlan
 from containers_app.specs.engine import Holding, NetworkSummary
+from containers_app.specs.network import AddressSpec, find_network
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Pool = ipaddress.IPv4Network | ipaddress.IPv6Network
 Blocks = Literal["create", "start", "confirm"]
-_ANY_ADDRESS = ("", "0.0.0.0", "::")
 _HIGHEST_PORT = 65535
 _LONGEST_NAME = 63
 _MOST_ADDRESSES = 4096
@@ -128,118 +131,140 @@ def _ports(plan: ClonePlan, world: World) -> Iterator[Collision]:
     holders = [(entry, _holder(entry, held)) for entry in wanted]
     if not any(holder for _, holder in holders):
         return
-    resolution = {"overrides": {"ports": _free_ports(holders, held)}}
+    proposal = [*_free_ports(holders, held), *_published_anyway(plan)]
     for entry, holder in holders:
         if holder:
-            shown = f"{entry.address or '0.0.0.0'}:{entry.ports[0]}/{_protocol(entry)}"
+            shown = _shown(entry)
             message = (
                 f"The host port {shown} is held by the running container {holder}: the clone cannot start with it."
             )
+            resolution = {"overrides": {"ports": proposal}}
             yield Collision(kind="port", subject=shown, message=message, resolution=resolution, blocks="start")
+
+
+def _shown(entry: _Wanted) -> str:
+    address = entry.address or "0.0.0.0"
+    last = f"-{entry.ports[-1]}" if len(entry.ports) > 1 else ""
+    return f"{f'[{address}]' if ':' in address else address}:{entry.ports[0]}{last}/{_protocol(entry)}"
 
 
 def _protocol(entry: _Wanted) -> str:
     return entry.container.partition("/")[2] or "tcp"
 
 
-def _holder(entry: _Wanted, held: tuple[tuple[str, tuple[str, int, str]], ...]) -> str | None:
+def _holder(entry: _Wanted, held: tuple[tuple[str, HostPort], ...]) -> str | None:
     """Who holds every port that would do; None where one is free, or any port will do."""
-    holders = [
-        next((name for name, taken in held if _clash(entry.address, number, _protocol(entry), taken)), None)
-        for number in entry.ports
-    ]
+    holders = [_holder_of(entry, number, held) for number in entry.ports]
     return holders[0] if holders and all(holders) else None
 
 
-def _clash(address: str, number: int, protocol: str, taken: tuple[str, int, str]) -> bool:
-    other, port, kind = taken
-    same_address = address in _ANY_ADDRESS or other in _ANY_ADDRESS or address == other
-    return number == port and protocol == kind and same_address
+def _holder_of(entry: _Wanted, number: int, held: tuple[tuple[str, HostPort], ...]) -> str | None:
+    binding = (entry.address, number, _protocol(entry))
+    return next((name for name, taken in held if same_binding(binding, taken)), None)
 
 
 def _free_ports(
-    holders: list[tuple[_Wanted, str | None]], held: tuple[tuple[str, tuple[str, int, str]], ...]
+    holders: list[tuple[_Wanted, str | None]], held: tuple[tuple[str, HostPort], ...]
 ) -> list[dict[str, Any]]:
-    """All ports of the clone, the taken ones moved up to the next that nobody holds or wants."""
-    used = {port for _, (_, port, _) in held} | {
-        entry.ports[0] for entry, holder in holders if entry.ports and not holder
-    }
+    """All ports of the clone: of a range the first free one, the taken ones moved up to what nobody holds or wants."""
+    used = {port for _, (_, port, _) in held} | {entry.ports[0] for entry, _ in holders if len(entry.ports) == 1}
     proposal = []
     for entry, holder in holders:
         number = entry.ports[0] if entry.ports else None
-        if holder and number is not None:
-            number = next((port for port in range(number + 1, _HIGHEST_PORT + 1) if port not in used), None)
-            used.add(number or 0)
-        container, _, protocol = entry.container.partition("/")
-        proposal.append(
-            {
-                "container": int(container),
-                "protocol": protocol or "tcp",
-                "host": number,
-                "hostIp": entry.address or None,
-            }
-        )
+        if number is not None and (holder or len(entry.ports) > 1):
+            candidates = (*entry.ports, *range(entry.ports[-1] + 1, _HIGHEST_PORT + 1))
+            number = next((port for port in candidates if port not in used), None)
+        used.add(number or 0)
+        proposal.append(_as_override(entry.container, number, entry.address))
     return proposal
+
+
+def _published_anyway(plan: ClonePlan) -> list[dict[str, Any]]:
+    """Ports without a binding that `PublishAllPorts` publishes, which an override of the ports ends."""
+    if not plan.create.host.publish_all_ports:
+        return []
+    bindings = plan.create.host.port_bindings or {}
+    return [_as_override(key, None, "") for key in plan.create.settings.exposed_ports or () if not bindings.get(key)]
+
+
+def _as_override(key: str, number: int | None, address: str) -> dict[str, Any]:
+    container, _, protocol = key.partition("/")
+    return {"container": int(container), "protocol": protocol or "tcp", "host": number, "hostIp": address or None}
 
 
 def _addresses(plan: ClonePlan, world: World) -> Iterator[Collision]:
-    held = {address: holding.name for holding in world.holdings if holding.running for address in holding.addresses}
-    clashing = [address for endpoint in plan.endpoints for address in endpoint.static_addresses if address in held]
-    for address in clashing:
-        yield Collision(
-            kind="address",
-            subject=address,
-            message=f"The address {address} is held by the running container {held[address]}: the clone cannot start.",
-            resolution={"overrides": {"networks": _fresh_networks(plan, world, set(held))}},
-            blocks="start",
-        )
+    held = _held_addresses(world)
+    wanted = [canonical(address) for endpoint in plan.endpoints for address in endpoint.static_addresses]
+    for address in dict.fromkeys(wanted):
+        if address in held:
+            words = f"The address {address} is held by the running container {held[address]}: the clone cannot start."
+            resolution = {"overrides": {"networks": _fresh_networks(plan, world)}}
+            yield Collision(kind="address", subject=address, message=words, resolution=resolution, blocks="start")
+
+
+def _held_addresses(world: World) -> dict[str, str]:
+    """Who holds each address; a container that does not run holds none."""
+    return {
+        canonical(address): holding.name
+        for holding in world.holdings
+        if holding.running
+        for address in holding.addresses
+    }
 
 
 def _macs(plan: ClonePlan, world: World) -> Iterator[Collision]:
-    held = {mac: holding.name for holding in world.holdings if holding.running for mac in holding.macs}
+    held = {mac.lower(): holding.name for holding in world.holdings if holding.running for mac in holding.macs}
     macs = [plan.create.settings.mac_address, *(endpoint.mac_address for endpoint in plan.endpoints)]
     for mac in dict.fromkeys(mac.lower() for mac in macs if mac):
         if mac in held:
-            yield Collision(
-                kind="mac",
-                subject=mac,
-                message=f"The MAC address {mac} is held by the running container {held[mac]}: both would lose packets.",
-                resolution={"overrides": {"networks": _fresh_networks(plan, world, set())}},
-                blocks="start",
-            )
+            words = f"The MAC address {mac} is held by the running container {held[mac]}: both would lose packets."
+            resolution = {"overrides": {"networks": _fresh_networks(plan, world)}}
+            yield Collision(kind="mac", subject=mac, message=words, resolution=resolution, blocks="start")
 
 
-def _fresh_networks(plan: ClonePlan, world: World, held: set[str]) -> list[dict[str, Any]]:
-    """All networks of the clone without a MAC, with an address that nobody holds where one was configured."""
-    by_id = {network.id: network for network in world.networks}
-    by_name = {network.name: network for network in world.networks}
-    used = held | {address for holding in world.holdings for address in holding.addresses}
+def _fresh_networks(plan: ClonePlan, world: World) -> list[dict[str, Any]]:
+    """All networks of the clone without a MAC, with an address that nobody holds where one was configured.
+
+    A network that is gone is left out, and one that shares its name is named by its id.
+    """
+    held = _held_addresses(world)
+    used = {canonical(address) for holding in world.holdings for address in holding.addresses}
+    used |= {canonical(address) for endpoint in plan.endpoints for address in endpoint.static_addresses}
+    names = [network.name for network in world.networks]
     proposal = []
     entries = [*plan.create.endpoints.items(), *((join.network_id, join.endpoint) for join in plan.connect_after)]
     for key, endpoint in entries:
-        network = by_id.get(key) or by_name.get(key)
-        addresses = endpoint.addresses
+        found = find_network(key, endpoint.network_id or key, world.networks)
+        if found is None:
+            continue
+        network, addresses = found.network, endpoint.addresses or AddressSpec()
         fresh = {
-            "ipv4Address": _free_address(addresses.ipv4 if addresses else None, network, used, held),
-            "ipv6Address": _free_address(addresses.ipv6 if addresses else None, network, used, held),
+            "ipv4Address": _free_address(addresses.ipv4, network, used, held),
+            "ipv6Address": _free_address(addresses.ipv6, network, used, held),
         }
-        known = {"name": network.name if network else key, "aliases": list(endpoint.aliases or ())}
-        proposal.append({**known, **{name: value for name, value in fresh.items() if value}})
+        name = network.name if names.count(network.name) == 1 else network.id
+        known = {"name": name, "aliases": list(endpoint.aliases or ())}
+        proposal.append({**known, **{field_name: value for field_name, value in fresh.items() if value}})
     return proposal
 
 
-def _free_address(wanted: str | None, network: NetworkSummary | None, used: set[str], held: set[str]) -> str | None:
+def _free_address(wanted: str | None, network: NetworkSummary, used: set[str], held: Collection[str]) -> str | None:
     """The wanted address if nobody holds it, else the next free one of its subnet, else None: any."""
-    if wanted is None or wanted not in held:
+    if wanted is None or canonical(wanted) not in held:
         return wanted
     address = ipaddress.ip_address(wanted)
-    pools = [ipaddress.ip_network(subnet, strict=False) for subnet in (network.subnets if network else ()) if subnet]
-    for pool in (pool for pool in pools if address in pool):
-        for number in range(1, _MOST_ADDRESSES):
-            candidate = address + number
-            if candidate not in pool or candidate == pool.broadcast_address:
-                break
-            if str(candidate) not in used:
-                used.add(str(candidate))
-                return str(candidate)
-    return None
+    pools = [ipaddress.ip_network(subnet, strict=False) for subnet in network.subnets if subnet]
+    candidates = (str(candidate) for pool in pools if address in pool for candidate in _neighbours(address, pool))
+    free = next((candidate for candidate in candidates if candidate not in used), None)
+    if free:
+        used.add(free)
+    return free
+
+
+def _neighbours(address: Address, pool: Pool) -> Iterator[Address]:
+    """The addresses after this one, then those from the subnet's beginning; the first there is the gateway's."""
+    first, last = int(pool.network_address) + 2, int(pool.broadcast_address) - 1
+    after = range(int(address) + 1, min(last, int(address) + _MOST_ADDRESSES) + 1)
+    before = range(first, min(int(address), first + _MOST_ADDRESSES))
+    make = type(address)
+    return (make(number) for numbers in (after, before) for number in numbers)

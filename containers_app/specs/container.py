@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from containers_app.errors import EngineError
-from containers_app.specs.clone_mounts import container_of, inherited_binds, still_gives
+from containers_app.specs.clone_mounts import clean, container_of, inherited_binds, own_destinations, still_gives
 from containers_app.specs.clone_networks import Join, NetworkPlan, PlanWarning, chosen_networks, plan_networks
 from containers_app.specs.engine import LABEL_PREFIX, NetworkSummary
 from containers_app.specs.host_settings import HostSettings
@@ -62,7 +62,6 @@ class ClonePlan:
     warnings: tuple[PlanWarning, ...]
     missing_image: str | None = None
     missing_networks: tuple[str, ...] = ()
-
     image_to_move: bool = False
 
     @property
@@ -106,7 +105,7 @@ def build_clone(
     """Plan a clone of an inspected container: its configuration with the overrides, not started.
 
     `labels` are ours and replace those that the source carries from an operation of its own.
-    Raises EngineError when the inspect is not understood.
+    Raises EngineError when the inspect is not understood, InvalidRequest for an override that its networks rule out.
     """
     if not isinstance(source.get("Config"), Mapping) or not isinstance(source.get("HostConfig"), Mapping):
         raise EngineError("The Engine's description of the container has no configuration.")
@@ -119,7 +118,7 @@ def build_clone(
         endpoints=networks.at_create,
         platform=_platform(source) if overrides.image is None else None,
     )
-    create = overridden(create, overrides, _names_of(facts.image_config))
+    create = overridden(create, overrides, _image_environment(facts, overrides))
     return ClonePlan(
         name=name,
         source_id=str(source["Id"]),
@@ -127,7 +126,12 @@ def build_clone(
         create=_labelled(create, labels),
         disconnect_after=networks.disconnect_after,
         connect_after=networks.connect_after,
-        warnings=(*image.warnings, *host_warnings, *networks.warnings),
+        warnings=(
+            *image.warnings,
+            *host_warnings,
+            *networks.warnings,
+            *_returning(source, create.host, facts, overrides),
+        ),
         missing_image=image.missing,
         missing_networks=networks.missing,
         image_to_move=facts.image_to_move and overrides.image is None,
@@ -146,8 +150,27 @@ def _labelled(create: CreateRequest, labels: Mapping[str, str]) -> CreateRequest
     return replace(create, settings=settings)
 
 
-def _names_of(image_config: Mapping[str, Any] | None) -> frozenset[str]:
-    return frozenset(str(entry).partition("=")[0] for entry in (image_config or {}).get("Env") or [])
+def _image_environment(facts: CloneFacts, overrides: Overrides) -> frozenset[str]:
+    """The variables that the image may define; of another image any, as only the source's own is looked into."""
+    if overrides.image is not None:
+        return frozenset(overrides.environment.drop)
+    return frozenset(str(entry).partition("=")[0] for entry in (facts.image_config or {}).get("Env") or [])
+
+
+def _returning(
+    source: Mapping[str, Any], host: HostSettings, facts: CloneFacts, overrides: Overrides
+) -> Iterator[PlanWarning]:
+    """What an override drops and the image or `VolumesFrom` brings back: an Engine has no way to say no to these."""
+    config = facts.image_config if overrides.image is None else None
+    for name in sorted(set(overrides.labels.drop) & set((config or {}).get("Labels") or {})):
+        message = f"The label {name} is the image's own and comes back: set it to an empty text instead."
+        yield PlanWarning(code="LABEL_OF_IMAGE", message=message)
+    brought = {clean(path) for path in (config or {}).get("Volumes") or {}}
+    if host.volumes_from:
+        brought |= {str(mount.get("Destination")) for mount in source.get("Mounts") or []} - own_destinations(source)
+    for path in sorted({mount.target for mount in overrides.mounts if mount.kind == "none"} & brought):
+        message = f"The image, or VolumesFrom, mounts a volume at {path}, which comes back: mount another one there."
+        yield PlanWarning(code="MOUNT_RETURNS", message=message)
 
 
 def _image(source: Mapping[str, Any], facts: CloneFacts) -> _ImageChoice:
@@ -219,7 +242,7 @@ def _host(
     host = replace(
         read,
         network_mode=networks.mode,
-        links=tuple(_link(link) for link in read.links) if read.links is not None else None,
+        links=_links(read, networks),
         mounts=tuple(mount.cleaned() for mount in read.mounts) if read.mounts is not None else None,
         volumes_from=giving if entries else read.volumes_from,
         binds=(*(read.binds or ()), *binds) if binds else read.binds,
@@ -233,6 +256,11 @@ def _volumes_from_gone(entry: str) -> PlanWarning:
         f"The container {container_of(entry)}, which gave the source volumes, is gone: the clone mounts them itself."
     )
     return PlanWarning(code="VOLUMES_FROM_GONE", message=message)
+
+
+def _links(host: HostSettings, networks: NetworkPlan) -> tuple[str, ...] | None:
+    """None where the host's network was chosen instead: an Engine refuses links there."""
+    return None if host.links is None or networks.mode == "host" else tuple(_link(link) for link in host.links)
 
 
 def _link(read_back: str) -> str:

@@ -17,6 +17,7 @@ _SINCE = (
     ("HostConfig.Mounts.ImageOptions", (1, 48)),
     ("NetworkingConfig.EndpointsConfig.GwPriority", (1, 48)),
 )
+_BRIDGE: Mapping[str, Any] = {"overrides": {"networks": [{"name": "bridge"}]}}
 _NAMESPACES = ("NetworkMode", "PidMode", "IpcMode")
 
 
@@ -26,7 +27,8 @@ def foreign_references(wanted: Mapping[str, Any], plan: ClonePlan) -> Iterator[C
     for key in _NAMESPACES:
         if str(host.get(key) or "").startswith("container:"):
             message = f"It uses a namespace of another container ({key}), which is not on the other host."
-            yield Collision(kind="network", subject=key, message=message, blocks="create")
+            resolution = _BRIDGE if key == "NetworkMode" else None
+            yield Collision(kind="network", subject=key, message=message, resolution=resolution, blocks="create")
     for link in host.get("Links") or []:
         message = f"It is linked to {link}, which is not on the other host."
         yield Collision(kind="network", subject=str(link), message=message, blocks="create")
@@ -36,10 +38,12 @@ def foreign_references(wanted: Mapping[str, Any], plan: ClonePlan) -> Iterator[C
             kind="volume", subject=str(entry), message=message, resolution={"data": "volumes"}, blocks="create"
         )
     yield from _networks(wanted, plan)
-    for mount in wanted.get("Mounts") or []:
-        if mount.get("Type") == "bind":
-            message = f"It binds the host's path {mount.get('Source')}: see that the other host has it."
-            yield Collision(kind="volume", subject=str(mount.get("Source")), message=message)
+    # An entry without a colon asks for a volume at a path of the container.
+    paths = [str(bind).partition(":")[0] for bind in host.get("Binds") or [] if ":" in str(bind)]
+    paths += [str(mount.get("Source")) for mount in host.get("Mounts") or [] if mount.get("Type") == "bind"]
+    for path in sorted({path for path in paths if path.startswith("/")}):
+        message = f"It binds the host's path {path}: see that the other host has it."
+        yield Collision(kind="volume", subject=path, message=message)
 
 
 def _networks(wanted: Mapping[str, Any], plan: ClonePlan) -> Iterator[Collision]:
@@ -52,7 +56,7 @@ def _networks(wanted: Mapping[str, Any], plan: ClonePlan) -> Iterator[Collision]
                 kind="network",
                 subject=name,
                 message=f"The network {name} is not on the other host: make it there, or choose another one.",
-                resolution={"overrides": {"networks": [{"name": "bridge"}]}},
+                resolution=_BRIDGE,
                 blocks="create",
             )
 

@@ -20,8 +20,12 @@ def only(body: Mapping[str, Any], known: frozenset[str], *, inside: str = "") ->
 
 
 def printable(name: str) -> str:
-    """A key that a client chose, cut to 64 characters and escaped, so that a message may repeat it."""
-    return json.dumps(name[:64])[1:-1]
+    """A key that a client chose, cut to 64 characters and escaped, so that a message may repeat it.
+
+    What follows a `=` is left out: whoever mistakes `NAME=value` for a name must not read the value in an error.
+    """
+    key, equals, _ = name.partition("=")
+    return json.dumps(key[:64])[1:-1] + ("=..." if equals else "")
 
 
 def text(body: Mapping[str, Any], name: str, *, inside: str = "", longest: int = 255) -> str | None:

@@ -103,7 +103,7 @@ class VolumeDriver(Record):
 @dataclass(frozen=True, kw_only=True)
 class VolumeOptions(Record):
     no_copy: bool | None = engine_field("NoCopy", BOOLEAN)
-    labels: Mapping[str, str] | None = engine_field("Labels", TEXT_MAP)
+    labels: Mapping[str, str] | None = engine_field("Labels", TEXT_MAP, secret=True)
     subpath: str | None = engine_field("Subpath", TEXT)
     driver: VolumeDriver | None = engine_field("DriverConfig", record(VolumeDriver))
 

@@ -10,6 +10,8 @@ from containers_app.specs.engine import NetworkSummary
 from containers_app.specs.record import INTEGER, TEXT, TEXT_MAP, TEXTS, Record, engine_field, record
 
 SHORT_ID_CHARACTERS = 12
+# Modes of an Engine's own, which no other network goes with.
+NETWORKS_ALONE = ("host", "none")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,10 @@ from typing import Any
 
 from containers_app.errors import InvalidRequest
 from containers_app.specs import fields
+from containers_app.specs.bindings import same_binding
+from containers_app.specs.clone_mounts import clean
 from containers_app.specs.engine import LABEL_PREFIX
+from containers_app.specs.network import NETWORKS_ALONE
 
 WRITE_ONLY = "[write-only]"
 # The request's names of resources, and the record's; sizes in bytes.
@@ -145,7 +148,8 @@ class Overrides:
     @property
     def touched(self) -> tuple[str, ...]:
         """The inspected fields, or beginnings of them, that these overrides may make different."""
-        return tuple(field_name for name in self.raw for field_name in _TOUCHED[name])
+        asked = (name for name, value in self.raw.items() if value is not None and value != {})
+        return tuple(field_name for name in asked for field_name in _TOUCHED[name])
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -180,10 +184,10 @@ def read_overrides(raw: Mapping[str, Any], *, inside: str = "options.overrides."
 def _shown(name: str, value: Any) -> Any:
     if name in ("env", "labels") and isinstance(value, Mapping):
         return {"set": sorted(value.get("set") or {}), "drop": list(value.get("drop") or [])}
-    if name in ("command", "entrypoint"):
+    if name in ("command", "entrypoint") and value is not None:
         return WRITE_ONLY
     if name == "healthcheck" and isinstance(value, Mapping):
-        return {**value, "test": WRITE_ONLY}
+        return {**value, "test": WRITE_ONLY} if value else {}
     return value
 
 
@@ -194,7 +198,7 @@ def _matching(raw: Mapping[str, Any], name: str, grammar: re.Pattern[str], insid
     return value
 
 
-def _changes(raw: Mapping[str, Any], name: str, inside: str) -> tuple[Changes, str]:
+def _changes(raw: Mapping[str, Any], name: str, inside: str) -> Changes:
     found, within = fields.mapping(raw, name, inside=inside), f"{inside}{name}."
     fields.only(found, frozenset({"set", "drop"}), inside=within)
     changes = Changes(
@@ -205,28 +209,44 @@ def _changes(raw: Mapping[str, Any], name: str, inside: str) -> tuple[Changes, s
     if both:
         twice = fields.printable(min(both))
         raise InvalidRequest(f"'{within}drop' names {twice}, which '{within}set' sets", field=f"{within}drop")
-    return changes, within
+    return changes
 
 
 def _environment(raw: Mapping[str, Any], inside: str) -> Changes:
-    changes, within = _changes(raw, "env", inside)
-    for name in (*changes.set, *changes.drop):
-        if not name or "=" in name:
-            raise InvalidRequest(f"'{within}set' has a name that is empty or holds '='", field=f"{within}set")
+    changes = _changes(raw, "env", inside)
+    for part, names in (("set", changes.set), ("drop", changes.drop)):
+        if any(not name or "=" in name for name in names):
+            field_name = f"{inside}env.{part}"
+            raise InvalidRequest(f"'{field_name}' has a name that is empty or holds '='", field=field_name)
     return changes
 
 
 def _labels(raw: Mapping[str, Any], inside: str) -> Changes:
-    changes, within = _changes(raw, "labels", inside)
-    for name in (*changes.set, *changes.drop):
-        if not name or name.startswith(LABEL_PREFIX):
-            raise InvalidRequest(f"'{within}set' may not name labels of {LABEL_PREFIX}*", field=f"{within}set")
+    changes = _changes(raw, "labels", inside)
+    for part, names in (("set", changes.set), ("drop", changes.drop)):
+        if any(not name or name.startswith(LABEL_PREFIX) for name in names):
+            field_name = f"{inside}labels.{part}"
+            words = f"may not name the empty label and labels of {LABEL_PREFIX}*"
+            raise InvalidRequest(f"'{field_name}' {words}", field=field_name)
     return changes
 
 
 def _ports(raw: Mapping[str, Any], inside: str) -> tuple[PortOverride, ...] | None:
     entries = fields.objects(raw, "ports", inside=inside)
-    return None if entries is None else tuple(_port(entry, within) for within, entry in entries)
+    if entries is None:
+        return None
+    ports: list[PortOverride] = []
+    for within, entry in entries:
+        port = _port(entry, within)
+        if any(_same_host_port(port, other) for other in ports):
+            raise InvalidRequest(f"'{within}host' is asked for by another entry as well", field=f"{within}host")
+        ports.append(port)
+    return tuple(ports)
+
+
+def _same_host_port(one: PortOverride, other: PortOverride) -> bool:
+    taken = (other.host_ip or "", other.host or 0, other.protocol)
+    return one.host is not None and same_binding((one.host_ip or "", one.host, one.protocol), taken)
 
 
 def _port(entry: Mapping[str, Any], within: str) -> PortOverride:
@@ -244,7 +264,17 @@ def _port(entry: Mapping[str, Any], within: str) -> PortOverride:
 
 def _networks(raw: Mapping[str, Any], inside: str) -> tuple[NetworkOverride, ...] | None:
     entries = fields.objects(raw, "networks", inside=inside)
-    return None if entries is None else tuple(_network(entry, within) for within, entry in entries)
+    if entries is None:
+        return None
+    networks = tuple(_network(entry, within) for within, entry in entries)
+    names = [network.name for network in networks]
+    for number, name in enumerate(names):
+        field_name = f"{inside}networks[{number}].name"
+        if name in names[:number]:
+            raise InvalidRequest(f"'{field_name}' names a network twice", field=field_name)
+        if name in NETWORKS_ALONE and len(names) > 1:
+            raise InvalidRequest(f"'{field_name}' stands alone: no other network goes with {name}", field=field_name)
+    return networks
 
 
 def _network(entry: Mapping[str, Any], within: str) -> NetworkOverride:
@@ -269,14 +299,21 @@ def _address(entry: Mapping[str, Any], name: str, within: str, versions: tuple[i
         address = ipaddress.ip_address(value)
     except ValueError as error:
         raise InvalidRequest(f"'{within}{name}' must be an {kinds} address", field=within + name) from error
-    if address.version not in versions:
+    # A zone such as in fe80::1%eth0 may hold any text, and Engines take none.
+    if address.version not in versions or "%" in value:
         raise InvalidRequest(f"'{within}{name}' must be an {kinds} address", field=within + name)
     return str(address)
 
 
 def _mounts(raw: Mapping[str, Any], inside: str) -> tuple[MountOverride, ...]:
     entries = fields.objects(raw, "mounts", inside=inside) or ()
-    return tuple(_mount(entry, within) for within, entry in entries)
+    mounts: list[MountOverride] = []
+    for within, entry in entries:
+        mount = _mount(entry, within)
+        if mount.target in {other.target for other in mounts}:
+            raise InvalidRequest(f"'{within}target' has a mount in another entry", field=f"{within}target")
+        mounts.append(mount)
+    return tuple(mounts)
 
 
 def _mount(entry: Mapping[str, Any], within: str) -> MountOverride:
@@ -302,9 +339,10 @@ def _source_fits(kind: str, source: str | None) -> bool:
 
 def _path(value: str, field_name: str) -> str:
     """A path in the container, as an Engine compares it. A colon would end it in a bind."""
-    if not value.startswith("/") or value == "/" or ":" in value or ".." in value.split("/"):
-        raise InvalidRequest(f"'{field_name}' must be an absolute path without : and ..", field=field_name)
-    return "/" + "/".join(part for part in value.split("/") if part not in ("", "."))
+    path = clean(value)
+    if not value.startswith("/") or path == "/" or ":" in value or ".." in value.split("/"):
+        raise InvalidRequest(f"'{field_name}' must be an absolute path below /, without : and ..", field=field_name)
+    return path
 
 
 def _resources(raw: Mapping[str, Any], inside: str) -> dict[str, int | str]:
@@ -316,7 +354,23 @@ def _resources(raw: Mapping[str, Any], inside: str) -> dict[str, int | str]:
         if name != "cpusetCpus"
     }
     values["cpusetCpus"] = _matching(found, "cpusetCpus", _PROCESSORS, within, "a list such as 0-1,3")
+    _check_resources(values, within)
     return {RESOURCES[name]: value for name, value in values.items() if value is not None}
+
+
+def _check_resources(values: Mapping[str, int | str | None], within: str) -> None:
+    """Refuse what an Engine would refuse (moby, daemon/daemon_unix.go, verifyPlatformContainerResources)."""
+    memory, swap, reservation = (
+        int(values[name] or 0) for name in ("memoryBytes", "memorySwapBytes", "memoryReservationBytes")
+    )
+    if values["nanoCpus"] and (values["cpuQuota"] or values["cpuPeriod"]):
+        raise InvalidRequest(f"'{within}nanoCpus' excludes cpuQuota and cpuPeriod", field=f"{within}nanoCpus")
+    if 0 < swap < memory or (swap > 0 and values["memoryBytes"] == 0):
+        words = "counts memory and swap together, so it may not be less than memoryBytes"
+        raise InvalidRequest(f"'{within}memorySwapBytes' {words}", field=f"{within}memorySwapBytes")
+    if reservation > memory > 0:
+        field_name = f"{within}memoryReservationBytes"
+        raise InvalidRequest(f"'{field_name}' may not be more than memoryBytes", field=field_name)
 
 
 def _restart_policy(raw: Mapping[str, Any], inside: str) -> tuple[str, int] | None:
@@ -338,8 +392,9 @@ def _healthcheck(raw: Mapping[str, Any], inside: str) -> HealthOverride | None:
     seconds = ("intervalSeconds", "timeoutSeconds", "startPeriodSeconds", "startIntervalSeconds")
     fields.only(found, frozenset({"test", "retries", *seconds}), inside=within)
     test = fields.texts(found, "test", inside=within)
-    if not test or test[0] not in ("NONE", "CMD", "CMD-SHELL"):
-        raise InvalidRequest(f"'{within}test' must begin with NONE, CMD or CMD-SHELL", field=f"{within}test")
+    if not test or test[0] not in ("NONE", "CMD", "CMD-SHELL") or (test[0] == "NONE") != (len(test) == 1):
+        words = "must be NONE alone, or begin with CMD or CMD-SHELL and go on with a command"
+        raise InvalidRequest(f"'{within}test' {words}", field=f"{within}test")
     interval, timeout, start_period, start_interval = (
         _nanoseconds(fields.whole(found, name, inside=within, highest=86400)) for name in seconds
     )

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from containers_app.specs.clone_mounts import destination_of
-from containers_app.specs.host_settings import HostSettings, PortBinding, RestartPolicy
+from containers_app.errors import InvalidRequest
+from containers_app.specs.clone_mounts import clean, destination_of
+from containers_app.specs.host_settings import HostSettings, MountSpec, PortBinding, RestartPolicy
 from containers_app.specs.overrides import HealthOverride, MountOverride, Overrides, PortOverride
 from containers_app.specs.settings import ContainerSettings, CreateRequest, Healthcheck
 
@@ -16,11 +17,28 @@ def overridden(create: CreateRequest, overrides: Overrides, image_environment: f
     """The request with the overrides; networks and image are laid out by the plan.
 
     `image_environment` names the variables of the image: a dropped one of these is unset by its bare name, because an
-    Engine adds what is only left out (moby, container/env.go, ReplaceOrAppendEnvVars).
+    Engine adds what is only left out (moby, container/env.go, ReplaceOrAppendEnvVars). Raises InvalidRequest for what
+    the clone's namespaces cannot have.
     """
+    _check_namespaces(create.host, overrides)
     settings = _settings(create.settings, overrides, image_environment)
     host = _host(create.host, overrides)
     return replace(create, settings=_mounted(settings, overrides.mounts), host=host)
+
+
+def _check_namespaces(host: HostSettings, overrides: Overrides) -> None:
+    """Refuse what an Engine would refuse (moby, runconfig/hostconfig_unix.go, validateNetMode)."""
+    joined = (host.network_mode or "").startswith("container:")
+    if overrides.ports and joined:
+        raise _impossible("ports", "it uses the network of another container, which publishes the ports of both")
+    if overrides.hostname is not None and joined:
+        raise _impossible("hostname", "it uses the network of another container, and its host name with it")
+    if overrides.hostname is not None and host.uts_mode == "host":
+        raise _impossible("hostname", "it uses the host's own name")
+
+
+def _impossible(name: str, reason: str) -> InvalidRequest:
+    return InvalidRequest(f"'options.overrides.{name}' cannot be: {reason}", field=f"options.overrides.{name}")
 
 
 def _settings(
@@ -84,15 +102,26 @@ def _host(host: HostSettings, overrides: Overrides) -> HostSettings:
 
 
 def _resources(host: HostSettings, wanted: Mapping[str, int | str]) -> dict[str, Any]:
-    """Two ways to limit processors exclude each other, and swap may not be less than memory."""
+    """The limits, and what must give way: two ways to limit processors exclude each other."""
     changes: dict[str, Any] = dict(wanted)
-    if "nano_processors" in wanted:
+    if wanted.get("nano_processors"):
         changes = {"processor_quota": None, "processor_period": None, **changes}
-    elif {"processor_quota", "processor_period"} & set(wanted):
+    elif wanted.get("processor_quota") or wanted.get("processor_period"):
         changes = {"nano_processors": None, **changes}
-    swap, memory = host.memory_swap_bytes, wanted.get("memory_bytes")
-    if isinstance(memory, int) and swap is not None and 0 < swap < max(memory, 2 * (host.memory_bytes or 0) + 1):
-        changes = {"memory_swap_bytes": None, **changes}
+    memory = wanted.get("memory_bytes")
+    return {**_other_memory(host, memory), **changes} if isinstance(memory, int) else changes
+
+
+def _other_memory(host: HostSettings, memory: int) -> dict[str, Any]:
+    """Limits that follow another memory limit: swap, which is counted with it, keeps its size; without one there is
+    none, and the Engine's own default (twice the memory) stays the default. A reservation may not exceed it.
+    """
+    before, swap, reserved = (host.memory_bytes or 0, host.memory_swap_bytes or 0, host.memory_reservation_bytes or 0)
+    changes: dict[str, Any] = {}
+    if swap > 0:
+        changes["memory_swap_bytes"] = None if not memory or swap == 2 * before else memory + swap - before
+    if 0 < memory < reserved:
+        changes["memory_reservation_bytes"] = memory
     return changes
 
 
@@ -113,9 +142,13 @@ def _mounted(settings: ContainerSettings, mounts: tuple[MountOverride, ...]) -> 
     if not mounts:
         return settings
     targets = {mount.target for mount in mounts}
-    fresh = {mount.target: None for mount in mounts if mount.kind == "volume" and mount.source is None}
-    kept = {path: value for path, value in (settings.volumes or {}).items() if path not in targets}
+    fresh = {mount.target: None for mount in mounts if _is_fresh(mount) and not mount.read_only}
+    kept = {path: value for path, value in (settings.volumes or {}).items() if clean(path) not in targets}
     return replace(settings, volumes={**kept, **fresh})
+
+
+def _is_fresh(mount: MountOverride) -> bool:
+    return mount.kind == "volume" and mount.source is None
 
 
 def _remounted(host: HostSettings, mounts: tuple[MountOverride, ...]) -> HostSettings:
@@ -124,14 +157,13 @@ def _remounted(host: HostSettings, mounts: tuple[MountOverride, ...]) -> HostSet
     targets = {mount.target for mount in mounts}
     binds = [bind for bind in host.binds or () if destination_of(bind) not in targets]
     binds += [_bind(mount) for mount in mounts if mount.kind in ("bind", "volume") and mount.source]
-    temporary = {path: options for path, options in (host.temporary or {}).items() if path not in targets}
+    kept = tuple(mount for mount in host.mounts or () if clean(mount.target or "") not in targets)
+    # `Config.Volumes` has no way to say that a fresh volume is read only.
+    locked = (mount.target for mount in mounts if _is_fresh(mount) and mount.read_only)
+    fresh = tuple(MountSpec(kind="volume", target=target, read_only=True) for target in locked)
+    temporary = {path: options for path, options in (host.temporary or {}).items() if clean(path) not in targets}
     temporary |= {mount.target: "ro" if mount.read_only else "" for mount in mounts if mount.kind == "tmpfs"}
-    return replace(
-        host,
-        binds=tuple(binds),
-        mounts=tuple(mount for mount in host.mounts or () if mount.target not in targets),
-        temporary=temporary,
-    )
+    return replace(host, binds=tuple(binds), mounts=(*kept, *fresh), temporary=temporary)
 
 
 def _bind(mount: MountOverride) -> str:

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from containers_app.specs.clone_mounts import HIDDEN, shown_mount
 from containers_app.specs.clone_networks import PlanWarning
-from containers_app.specs.clone_volumes import VolumePlan
+from containers_app.specs.clone_volumes import VolumePlan, renamed_volumes, volume_prefix
 from containers_app.specs.collisions import Collision
 from containers_app.specs.container import ClonePlan
 from containers_app.specs.engine import LABEL_PREFIX
 
-HIDDEN = "[hidden]"
 # Here an empty list is not the default: nothing is masked.
 _MEANT_EMPTY = ("MaskedPaths", "ReadonlyPaths")
 
@@ -54,13 +54,17 @@ def plan_document(
     warnings: tuple[PlanWarning, ...],
     key: bytes,
     named: bool,
+    bound: Mapping[str, Any] | None = None,
 ) -> PlanDocument:
-    """Describe a plan; `equal` is the plan of the clone without any change, `named` whether its name was asked for."""
+    """Describe a plan; `equal` is the plan of the clone without any change, `named` whether its name was asked for.
+
+    `bound`: what else was asked for that makes it another plan.
+    """
     body, source = plan.create.body(), equal.create.body()
     return PlanDocument(
-        hash=_hash(plan, body, volumes, collisions, key=key, named=named),
+        hash=_hash(_material(plan, volumes, collisions, named=named, bound=bound or {}), key),
         name=plan.name,
-        create=shown(body),
+        create=_brief(shown(body)),
         diff=tuple(_differences("", shown(source), shown(body), source, body)),
         collisions=collisions,
         warnings=warnings,
@@ -69,36 +73,44 @@ def plan_document(
 
 
 def shown(body: Mapping[str, Any]) -> dict[str, Any]:
-    """A create request without what people keep secrets in: the environment as names, of commands the first word."""
+    """A create request without what people keep secrets in: names of the environment and of labels, no commands."""
     host = dict(body.get("HostConfig") or {})
     log = host.get("LogConfig") or {}
     if log.get("Config"):
         host["LogConfig"] = {**log, "Config": dict.fromkeys(log["Config"], HIDDEN)}
     if host.get("Mounts"):
-        host["Mounts"] = [_shown_mount(mount) for mount in host["Mounts"]]
-    labels = {key: value for key, value in (body.get("Labels") or {}).items() if not key.startswith(LABEL_PREFIX)}
+        host["Mounts"] = [shown_mount(mount) for mount in host["Mounts"]]
     health = body.get("Healthcheck")
-    every = {
+    return {
         **body,
         "Env": [str(entry).partition("=")[0] for entry in body.get("Env") or []],
-        **{name: _first_word(body[name]) for name in ("Cmd", "Entrypoint") if body.get(name)},
-        **({"Healthcheck": {**health, "Test": _first_word(health.get("Test") or [])}} if health else {}),
-        "Labels": labels,
-        "HostConfig": {key: value for key, value in host.items() if value or key in _MEANT_EMPTY},
+        **{name: _counted(body[name]) for name in ("Cmd", "Entrypoint", "OnBuild", "Shell") if body.get(name)},
+        **({"Healthcheck": {**health, "Test": _test(health.get("Test") or [])}} if health else {}),
+        "Labels": dict.fromkeys(_foreign_labels(body), HIDDEN),
+        "HostConfig": host,
     }
-    return {key: value for key, value in every.items() if value}
 
 
-def _shown_mount(mount: Mapping[str, Any]) -> dict[str, Any]:
-    driver = (mount.get("VolumeOptions") or {}).get("DriverConfig") or {}
-    if not driver.get("Options"):
-        return dict(mount)
-    hidden = {**driver, "Options": dict.fromkeys(driver["Options"], HIDDEN)}
-    return {**mount, "VolumeOptions": {**mount["VolumeOptions"], "DriverConfig": hidden}}
+def _brief(body: dict[str, Any]) -> dict[str, Any]:
+    """Without what says nothing, so that people can read the rest."""
+    host = {key: value for key, value in body["HostConfig"].items() if value or key in _MEANT_EMPTY}
+    return {key: value for key, value in {**body, "HostConfig": host}.items() if value}
 
 
-def _first_word(words: list[str]) -> list[str]:
-    return words if len(words) < 2 else [words[0], f"[{len(words) - 1} more, hidden]"]
+def _foreign_labels(body: Mapping[str, Any]) -> dict[str, str]:
+    """The labels but our own, which tell the operation and so are others each time."""
+    return {name: value for name, value in (body.get("Labels") or {}).items() if not name.startswith(LABEL_PREFIX)}
+
+
+def _counted(words: list[str]) -> list[str]:
+    """How many words there are; an emptied entrypoint is one empty word."""
+    return words if words == [""] else [f"[{len(words)} hidden]"]
+
+
+def _test(words: list[str]) -> list[str]:
+    kind = words[:1] if words[:1] in (["NONE"], ["CMD"], ["CMD-SHELL"]) else []
+    rest = words[len(kind) :]
+    return [*kind, *(_counted(rest) if rest else [])]
 
 
 def _differences(path: str, source: Any, clone: Any, full_source: Any, full_clone: Any) -> Iterator[dict[str, Any]]:
@@ -126,37 +138,47 @@ def _environment(source: list[str], clone: list[str]) -> Iterator[dict[str, Any]
             yield {"field": f"Env.{name}", **sides}
 
 
-def _hash(
-    plan: ClonePlan,
-    body: Mapping[str, Any],
-    volumes: tuple[VolumePlan, ...],
-    collisions: tuple[Collision, ...],
-    *,
-    key: bytes,
-    named: bool,
-) -> str:
-    """Keyed, because the request holds short secrets: whoever has the hash alone must not be able to try values.
-
-    The name and what is made of it count only where it was asked for: a default name is another one each time.
-    """
-    labels = {name: value for name, value in (body.get("Labels") or {}).items() if not name.startswith(LABEL_PREFIX)}
-    material = {
-        "source": plan.source_id,
-        "image": plan.image_id,
-        "name": plan.name if named else None,
-        "create": {**body, "Labels": labels} if named else _without_name({**body, "Labels": labels}, volumes),
-        "after": [[join.network_id, join.endpoint.body()] for join in plan.connect_after],
-        "leave": list(plan.disconnect_after),
-        "volumes": [[volume.source, volume.treatment] for volume in volumes],
-        "collisions": sorted([collision.kind, collision.subject] for collision in collisions),
-    }
+def _hash(material: Mapping[str, Any], key: bytes) -> str:
+    """Keyed, because the request holds short secrets: whoever has the hash alone must not be able to try values."""
     text = json.dumps(material, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
-def _without_name(body: dict[str, Any], volumes: tuple[VolumePlan, ...]) -> str:
-    text = json.dumps(body, sort_keys=True)
-    for volume in volumes:
-        if volume.target:
-            text = text.replace(volume.target, f"<new volume of {volume.source}>")
-    return text
+def _material(
+    plan: ClonePlan,
+    volumes: tuple[VolumePlan, ...],
+    collisions: tuple[Collision, ...],
+    *,
+    named: bool,
+    bound: Mapping[str, Any],
+) -> dict[str, Any]:
+    """All that makes a plan this one.
+
+    The name and what is made of it count only where it was asked for: a default name is another one each time.
+    """
+    body = plan.create.body()
+    own = {} if named else _names_by_default(plan, volumes)
+    return {
+        "source": plan.source_id,
+        "image": [plan.image_id, plan.image_to_move, plan.create.platform],
+        "name": plan.name if named else None,
+        "create": {**body, "Labels": _foreign_labels(body), "HostConfig": renamed_volumes(body["HostConfig"], own)},
+        "after": [[join.network_id, join.endpoint.body()] for join in plan.connect_after],
+        "leave": list(plan.disconnect_after),
+        "volumes": [_volume_material(volume, own) for volume in volumes],
+        "collisions": sorted([collision.kind, collision.subject] for collision in collisions),
+        "bound": dict(bound),
+    }
+
+
+def _names_by_default(plan: ClonePlan, volumes: tuple[VolumePlan, ...]) -> dict[str, str]:
+    """The names of new volumes that hold the clone's, each with a word that stays."""
+    made = [volume for volume in volumes if volume.target and volume.target.startswith(volume_prefix(plan.name))]
+    return {str(volume.target): f"<{volume.source}>" for volume in made}
+
+
+def _volume_material(volume: VolumePlan, names: Mapping[str, str]) -> list[Any]:
+    facts = volume.facts
+    target = names.get(volume.target or "", volume.target)
+    kind = [facts.driver, dict(facts.options), dict(facts.labels)]
+    return [volume.source, list(volume.destinations), volume.treatment, target, kind]

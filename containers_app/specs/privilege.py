@@ -70,9 +70,10 @@ def effective_powers(
 ) -> tuple[str, ...]:
     """The powers of a planned clone: by the host settings it would be created with, and the mounts it would have.
 
-    A volume that is made for the clone is a plain one, so its source's options do not count.
+    A volume that is made for the clone is a plain one, so its source's options do not count; `known` are all volumes
+    of the clone's Engine, which makes a plain one of a name that it does not know.
     """
-    made = {volume.source for volume in volumes if volume.target}
+    made = {volume.source for volume in volumes if volume.target or (volume.anonymous and volume.treatment != "share")}
     replaced = {mount.target for mount in overrides.mounts}
     mounts = [
         mount
@@ -82,7 +83,7 @@ def effective_powers(
     mounts += [
         {"Type": "volume", "Name": mount.source, "Destination": mount.target, "RW": True}
         for mount in overrides.mounts
-        if mount.kind == "volume" and mount.source
+        if mount.kind == "volume" and mount.source in known
     ]
     options = {name: {"Options": facts.options} for name, facts in known.items()}
     return host_powers({"HostConfig": host, "Mounts": mounts}, options)

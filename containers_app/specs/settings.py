@@ -50,7 +50,7 @@ class ContainerSettings(Record):
     entrypoint: tuple[str, ...] | None = engine_field("Entrypoint", TEXTS, secret=True)
     network_disabled: bool | None = engine_field("NetworkDisabled", BOOLEAN)
     mac_address: str | None = engine_field("MacAddress", TEXT)
-    on_build: tuple[str, ...] | None = engine_field("OnBuild", TEXTS)
+    on_build: tuple[str, ...] | None = engine_field("OnBuild", TEXTS, secret=True)
     labels: Mapping[str, str] | None = engine_field("Labels", TEXT_MAP, secret=True)
     stop_signal: str | None = engine_field("StopSignal", TEXT)
     stop_timeout_seconds: int | None = engine_field("StopTimeout", INTEGER)

@@ -105,8 +105,11 @@ def in_order(members: Iterable[Member]) -> tuple[Member, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Renaming:
-    """Old to new. `containers`: full ids and names to full ids; `names`: container names; `networks`: old ids and names to
-    new (name, id); `volumes`: names; `addresses`: static addresses; `drop_macs`: where both would run side by side."""
+    """Old to new.
+
+    `containers`: full ids and names to full ids; `names`: container names; `networks`: old ids and names to new
+    (name, id); `volumes`: names; `addresses`: static addresses. `drop_macs`: both would run side by side.
+    """
 
     project: str
     new_project: str

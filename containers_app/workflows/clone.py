@@ -171,6 +171,7 @@ def _wish(params: CloneParams) -> Wish:
         data=params.data,
         volumes=params.volumes,
         thorough=not params.is_plain,
+        bound={"host": params.host, "consistency": params.consistency, "start": params.start},
     )
 
 

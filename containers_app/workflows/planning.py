@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from containers_app.engine.facts import clone_facts, volume_facts
+from containers_app.engine.facts import clone_facts, every_volume, volume_facts
 from containers_app.engine.gateway import EngineReader
 from containers_app.specs.clone_networks import PlanWarning
 from containers_app.specs.clone_volumes import VolumeFacts, VolumePlan, plan_volumes, with_volumes
@@ -34,7 +34,7 @@ class Wish:
     `volumes`: treatments by volume name or mount point.
 
     `thorough`: look at everything that the target's Engine has, not only at what the source itself holds.
-    `made_volumes`: volumes that are made by others, and used as they are.
+    `made_volumes`: volumes that are made by others, and used as they are. `bound`: what else the plan's hash is of.
     """
 
     name: str | None = None
@@ -44,15 +44,16 @@ class Wish:
     thorough: bool = False
     made_volumes: frozenset[str] = frozenset()
     named: bool = True
+    bound: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What the Engines have besides the source. `known`: the source Engine's volumes; `taken`: the target's names."""
+    """What the Engines have besides the source. `known`: the source Engine's volumes; `there`: the target's."""
 
     world: World
     known: Mapping[str, VolumeFacts]
-    taken: frozenset[str]
+    there: Mapping[str, VolumeFacts]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +90,7 @@ def look_around(
             holdings=reader.holdings() if wish.thorough else (own_holding(source),), networks=reader.networks()
         ),
         known=known,
-        taken=frozenset(known if origin is None else reader.volumes()),
+        there=known if origin is None else every_volume(reader),
     )
 
 
@@ -116,9 +117,10 @@ def prepare(
         data=wish.data,
         choices=wish.volumes,
         known=around.known,
-        taken=around.taken,
+        taken=frozenset(around.there),
         elsewhere=origin is not None,
         made=wish.made_volumes,
+        replaced=frozenset(mount.target for mount in wish.overrides.mounts),
     )
     wanted = with_volumes(source, volumes)
     facts = clone_facts(reader, wanted, wish.overrides, networks=around.world.networks, origin=origin)
@@ -171,7 +173,7 @@ def _planned(
     labels = labels_for(context)
     plan = build_clone(wanted, facts, name=name, labels=labels, overrides=wish.overrides)
     host = plan.create.host.body()
-    powers = effective_powers(source, host, volumes=volumes, known=around.known, overrides=wish.overrides)
+    powers = effective_powers(source, host, volumes=volumes, known=around.there, overrides=wish.overrides)
     document = plan_document(
         plan,
         build_clone(source, facts, name=name, labels=labels) if wish.thorough else plan,
@@ -180,6 +182,7 @@ def _planned(
         warnings=(*plan.warnings, *_shared(source, volumes)),
         key=context.facts.plan_key,
         named=wish.named,
+        bound={"data": wish.data, **wish.bound},
     )
     return Prepared(
         source=source,

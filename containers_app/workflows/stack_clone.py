@@ -91,7 +91,15 @@ def clone_stack(context: Context, params: StackCloneParams) -> Done:
     context.stage("find the project")
     with context.gateway() as gateway, target_of(context, params.host, gateway) as target:
         ends = Ends(source=gateway, target=target)
-        stack = plan_stack(context, ends, project=params.project, new_project=params.new_project, data=params.data)
+        bound = {"host": params.host, "consistency": params.consistency, "start": params.start}
+        stack = plan_stack(
+            context,
+            ends,
+            project=params.project,
+            new_project=params.new_project,
+            data=params.data,
+            bound=bound,
+        )
         for entry in stack.members:
             check_protected(context, entry.member.inspect, confirmed=params.confirm_protected)
         plan = stack.document()

@@ -124,8 +124,13 @@ class StackPlan:
         }
 
 
-def plan_stack(context: Context, ends: Ends, *, project: str, new_project: str, data: str) -> StackPlan:
-    """Look at all that belongs to the project, and plan. Raises ContainerNotFound where nothing does."""
+def plan_stack(
+    context: Context, ends: Ends, *, project: str, new_project: str, data: str, bound: Mapping[str, Any]
+) -> StackPlan:
+    """Look at all that belongs to the project, and plan; the plan's hash stands for what is `bound` too.
+
+    Raises ContainerNotFound where nothing belongs to it.
+    """
     members = in_order(member(ends.source.inspect(identifier)) for identifier in ends.source.project(project))
     if not members:
         raise ContainerNotFound(f"no container belongs to the compose project {project}", field="project")
@@ -140,8 +145,8 @@ def plan_stack(context: Context, ends: Ends, *, project: str, new_project: str, 
     world = replace(around.world, networks=(*around.world.networks, *(network.summary for network in networks)))
     # What is made for the clone is plain, so it gives no power over the host.
     plain = {new: VolumeFacts(name=new) for old, new in renaming.volumes.items() if old != new}
-    known = {**plain, **around.known} if not ends.elsewhere else {**around.known, **plain, **every_volume(ends.target)}
-    planned = _members(context, ends, members, renaming, replace(around, world=world, known=known), data=data)
+    beside = replace(around, world=world, there={**plain, **around.there})
+    planned = _members(context, ends, members, renaming, beside, data=data)
     collisions = tuple(_collisions(ends, planned, networks, volumes, around, new_project=new_project))
     return StackPlan(
         project=project,
@@ -152,7 +157,7 @@ def plan_stack(context: Context, ends: Ends, *, project: str, new_project: str, 
         renaming=renaming,
         collisions=collisions,
         warnings=(*_warnings(planned, networks, volumes), *_hooks(members)),
-        hash=_hash(context, planned, networks, volumes, collisions),
+        hash=_hash(context, bound, planned=planned, networks=networks, volumes=volumes, collisions=collisions),
     )
 
 
@@ -165,7 +170,7 @@ def _surroundings(ends: Ends, members: tuple[Member, ...]) -> Surroundings:
     return Surroundings(
         world=World(holdings=holdings, networks=ends.target.networks()),
         known=known,
-        taken=frozenset(known if not ends.elsewhere else ends.target.volumes()),
+        there=every_volume(ends.target) if ends.elsewhere else known,
     )
 
 
@@ -346,10 +351,10 @@ def _collisions(
             message = f"No free subnet was found for {network.name}: its members would lose their static addresses."
             yield Collision(kind="address", subject=network.name, message=message, blocks="create")
     for volume in volumes:
-        if volume.treatment != "share" and volume.target in around.taken:
+        if volume.treatment != "share" and volume.target in around.there:
             message = f"A volume named {volume.target} is there already: choose another project name."
             yield Collision(kind="volume", subject=volume.target, message=message, blocks="create")
-        if volume.treatment == "share" and ends.elsewhere and volume.source not in around.taken:
+        if volume.treatment == "share" and ends.elsewhere and volume.source not in around.there:
             message = f"The project uses the volume {volume.source}, which is not on the other host: make it there."
             yield Collision(kind="volume", subject=volume.source, message=message, blocks="create")
     for entry in planned:
@@ -390,12 +395,15 @@ def _hooks(members: Iterable[Member]) -> Iterable[PlanWarning]:
 
 def _hash(
     context: Context,
+    bound: Mapping[str, Any],
+    *,
     planned: tuple[PlannedMember, ...],
     networks: tuple[NewNetwork, ...],
     volumes: tuple[StackVolume, ...],
     collisions: tuple[Collision, ...],
 ) -> str:
     material = {
+        "bound": dict(bound),
         "members": [entry.prepared.document.hash for entry in planned],
         "networks": [network.document() for network in networks],
         "volumes": [volume.document() for volume in volumes],

@@ -8,9 +8,11 @@ import pytest
 
 from containers_app.engine.facts import clone_facts
 from containers_app.engine.gateway import EngineGateway
-from containers_app.errors import EngineError, ImageNotFound
+from containers_app.errors import EngineError
+from containers_app.specs.collisions import World, find_collisions
 from containers_app.specs.container import build_clone
 from containers_app.specs.fidelity import differences
+from containers_app.specs.overrides import read_overrides
 from tests.integration.laboratory import Laboratory, Refused, make_clone
 
 
@@ -24,8 +26,8 @@ def test_an_image_that_is_gone_is_named_by_its_id_or_reported(lab: Laboratory, g
     image = lab.image("gone", "LABEL generation=4")
     source = lab.inspect(lab.container({"Image": image}))
     facts = clone_facts(gateway, {**source, "Image": "sha256:" + "0" * 64})
-    with pytest.raises(ImageNotFound, match="no longer on the Engine"):
-        build_clone({**source, "Image": "sha256:" + "0" * 64}, facts, name="x", labels={})
+    plan = build_clone({**source, "Image": "sha256:" + "0" * 64}, facts, name="x", labels={})
+    assert "no longer on the Engine" in str(plan.missing_image)
 
 
 def test_a_source_whose_first_network_is_gone_keeps_its_configuration_and_warns(
@@ -85,12 +87,23 @@ def test_a_hardware_address_in_a_second_network_is_kept_of_a_running_source(
     assert lab.inspect(clone_id)["NetworkSettings"]["Networks"][modes[1]]["MacAddress"] == mac
 
 
-def test_what_a_running_source_holds_is_warned_about(lab: Laboratory, gateway: EngineGateway) -> None:
+def test_what_a_running_source_holds_is_found_and_the_proposal_starts(lab: Laboratory, gateway: EngineGateway) -> None:
     bindings = {"80/tcp": [{"HostPort": str(20000 + lab.octet)}]}
     source = lab.inspect(lab.container({"HostConfig": {"PortBindings": bindings}}, start=True))
-    plan = build_clone(source, clone_facts(gateway, source), name=f"{lab.word}-clone", labels={})
-    assert {warning.code for warning in plan.warnings} == {"PORT_HELD"}
-    assert str(20000 + lab.octet) in " ".join(warning.message for warning in plan.warnings)
+    facts = clone_facts(gateway, source)
+    plan = build_clone(source, facts, name=f"{lab.word}-clone", labels={})
+    world = World(holdings=gateway.holdings(), networks=facts.networks)
+    found = find_collisions(plan, world)
+    assert {(collision.kind, collision.blocks) for collision in found} == {("port", "start")}
+    assert str(20000 + lab.octet) in " ".join(collision.message for collision in found)
+
+    assert found[0].resolution is not None
+    overrides = read_overrides(found[0].resolution["overrides"])
+    again = build_clone(source, facts, name=f"{lab.word}-clone", labels={}, overrides=overrides)
+    assert find_collisions(again, world) == ()
+    identifier = gateway.create(again.create, again.name)
+    lab.containers.append(identifier)
+    lab.start(identifier)
 
 
 def test_neither_a_plan_nor_a_refusal_repeats_environment_values(lab: Laboratory, gateway: EngineGateway) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from containers_app.errors import EngineError, ImageNotFound
+from containers_app.errors import EngineError
+from containers_app.specs.collisions import World, find_collisions
 from containers_app.specs.container import CloneFacts, ClonePlan, build_clone
-from containers_app.specs.engine import NetworkSummary
+from containers_app.specs.engine import Holding, NetworkSummary
 from tests.unit.specs.inspects import BACK, BRIDGE, FRONT, IMAGE_ID, SOURCE_ID, Inspect, endpoint, facts, inspected
 
 LABELS = {"org.mycodocker.operation": "operation-1", "org.mycodocker.token": "1"}
@@ -53,9 +55,12 @@ def test_a_reference_that_moved_is_replaced_by_the_id_and_told(now: str | None, 
     assert words in warning.message
 
 
-def test_an_image_that_is_gone_is_a_clear_error() -> None:
-    with pytest.raises(ImageNotFound, match=r"image:1.*load or build"):
-        planned(inspected(), facts(reference_image_id=None, image_exists=False))
+def test_a_plan_says_clearly_that_the_image_is_gone() -> None:
+    missing = planned(inspected(), facts(reference_image_id=None, image_exists=False)).missing_image
+    assert missing is not None
+    assert "image:1" in missing
+    assert f"load or build the image with the id {IMAGE_ID}" in missing
+    assert planned(inspected()).missing_image is None
 
 
 def test_a_plan_can_name_the_image_by_its_id_afterwards() -> None:
@@ -274,19 +279,22 @@ def test_a_further_networks_mac_is_copied_only_when_it_is_surely_configured(
     assert endpoints(source, facts(api=api, engine="26"))["front"] == sent
 
 
-def test_what_a_running_source_holds_is_told() -> None:
+@pytest.mark.parametrize("known", [facts(), facts(**MODERN)])
+def test_what_a_running_source_holds_stands_in_the_way_of_its_clone(known: CloneFacts) -> None:
     networks = {
         "bridge": endpoint(BRIDGE),
         "front": endpoint(FRONT, IPAMConfig={"IPv4Address": "10.0.0.9"}),
     }
     ports = {"80/tcp": [{"HostIp": "", "HostPort": "8080"}, {"HostPort": "0"}, {"HostPort": ""}], "81/tcp": None}
     config, host = {"MacAddress": MAC}, {"PortBindings": ports}
-    running = inspected(config=config, host=host, networks=networks, State={"Running": True})
-    messages = {warning.code: warning.message for warning in planned(running).warnings}
-    assert set(messages) == {"ADDRESS_HELD", "MAC_HELD", "PORT_HELD"}
-    assert "10.0.0.9" in messages["ADDRESS_HELD"]
-    assert "8080" in messages["PORT_HELD"]
-    assert codes(inspected(config=config, host=host, networks=networks)) == []
+    plan = planned(inspected(config=config, host=host, networks=networks), known)
+    ports_held = (("0.0.0.0", 8080, "tcp"),)
+    source = Holding(id=SOURCE_ID, name="source", running=True, ports=ports_held, addresses=("10.0.0.9",), macs=(MAC,))
+    found = find_collisions(plan, World(holdings=(source,), networks=known.networks))
+    subjects = {collision.kind: collision.subject for collision in found}
+    assert subjects == {"port": "0.0.0.0:8080/tcp", "address": "10.0.0.9", "mac": MAC}
+    assert plan.warnings == ()
+    assert find_collisions(plan, World(holdings=(replace(source, running=False),), networks=known.networks)) == ()
 
 
 GIVEN = (

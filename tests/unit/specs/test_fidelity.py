@@ -101,6 +101,24 @@ def test_a_long_value_is_cut() -> None:
     assert len(found.clone) == 200
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"config": {"Cmd": ["hunter2"]}},
+        {"config": {"Entrypoint": ["hunter2"]}},
+        {"config": {"Labels": {"auth": "hunter2"}}},
+        {"config": {"Healthcheck": {"Test": ["CMD", "hunter2"]}}},
+        {"host": {"LogConfig": {"Config": {"token": "hunter2"}}}},
+        {"host": {"Mounts": [{"VolumeOptions": {"DriverConfig": {"Options": {"o": "password=hunter2"}}}}]}},
+        {"host": {"Mounts": [{"VolumeOptions": {"Labels": {"auth": "hunter2"}}}]}},
+    ],
+)
+def test_that_something_secret_changed_is_told_without_its_value(change: Inspect) -> None:
+    for found in (*differences(inspected(), cloned(**change)), *differences(cloned(**change), inspected())):
+        assert "hunter2" not in repr(found)
+        assert found.source != found.clone or "[hidden]" in (found.source, found.clone)
+
+
 def volume(name: str, path: str = "/data") -> Inspect:
     return {"Type": "volume", "Name": name, "Destination": path, "Driver": "local", "RW": True, "Propagation": ""}
 

@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 
-from containers_app.specs.privilege import host_powers
+from containers_app.specs.clone_volumes import VolumeFacts, plan_volumes, with_volumes
+from containers_app.specs.container import build_clone
+from containers_app.specs.engine import NetworkSummary
+from containers_app.specs.overrides import read_overrides
+from containers_app.specs.privilege import effective_powers, host_powers
+from tests.unit.specs.inspects import BRIDGE, FRONT, facts, inspected
 
 Inspect = dict[str, Any]
 ORDINARY: Inspect = {
@@ -207,3 +212,117 @@ def test_each_reason_is_said_once() -> None:
 )
 def test_limits_of_its_own_namespaces_are_no_power_over_the_host(settings: dict[str, object]) -> None:
     assert host_powers({"HostConfig": settings, "Mounts": []}, {}) == ()
+
+
+def powers(source: Inspect, overrides: Inspect, **asked: Any) -> tuple[str, ...]:
+    """The powers of a planned clone, as a workflow finds them."""
+    known: dict[str, VolumeFacts] = asked.pop("known", {})
+    read = read_overrides(overrides)
+    wish = {"clone_name": "new", "data": "none", "choices": {}, "known": known, **asked}
+    volumes = plan_volumes(source, replaced={mount.target for mount in read.mounts}, **wish)
+    plan = build_clone(
+        with_volumes(source, volumes), facts(networks=(BRIDGE, FRONT, HOST)), name="new", labels={}, overrides=read
+    )
+    return effective_powers(source, plan.create.host.body(), volumes=volumes, known=known, overrides=read)
+
+
+HOST = NetworkSummary(id="8" * 64, name="host", driver="host")
+SOCKET = "/var/run/docker.sock"
+BINDING = VolumeFacts(name="root", options={"type": "none", "o": "bind", "device": "/"})
+TEMPORARY = VolumeFacts(name="root", options={"type": "tmpfs", "o": "bind", "device": "/"})
+PLAIN = VolumeFacts(name="plain")
+
+
+def with_volume(name: str = "root") -> Inspect:
+    mount = {"Type": "volume", "Name": name, "Source": f"/volumes/{name}", "Destination": "/v", "RW": True}
+    return inspected(host={"Binds": [f"{name}:/v"]}, Mounts=[mount])
+
+
+def with_bind(path: str, *, spelt: str = "/v") -> Inspect:
+    return inspected(host={"Binds": [f"{path}:{spelt}"]}, Mounts=[{**bound(path), "Destination": "/v"}])
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"mounts": [{"type": "bind", "source": "/", "target": "/x"}]},
+        {"mounts": [{"type": "bind", "source": "//", "target": "/x", "readOnly": True}]},
+        {"mounts": [{"type": "bind", "source": SOCKET, "target": "/x", "readOnly": True}]},
+        {"mounts": [{"type": "bind", "source": "/run/./docker.sock", "target": "/x"}]},
+        {"mounts": [{"type": "bind", "source": "/srv//docker.sock", "target": "/x"}]},
+        {"mounts": [{"type": "volume", "source": "root", "target": "/x"}]},
+        {"networks": [{"name": "host"}]},
+        {"networks": [{"name": HOST.id}]},
+        {"networks": [{"name": HOST.id[:12]}]},
+    ],
+)
+def test_power_that_an_override_adds_is_caught(overrides: Inspect) -> None:
+    assert len(powers(inspected(), overrides, known={"root": BINDING, "plain": PLAIN})) == 1
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"mounts": [{"type": "bind", "source": "/srv/app", "target": "/x"}]},
+        {"mounts": [{"type": "volume", "source": "plain", "target": "/x"}, {"target": "/y"}]},
+        {"mounts": [{"type": "volume", "source": "new-one", "target": "/x"}]},
+        {"mounts": [{"type": "tmpfs", "target": "/etc"}]},
+        {"networks": [{"name": "front"}], "user": "0:0", "command": ["sh"]},
+        {"networks": []},
+    ],
+)
+def test_an_ordinary_override_adds_none(overrides: Inspect) -> None:
+    assert powers(inspected(), overrides, known={"root": BINDING, "plain": PLAIN}) == ()
+
+
+@pytest.mark.parametrize("kind", ["none", "tmpfs", "volume"])
+@pytest.mark.parametrize("spelt", ["/v", "/v/", "//v/."])
+@pytest.mark.parametrize("path", ["/", SOCKET, "/etc"])
+def test_power_that_an_override_takes_away_is_gone(kind: str, spelt: str, path: str) -> None:
+    source = with_bind(path, spelt=spelt)
+    assert powers(source, {}) != ()
+    assert powers(source, {"mounts": [{"type": kind, "target": "/v"}]}) == ()
+    assert powers(source, {"mounts": [{"type": kind, "target": "/w"}]}) != ()
+
+
+def test_leaving_the_hosts_network_takes_its_power_away() -> None:
+    source = inspected(host={"NetworkMode": "host"}, networks={"host": {"NetworkID": HOST.id}})
+    assert powers(source, {}) != ()
+    assert powers(source, {"networks": [{"name": "front"}]}) == ()
+
+
+@pytest.mark.parametrize("facts_of_volume", [BINDING, TEMPORARY])
+def test_a_volume_that_reaches_the_host_counts_while_it_is_shared(facts_of_volume: VolumeFacts) -> None:
+    known = {"root": facts_of_volume}
+    if facts_of_volume is BINDING:
+        assert powers(with_volume(), {}, known=known) != ()
+    for choice in ("copy", "empty"):
+        assert powers(with_volume(), {}, known=known, choices={"root": choice}) == ()
+        # Because the volume that is made instead does not take such options over.
+        assert facts_of_volume.is_elsewhere
+
+
+def test_a_volume_that_the_clone_keeps_but_nobody_could_examine_counts() -> None:
+    (sentence,) = powers(with_volume(), {}, known={})
+    assert "could not be examined" in sentence
+
+
+def test_a_mounts_own_options_count_until_a_volume_of_its_own_takes_its_place() -> None:
+    options = {"DriverConfig": {"Name": "local", "Options": dict(BINDING.options)}}
+    mount = {"Type": "volume", "Source": "root", "Target": "/v", "VolumeOptions": options}
+    source = inspected(host={"Mounts": [mount]}, Mounts=with_volume()["Mounts"])
+    assert powers(source, {}, known={"root": BINDING}) != ()
+    assert powers(source, {}, known={"root": BINDING}, choices={"root": "copy"}) == ()
+
+
+def test_a_fresh_volume_without_a_name_is_not_judged_by_its_source() -> None:
+    name = "a" * 64
+    mount = {"Type": "volume", "Name": name, "Destination": "/v", "RW": True}
+    source = inspected(config={"Volumes": {"/v": {}}}, Mounts=[mount])
+    assert powers(source, {}) == ()
+    assert powers(source, {}, choices={"/v": "share"}) != ()
+
+
+def test_other_power_stays_whatever_is_overridden() -> None:
+    source = inspected(host={"Privileged": True, "CapAdd": ["SYS_ADMIN"]})
+    assert len(powers(source, {"mounts": [], "networks": [], "command": ["x"]})) == 2
