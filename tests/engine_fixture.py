@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import docker
 import pytest
@@ -144,7 +144,7 @@ class _Inventory:
             "containers": {str(found["Id"]) for found in self._client.api.containers(all=True)},
             "networks": {str(found["Id"]) for found in self._client.api.networks()},
             "volumes": {str(found["Name"]) for found in self._client.api.volumes()["Volumes"] or ()},
-            "images": {str(tag) for found in self._client.api.images() for tag in found["RepoTags"] or (found["Id"],)},
+            "images": {name for found in self._client.api.images() for name in _names_of(found)},
         }
 
     def remove_added(self) -> None:
@@ -162,6 +162,11 @@ class _Inventory:
         for image in added["images"]:
             with contextlib.suppress(NotFound):
                 self._client.api.remove_image(image, force=True)
+
+
+def _names_of(image: dict[str, Any]) -> list[str]:
+    """The names of an image, or its id where it has none, which Engines before 24 write as a name."""
+    return [name for name in image["RepoTags"] or () if name != "<none>:<none>"] or [image["Id"]]
 
 
 def _remove_container(client: docker.DockerClient, container: str) -> None:

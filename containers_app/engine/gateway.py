@@ -9,8 +9,12 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
+from containers_app.engine.helper_verbs import HelperVerbs
+from containers_app.engine.images import ImageVerbs
+from containers_app.engine.networks import NetworkVerbs
 from containers_app.engine.streams import ByteStream, EventStream
 from containers_app.engine.transport import EngineConnection, container_id, name_segment, network_id
+from containers_app.engine.volumes import VolumeVerbs
 from containers_app.errors import ContainerNotFound, EngineError, ImageNotFound
 from containers_app.specs.container import CreateRequest
 from containers_app.specs.engine import OPERATION_LABEL, ContainerSummary, EngineVersion, NetworkSummary
@@ -61,6 +65,10 @@ class EngineReader:
     def network(self, id_or_name: str) -> dict[str, Any]:
         """The Engine's JSON for a network. Raises EngineError when there is none."""
         return self._object(f"/networks/{name_segment(id_or_name)}", subject="network")
+
+    def data_root(self) -> str:
+        """The folder on the Engine's host below which it keeps everything."""
+        return str(self._object("/info", subject="engine").get("DockerRootDir", ""))
 
     def networks(self) -> tuple[NetworkSummary, ...]:
         """All networks: the only way to see that one name stands for two of them."""
@@ -114,8 +122,8 @@ class EngineReader:
         return answer
 
 
-class EngineGateway(EngineReader):
-    """Everything that changes an Engine or takes a container's files out of it."""
+class EngineGateway(VolumeVerbs, NetworkVerbs, ImageVerbs, HelperVerbs, EngineReader):
+    """Everything that changes an Engine or takes files out of it."""
 
     def __init__(self, connection: EngineConnection, receipt: Receipt) -> None:
         if not isinstance(receipt, Receipt):
@@ -151,6 +159,14 @@ class EngineGateway(EngineReader):
         """Take a container out of a network, both by full id."""
         body = {"Container": container_id(container), "Force": True}
         self._connection.json("POST", f"/networks/{network_id(network)}/disconnect", subject="network", body=body)
+
+    def pause(self, container: str) -> None:
+        """Freeze a running container. Raises EngineError when it is not running, or frozen already."""
+        self._connection.json("POST", f"/containers/{container_id(container)}/pause", subject="container")
+
+    def unpause(self, container: str) -> None:
+        """Let a frozen container go on. Raises EngineError when it is not frozen."""
+        self._connection.json("POST", f"/containers/{container_id(container)}/unpause", subject="container")
 
     def remove(self, container: str) -> None:
         """Remove a container, running or not, with its anonymous volumes; one that is gone, or going, is fine."""

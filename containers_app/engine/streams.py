@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import requests
@@ -18,6 +19,8 @@ from containers_app.specs.engine import EngineEvent
 
 EVENT_LIMIT_BYTES = 1024 * 1024
 _EVENT_BLOCK_BYTES = 64 * 1024
+_FRAME_HEAD_BYTES = 8
+_FRAME_LIMIT_BYTES = 16 * 1024 * 1024
 
 
 class ByteStream:
@@ -42,7 +45,7 @@ class ByteStream:
         parts: list[bytes] = []
         missing = size_bytes
         while missing > 0:
-            part = self._arrived(missing)
+            part = self.read_some(missing)
             if not part:
                 break
             parts.append(part)
@@ -54,8 +57,8 @@ class ByteStream:
         self._aborted.set()
         shut_down(self._response)
 
-    def _arrived(self, limit_bytes: int) -> bytes:
-        """What comes next, after one wait on the socket at most."""
+    def read_some(self, limit_bytes: int) -> bytes:
+        """What comes next, after one wait on the socket at most; b"" at the end. Raises as `read` does."""
         self._limits.within(self._limits.stall_seconds)
         try:
             part: bytes = self._response.raw.read1(limit_bytes, decode_content=False)
@@ -69,6 +72,57 @@ class ByteStream:
         if self._aborted.is_set():
             return StreamBroken("The stream was stopped on request.")
         return stream_failure(self._endpoint, error, self._limits.stall_seconds)
+
+
+class InputStream:
+    """What is written to a container's standard input, in frames: a cut is seen there, because the last frame lacks.
+
+    A frame is the length in 4 bytes, then the content; an empty frame is the end.
+    """
+
+    def __init__(self, response: requests.Response, endpoint: Endpoint, limits: EngineLimits) -> None:
+        connected: socket.socket | None = getattr(response.raw.connection, "sock", None)
+        if connected is None:
+            raise StreamBroken(f"The Engine at {endpoint.url} does not let anything be written to a container.")
+        self._socket = connected
+        self._endpoint = endpoint
+        self._limits = limits
+
+    def send(self, content: bytes) -> None:
+        """Send one frame. Raises StreamStalled when it is not taken for `stall_seconds`, StreamBroken, TimedOut."""
+        self._socket.settimeout(self._limits.within(self._limits.stall_seconds))
+        try:
+            self._socket.sendall(len(content).to_bytes(4, "big"))
+            self._socket.sendall(content)
+        except STREAM_FAILURES as error:
+            raise stream_failure(self._endpoint, error, self._limits.stall_seconds) from error
+
+    def abort(self) -> None:
+        """End it from another thread: a write that is blocked raises StreamBroken at once."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+
+class FrameStream:
+    """A container's output as the Engine multiplexes it: (channel, content), where channel 1 is what it prints.
+
+    Engine API, operation ContainerAttach: 1 byte of channel, 3 empty, 4 of length, content.
+    """
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        while head := self._stream.read(_FRAME_HEAD_BYTES):
+            length = int.from_bytes(head[4:], "big")
+            content = self._stream.read(length) if length <= _FRAME_LIMIT_BYTES else b""
+            if len(head) < _FRAME_HEAD_BYTES or len(content) < length:
+                raise StreamBroken("The output of the helper container broke off.")
+            yield head[0], content
+
+    def abort(self) -> None:
+        """End it from another thread."""
+        self._stream.abort()
 
 
 class EventStream:

@@ -155,18 +155,34 @@ class EngineConnection:
         return _decoded(content)
 
     def stream(
-        self, path: str, *, subject: str, read_seconds: float, parameters: Parameters | None = None
+        self,
+        path: str,
+        *,
+        subject: str,
+        read_seconds: float,
+        method: str = "GET",
+        parameters: Parameters | None = None,
+        content: Iterator[bytes] | None = None,
+        upgrade: bool = False,
     ) -> requests.Response:
-        """Open a streamed answer whose socket times out after `read_seconds`; the caller closes the response."""
+        """Open a streamed answer whose socket times out after `read_seconds`; the caller closes the response.
+
+        `content` is sent as it comes, as a tar. With `upgrade`, the connection's socket is the caller's afterwards.
+        """
         with self._limited():
             response = self._send(
-                "GET", self._url(path), read_seconds=self.limits.within(read_seconds), parameters=parameters
+                method,
+                self._url(path),
+                read_seconds=self.limits.within(read_seconds),
+                parameters=parameters,
+                content=content,
+                headers={"Connection": "Upgrade", "Upgrade": "tcp"} if upgrade else None,
             )
             if response.status_code < 400:
                 return response
             with response:
-                content = self._content(response, time.monotonic() + self.limits.within(read_seconds))
-        raise refusal(response.status_code, _message(content), subject)
+                answer = self._content(response, time.monotonic() + self.limits.within(read_seconds))
+        raise refusal(response.status_code, _message(answer), subject)
 
     def close(self) -> None:
         self._client.close()
@@ -182,15 +198,20 @@ class EngineConnection:
         read_seconds: float,
         parameters: Parameters | None = None,
         body: object | None = None,
+        content: Iterator[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        connect_seconds = self.limits.within(self.limits.connect_seconds)
-        data = None if body is None else json.dumps(body).encode()
-        headers = None if body is None else {"Content-Type": "application/json"}
+        if body is not None:
+            headers = {"Content-Type": "application/json"}
+        elif content is not None:
+            headers = {"Content-Type": "application/x-tar"}
+        # What limits connecting also limits each write of what is sent.
+        connect_seconds = read_seconds if content else self.limits.within(self.limits.connect_seconds)
         return self._client.request(
             method,
             url,
             params=parameters,
-            data=data,
+            data=content if body is None else json.dumps(body).encode(),
             headers=headers,
             stream=True,
             timeout=(connect_seconds, read_seconds),

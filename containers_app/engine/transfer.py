@@ -1,0 +1,150 @@
+"""Trees and images from one Engine to another, through this process, in constant memory, without touching its disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from containers_app.engine.gateway import EngineGateway
+from containers_app.engine.helper import Helper, Receiver, receiving
+from containers_app.engine.streams import ByteStream
+from containers_app.engine.trees import HelperOptions, Progress, Tree, VolumeTree, helper_over
+from containers_app.errors import EngineError, ImageNotFound
+
+_BLOCK_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Streamed:
+    """A tree that arrived: the tar's size and SHA-256, which the other side computed as well."""
+
+    stream_bytes: int
+    stream_sha256: str
+    changed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovedImage:
+    """An image that is on the target now.
+
+    `image_id` is its id there; `same_id` is False where the two Engines' image stores number images differently.
+    `loaded` says that it was not there before, `tagged` that it got the name.
+    """
+
+    image_id: str
+    same_id: bool
+    loaded: bool
+    tagged: bool
+
+
+def stream_tree(
+    source_gateway: EngineGateway,
+    target_gateway: EngineGateway,
+    *,
+    source: Tree,
+    target: Tree,
+    options: HelperOptions | None = None,
+    on_progress: Progress = lambda done: None,
+) -> Streamed:
+    """Copy a tree to another Engine: tar out of a helper there, into a helper here; both must say that it went well.
+
+    Raises EngineError, EngineUnavailable (StreamStalled, StreamBroken), TimedOut.
+    """
+    packing = ("pack", "/source", *source.options)
+    unpacking = ("unpack", "/target", *target.options)
+    with (
+        helper_over(target_gateway, unpacking, {"/target": target}, options, takes_input=True) as receiver,
+        helper_over(source_gateway, packing, {"/source": source}, options) as sender,
+    ):
+
+        def abort() -> None:
+            receiver.abort()
+            sender.abort()
+
+        with (options or HelperOptions()).interruptible(abort), receiving(receiver) as fed:
+            size_bytes, sha256 = _pumped(sender, fed, on_progress)
+            changed = _judged(sender, fed, sha256)
+    return Streamed(stream_bytes=size_bytes, stream_sha256=sha256, changed=changed)
+
+
+def stream_volume(
+    source_gateway: EngineGateway,
+    target_gateway: EngineGateway,
+    *,
+    source: str,
+    target: str,
+    options: HelperOptions | None = None,
+    on_progress: Progress = lambda done: None,
+) -> Streamed:
+    """Copy a volume into an empty one of another Engine, both by name. Raises what `stream_tree` raises."""
+    return stream_tree(
+        source_gateway,
+        target_gateway,
+        source=VolumeTree(name=source),
+        target=VolumeTree(name=target),
+        options=options,
+        on_progress=on_progress,
+    )
+
+
+def move_image(
+    source_gateway: EngineGateway, target_gateway: EngineGateway, *, image_id: str, reference: str | None = None
+) -> MovedImage:
+    """Bring an image to another Engine, unless it is there; name it where the name means nothing there.
+
+    Raises ImageNotFound when the source has none, EngineError when the target has none of this content afterwards.
+    """
+    present = _image(target_gateway, image_id)
+    arrived = present or _loaded(source_gateway, target_gateway, image_id)
+    tagged = reference is not None and _image(target_gateway, reference) is None
+    if reference is not None and tagged:
+        target_gateway.tag_image(arrived, reference)
+    return MovedImage(image_id=arrived, same_id=arrived == image_id, loaded=present is None, tagged=tagged)
+
+
+def _loaded(source_gateway: EngineGateway, target_gateway: EngineGateway, image_id: str) -> str:
+    source_gateway.image(image_id)  # an Engine answers a save of what it lacks in many ways
+    before = set(target_gateway.image_ids())
+    with source_gateway.save_image(image_id) as stream:
+        target_gateway.load_image(_blocks(stream))
+    return _image(target_gateway, image_id) or _new_image(target_gateway, before)
+
+
+def _pumped(sender: Helper, receiver: Receiver, on_progress: Progress) -> tuple[int, str]:
+    """All that one helper prints, written to the other; its size and hash."""
+    hashed, size_bytes = hashlib.sha256(), 0
+    for block in sender.data():
+        hashed.update(block)
+        size_bytes += len(block)
+        receiver.send(block)
+        on_progress(size_bytes)
+    return size_bytes, hashed.hexdigest()
+
+
+def _judged(sender: Helper, receiver: Receiver, sha256: str) -> bool:
+    """Both verdicts, and that what arrived is what was sent; whether the source changed meanwhile."""
+    changed = sender.finish()
+    if receiver.finish().get("unpacked", {}).get("sha256") != sha256:
+        raise EngineError("What arrived on the other Engine is not what was sent.")
+    return changed
+
+
+def _blocks(stream: ByteStream) -> Iterator[bytes]:
+    while block := stream.read_some(_BLOCK_BYTES):
+        yield block
+
+
+def _image(gateway: EngineGateway, reference: str) -> str | None:
+    try:
+        return str(gateway.image(reference)["Id"])
+    except ImageNotFound:
+        return None
+
+
+def _new_image(gateway: EngineGateway, before: set[str]) -> str:
+    """The one image that came with a load under another id."""
+    new = set(gateway.image_ids()) - before
+    if len(new) != 1:
+        raise EngineError("The other Engine took the image and does not show it under its id: its image store differs.")
+    return new.pop()
