@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from statistics import median
 
-from bench import backup, round_trip
+from bench import backup, round_trip, volume_copy
 from bench.backup import Backups
 from bench.product import PROJECT, Product, running
 from bench.round_trip import RoundTrip, percentile
+from bench.volume_copy import VolumeCopies
 
 REPORT = PROJECT / "docs" / "reference" / "performance.md"
 _NOTES = """
@@ -24,6 +25,8 @@ Engine share the machine, and whatever else runs there is in the figures. This p
   message, worker, one question to the Engine, ledger outcome, answer.
 - **Backup**: `POST /api/docker/containers` for a stopped container with 1 GiB of random files. `docker export` only
   copies. A backup also walks the tar, hashes it, makes it durable and reads it back before it has its name.
+- **Copy of a volume**: both in a container of the same image, between the same volumes, into a new one each time; the
+  start and the removal of the container are in both.
 - **Memory**: the highest resident set (`VmHWM`) of any worker process during one backup. It counts pages that the
   processes share.
 """
@@ -37,8 +40,10 @@ def main() -> int:
         trip = round_trip.measure(product)
         print("measuring backups ...", file=sys.stderr)
         backups = backup.measure(product)
+        print("measuring copies of volumes ...", file=sys.stderr)
+        copies = volume_copy.measure(product)
     load = f"The load was {os.getloadavg()[0]:.1f} at the end."
-    text = "\n".join(["# Performance", "", facts, load, "", *_table(trip, backups), _NOTES])
+    text = "\n".join(["# Performance", "", facts, load, "", *_table(trip, backups, copies), _NOTES])
     REPORT.write_text(text)
     print(text)
     return 0
@@ -55,7 +60,7 @@ def _facts(product: Product) -> str:
     return " ".join(parts)
 
 
-def _table(trip: RoundTrip, backups: Backups) -> list[str]:
+def _table(trip: RoundTrip, backups: Backups, copies: tuple[VolumeCopies, ...]) -> list[str]:
     exports = median(found.export for found in backups.rounds)
     durable = median(found.durable_export for found in backups.rounds)
     ours = median(found.backup.whole for found in backups.rounds)
@@ -79,10 +84,20 @@ def _table(trip: RoundTrip, backups: Backups) -> list[str]:
             f"| Peak memory of a worker process, {size} GiB | {peak / 2**20:.0f} MiB | | |"
             for size, peak in backups.peak_bytes.items()
         ),
+        *(row for copied in copies for row in _copy_rows(copied)),
         "",
         "Single rounds, in seconds (export, with sync, backup): "
         + "; ".join(f"{one.export:.2f}, {one.durable_export:.2f}, {one.backup.whole:.2f}" for one in backups.rounds)
         + ".",
+    ]
+
+
+def _copy_rows(copied: VolumeCopies) -> list[str]:
+    ours, reference = median(copied.ours), median(copied.reference)
+    return [
+        f"| Copy of a volume, {copied.shape}, median of {len(copied.ours)} | {ours:.2f} s "
+        f"| `docker run ... cp -a /source/. /target`: {reference:.2f} s | {ours / reference:.2f} |",
+        f"| Its proof | {copied.proof:.2f} s | the copy: {ours:.2f} s | {copied.proof / ours:.2f} |",
     ]
 
 

@@ -59,8 +59,10 @@ def ensure_helper_image(gateway: EngineGateway, reference: str | None = None) ->
     name, content_hash = _identity()
     found = _found(gateway, name, content_hash)
     if found is None:
-        gateway.load_image(_blocks(_built().archive))
-        found = _found(gateway, name, content_hash)
+        # Built anew: an update of this machine may have changed its programs since they were named.
+        built = _built()
+        gateway.load_image(_blocks(built.archive))
+        found = _found(gateway, built.reference, built.content_hash)
     if found is None:
         raise EngineError(f"The Engine took the helper's image and does not show it; set {SETTING} to one that it has.")
     return found

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 import requests
@@ -82,7 +83,7 @@ class InputStream:
 
     def __init__(self, response: requests.Response, endpoint: Endpoint, limits: EngineLimits) -> None:
         connected: socket.socket | None = getattr(response.raw.connection, "sock", None)
-        if connected is None:
+        if connected is None or response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             raise StreamBroken(f"The Engine at {endpoint.url} does not let anything be written to a container.")
         self._socket = connected
         self._endpoint = endpoint

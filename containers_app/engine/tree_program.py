@@ -283,7 +283,7 @@ def _followed(child: int) -> int:
         if process:
             return os.waitstatus_to_exitcode(status)
         time.sleep(wait_seconds)
-        wait_seconds = min(wait_seconds * 1.5, PROGRESS_SECONDS / 5)
+        wait_seconds = min(wait_seconds * 1.5, PROGRESS_SECONDS / 20)
         if time.monotonic() - told >= PROGRESS_SECONDS:
             told = time.monotonic()
             tell("progress", bytes=_written(child))

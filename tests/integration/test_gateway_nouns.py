@@ -56,9 +56,9 @@ def test_removing_what_is_gone_is_fine_and_what_is_used_is_not(
 
 def test_a_driver_option_that_the_engine_repeats_is_not_in_the_error(gateway: EngineGateway) -> None:
     with pytest.raises(EngineError) as caught:
-        gateway.create_volume("data", options={"type": "cifs", "device": "//host/share", "hunter2-word": "x"})
-        gateway.create_volume("data", driver="hunter2", options={"o": "hunter2"})
-    assert "=hunter2" not in caught.value.message
+        gateway.create_volume("data", options={"size": "hunter2"})
+    assert "[redacted]" in caught.value.message
+    assert "hunter2" not in caught.value.message
 
 
 def test_a_network_has_its_settings_and_our_label(gateway: EngineGateway) -> None:

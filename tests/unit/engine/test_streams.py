@@ -11,7 +11,7 @@ import pytest
 
 from containers_app.engine.connection import EngineLimits, open_gateway
 from containers_app.engine.gateway import EngineGateway
-from containers_app.engine.streams import ByteStream
+from containers_app.engine.streams import ByteStream, FrameStream
 from containers_app.errors import ContainerNotFound, EngineUnavailable, MycoError, StreamBroken, StreamStalled, TimedOut
 from containers_app.specs.receipt import Receipt
 from tests.unit.engine.scripted_engine import (
@@ -241,3 +241,97 @@ def test_an_abort_ends_waiting_for_events() -> None:
         timer.start()
         assert list(events) == []
         timer.join()
+
+
+RAW = b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n"
+UPGRADED = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+
+
+def frame(channel: int, content: bytes) -> bytes:
+    return bytes([channel, 0, 0, 0]) + len(content).to_bytes(4, "big") + content
+
+
+@contextlib.contextmanager
+def attached(*parts: bytes, close: bool = True) -> Iterator[FrameStream]:
+    with (
+        scripted(sending(RAW, *parts, close=close)) as (_, endpoint),
+        open_gateway(endpoint, SHORT, RECEIPT) as gateway,
+        gateway.helper_output(CONTAINER) as output,
+    ):
+        yield output
+
+
+def test_frames_are_told_apart_by_channel_wherever_they_are_cut_in_transit() -> None:
+    sent = frame(1, b"one") + frame(2, b"complaint") + frame(1, b"") + frame(1, b"two")
+    for cut in range(len(sent)):
+        with attached(sent[:cut], sent[cut:]) as output:
+            assert list(output) == [(1, b"one"), (2, b"complaint"), (1, b""), (1, b"two")]
+
+
+@pytest.mark.parametrize(
+    "sent", [frame(1, b"one")[:5], frame(1, b"one")[:-1], b"\1\0\0\0\xff\xff\xff\xff" + b"x" * 100]
+)
+def test_a_frame_that_is_cut_or_absurd_breaks_the_output(sent: bytes) -> None:
+    with attached(sent) as output, pytest.raises(StreamBroken, match="broke off"):
+        list(output)
+
+
+def test_a_helper_that_says_nothing_is_stalled_and_one_that_is_aborted_is_broken() -> None:
+    with attached(frame(1, b"one"), close=False) as output:
+        assert next(iter(output)) == (1, b"one")
+        with pytest.raises(StreamStalled):
+            next(iter(output))
+    with attached(close=False) as output:
+        output.abort()
+        with pytest.raises(StreamBroken, match="on request"):
+            next(iter(output))
+
+
+def test_what_is_written_to_a_helper_is_framed() -> None:
+    received = bytearray()
+    complete = threading.Event()
+
+    def script(connection: socket.socket, line: str) -> None:
+        connection.sendall(UPGRADED)
+        while len(received) < 14:
+            received.extend(connection.recv(100))
+        complete.set()
+
+    with (
+        scripted(script) as (_, endpoint),
+        open_gateway(endpoint, SHORT, RECEIPT) as gateway,
+        gateway.helper_input(CONTAINER) as written,
+    ):
+        written.send(b"first")
+        written.send(b"")
+        written.send(b"x")
+        assert complete.wait(5)
+    assert received == b"\0\0\0\5first\0\0\0\0\0\0\0\1x"[:14] + received[14:]
+
+
+def test_a_helper_that_reads_nothing_stalls_the_writer_and_an_abort_wakes_it() -> None:
+    over = threading.Event()
+
+    def script(connection: socket.socket, line: str) -> None:
+        connection.sendall(UPGRADED)
+        over.wait(30)
+
+    block = b"x" * 2**20
+    with scripted(script) as (_, endpoint), open_gateway(endpoint, SHORT, RECEIPT) as gateway:
+        with gateway.helper_input(CONTAINER) as written, pytest.raises(StreamStalled):
+            for _ in range(100):
+                written.send(block)
+        with gateway.helper_input(CONTAINER) as written:
+            written.abort()
+            with pytest.raises(StreamBroken):
+                written.send(block)
+        over.set()
+
+
+def test_an_attach_that_gives_no_connection_is_an_error() -> None:
+    with (
+        scripted(sending(json_answer("{}"))) as (_, endpoint),
+        open_gateway(endpoint, SHORT, RECEIPT) as gateway,
+    ):
+        with pytest.raises(StreamBroken, match="does not let"):
+            gateway.helper_input(CONTAINER).__enter__()

@@ -1,0 +1,56 @@
+"""What an Engine can say to a load besides yes."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from containers_app.engine.connection import EngineLimits, open_gateway
+from containers_app.errors import EngineError, EngineUnavailable
+from containers_app.specs.receipt import Receipt
+from tests.unit.engine.scripted_engine import chunk, chunked_head, scripted
+
+RECEIPT = Receipt(operation_id="operation-1", shard=0, leaf_index=0, leaf_hash="0" * 64)
+SHORT = EngineLimits(connect_seconds=2, call_seconds=0.5, stall_seconds=0.5)
+END = b"0\r\n\r\n"
+
+
+def load(*parts: bytes) -> None:
+    def script(connection: socket.socket, line: str) -> None:
+        connection.sendall(chunked_head() + b"".join(map(chunk, parts)) + END)
+
+    with scripted(script) as (_, endpoint), open_gateway(endpoint, SHORT, RECEIPT) as gateway:
+        gateway.load_image(iter([b"tar"]))
+
+
+def test_a_load_that_reports_steps_only_is_done() -> None:
+    load(b'{"status":"Loading layer"}\r\n{"stre', b'am":"Loaded image"}\r\n')
+    load()
+
+
+def test_an_error_after_a_200_is_an_error() -> None:
+    told = json.dumps({"errorDetail": {"message": "no space"}, "error": "no\nspace left"}).encode()
+    with pytest.raises(EngineError, match=r"did not load the image: no\\nspace left"):
+        load(b'{"status":"Loading layer"}\r\n', told)
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"x" * 2**21])
+def test_an_answer_that_is_no_report_is_an_error(answer: bytes) -> None:
+    with pytest.raises(EngineError):
+        load(answer)
+
+
+def test_an_error_of_the_content_is_not_taken_for_one_of_the_engine() -> None:
+    def content() -> Iterator[bytes]:
+        yield b"tar"
+        raise EngineUnavailable("the source broke off")
+
+    def script(connection: socket.socket, line: str) -> None:
+        connection.recv(65536)
+
+    with scripted(script) as (_, endpoint), open_gateway(endpoint, SHORT, RECEIPT) as gateway:
+        with pytest.raises(EngineUnavailable, match="the source broke off"):
+            gateway.load_image(content())
