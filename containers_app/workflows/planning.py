@@ -15,7 +15,7 @@ from containers_app.specs.clone_volumes import VolumeFacts, VolumePlan, plan_vol
 from containers_app.specs.collisions import Collision, World, find_collisions
 from containers_app.specs.container import CloneFacts, ClonePlan, build_clone
 from containers_app.specs.elsewhere import foreign_references, newer_fields
-from containers_app.specs.engine import OPERATION_LABEL, TOKEN_LABEL, Holding
+from containers_app.specs.engine import OPERATION_LABEL, TOKEN_LABEL, Holding, NetworkSummary
 from containers_app.specs.network import endpoints_of
 from containers_app.specs.overrides import AS_THE_SOURCE, Overrides
 from containers_app.specs.plan import PlanDocument, plan_document
@@ -87,7 +87,8 @@ def look_around(
     known = volume_facts(origin or reader, source, wish.overrides)
     return Surroundings(
         world=World(
-            holdings=reader.holdings() if wish.thorough else (own_holding(source),), networks=reader.networks()
+            holdings=reader.holdings() if wish.thorough else (own_holding(source),),
+            networks=reader.networks() if wish.thorough else (own_networks(source) or reader.networks()),
         ),
         known=known,
         there=known if origin is None else every_volume(reader),
@@ -218,6 +219,16 @@ def labels_for(context: Context) -> dict[str, str]:
 def default_name(source: Inspect) -> str:
     """`<source>-clone-<epoch milliseconds>`, as published."""
     return f"{str(source.get('Name', '')).removeprefix('/')}-clone-{time.time_ns() // 1_000_000}"
+
+
+def own_networks(source: Inspect) -> tuple[NetworkSummary, ...]:
+    """The Engine's own networks, where the source is in no other: their names mean one thing, and they never go."""
+    endpoints = endpoints_of(source)
+    if not endpoints or not set(endpoints) <= {"bridge", "host", "none"}:
+        return ()
+    return tuple(
+        NetworkSummary(id=str(raw.get("NetworkID") or name), name=name, driver=name) for name, raw in endpoints.items()
+    )
 
 
 def own_holding(source: Inspect) -> Holding:
