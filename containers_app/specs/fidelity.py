@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from containers_app.specs.clone_mounts import as_bind
 from containers_app.specs.compared import Compared, Inspect, compare, left_out
-from containers_app.specs.shown import printable
+from containers_app.specs.shown import ABSENT, printable
+
+_ZEROS = ("0", "false", '""')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +58,10 @@ class FidelityProof:
         }
 
 
-def prove(source: Inspect, clone: Inspect, *, expected: Mapping[str, str] | None = None) -> FidelityProof:
-    """Compare two inspects field by field.
+def prove(
+    source: Inspect, clone: Inspect, *, expected: Mapping[str, str] | None = None, other_engine: bool = False
+) -> FidelityProof:
+    """Compare two inspects field by field; `other_engine`: the clone is described by another Engine than its source.
 
     `expected` gives the reason for differences that were asked for or cannot be avoided, by the field's name or the
     name of what it is in: `HostConfig` explains `HostConfig.Memory`, the longest name wins. Left out, as they belong to
@@ -65,9 +70,10 @@ def prove(source: Inspect, clone: Inspect, *, expected: Mapping[str, str] | None
     """
     reasons = {**_unavoidable(source, clone), **(expected or {})}
     every = sorted(compare(source, clone), key=lambda found: found.name)
+    differing = tuple(_difference(found, reasons) for found in every if not found.equal)
     return FidelityProof(
         compared=tuple(found.name for found in every),
-        differences=tuple(_difference(found, reasons) for found in every if not found.equal),
+        differences=tuple(map(_of_version, differing)) if other_engine else differing,
         left_out=left_out(source, clone),
     )
 
@@ -85,6 +91,20 @@ def _difference(found: Compared, reasons: Mapping[str, str]) -> Difference:
         clone=found.clone,
         reason=reasons[max(fitting, key=len)] if fitting else None,
     )
+
+
+def _of_version(found: Difference) -> Difference:
+    """A field that only one version of the Engine has says nothing as long as it has its zero value."""
+    zero = {found.source, found.clone} <= {ABSENT, *_ZEROS} and ABSENT in (found.source, found.clone)
+    unset = found.field == "HostConfig.RestartPolicy" and _says_no(found.source) and _says_no(found.clone)
+    if found.reason is None and (zero or unset):
+        return replace(found, reason="The two versions of the Engine write the same in other words.")
+    return found
+
+
+def _says_no(shown: str) -> bool:
+    """A restart policy that never restarts is named `no`, or in older versions not at all."""
+    return shown == ABSENT or json.loads(shown).get("Name") in ("", "no")
 
 
 def _unavoidable(source: Inspect, clone: Inspect) -> dict[str, str]:

@@ -26,7 +26,7 @@ def proven(context: Context, prepared: Prepared, made: Mapping[str, Any], *, com
     }
     if committed:
         expected |= dict.fromkeys(("Image", "Config.Image"), COMMITTED)
-    proof = prove(prepared.wanted, made, expected=expected)
+    proof = prove(prepared.wanted, made, expected=expected, other_engine=prepared.around.elsewhere)
     for difference in proof.unexplained:
         message = f"The clone differs from its source in {difference.field}: {difference.source}, {difference.clone}."
         context.warn("DIFFERS", message)

@@ -49,11 +49,15 @@ class Wish:
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What the Engines have besides the source. `known`: the source Engine's volumes; `there`: the target's."""
+    """What the Engines have besides the source. `known`: the source Engine's volumes; `there`: the target's.
+
+    `elsewhere`: these are two.
+    """
 
     world: World
     known: Mapping[str, VolumeFacts]
     there: Mapping[str, VolumeFacts]
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +96,7 @@ def look_around(
         ),
         known=known,
         there=known if origin is None else every_volume(reader),
+        elsewhere=origin is not None,
     )
 
 

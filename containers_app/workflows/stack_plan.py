@@ -171,6 +171,7 @@ def _surroundings(ends: Ends, members: tuple[Member, ...]) -> Surroundings:
         world=World(holdings=holdings, networks=ends.target.networks()),
         known=known,
         there=every_volume(ends.target) if ends.elsewhere else known,
+        elsewhere=ends.elsewhere,
     )
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from containers_app.specs.fidelity import differences
+from containers_app.specs.fidelity import differences, prove
 from tests.unit.specs.inspects import BACK, BRIDGE, CLONE_ID, FRONT, IMAGE_ID, Inspect, endpoint, inspected
 
 
@@ -181,3 +181,17 @@ def test_a_hostname_shared_with_another_container_is_not_compared() -> None:
 
 def test_a_runtime_that_the_engine_filled_in_is_not_compared() -> None:
     assert differences(inspected(host={"Runtime": ""}), cloned(host={"Runtime": "runc"})) == ()
+
+
+def test_zero_values_that_only_one_version_of_the_engine_writes_are_explained() -> None:
+    source = inspected(host={"KernelMemory": 0, "RestartPolicy": {"Name": "", "MaximumRetryCount": 0}})
+    clone = cloned(host={"RestartPolicy": {"Name": "no", "MaximumRetryCount": 0}})
+    proof = prove(source, clone, other_engine=True)
+    assert {found.field for found in proof.differences} == {"HostConfig.KernelMemory", "HostConfig.RestartPolicy"}
+    assert proof.unexplained == ()
+    assert len(prove(source, clone).unexplained) == 2
+
+
+@pytest.mark.parametrize("host", [{"KernelMemory": 4096}, {"RestartPolicy": {"Name": "always"}}])
+def test_a_value_that_another_version_lost_is_not_explained(host: Inspect) -> None:
+    assert len(prove(inspected(host=host), cloned(), other_engine=True).unexplained) == 1
