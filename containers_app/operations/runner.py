@@ -53,11 +53,9 @@ def _attempt(operation: Operation, context: OperationContext) -> None:
         done = _work(operation, context)
         state = State.PARTIAL if done.partial else State.SUCCEEDED
         stages = closed_stages(operation.stages, state="done")
-        if not transitions.finish(
-            operation, Ending(state=state, stages=stages, result=done.result, proof=done.proof), record=done.record
-        ):
+        ending = Ending(state=state, stages=stages, result=done.result, proof=done.proof)
+        if not transitions.finish(operation, ending, record=done.record, then=lambda: _end_parts(operation, context)):
             raise LeaseLost("the lease ran out before the end")
-        _end_parts(operation, context)
     except LeaseLost:
         _give_up(operation, context)
     except MycoError as error:
@@ -95,10 +93,9 @@ def _unforeseen(operation: Operation, error: Exception) -> Ending:
 def _fail(operation: Operation, context: OperationContext, ending: Ending) -> None:
     pending = replay(context.undo, open_gateway=context.clean_up_gateway, store=context.store)
     stages = closed_stages(operation.stages, state="failed")
-    if not transitions.finish(operation, replace(ending, stages=stages, undo=pending)):
+    ending = replace(ending, stages=stages, undo=pending)
+    if not transitions.finish(operation, ending, then=lambda: _end_parts(operation, context)):
         _note_fenced(operation)
-    else:
-        _end_parts(operation, context)
 
 
 def _end_parts(operation: Operation, context: OperationContext) -> None:

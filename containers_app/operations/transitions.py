@@ -77,9 +77,16 @@ def lock_target(operation_id: UUID, *, token: int, lock: str, **values: Any) -> 
         raise Busy("another operation works on this container: wait for it, or cancel it") from error
 
 
-def finish(operation: Operation, ending: Ending, *, record: Callable[[], None] | None = None) -> bool:
+def finish(
+    operation: Operation,
+    ending: Ending,
+    *,
+    record: Callable[[], None] | None = None,
+    then: Callable[[], object] = lambda: None,
+) -> bool:
     """End a running operation, with the rows that belong to its result. False when its lease was lost.
 
+    `then` is done before anybody is told of the end: the operation's parts end.
     The ledger's outcome follows at once; if the ledger does not answer, the reconciler writes it late, and until then
     the operation is shown as running.
     """
@@ -88,6 +95,8 @@ def finish(operation: Operation, ending: Ending, *, record: Callable[[], None] |
             return False
         if record:
             record()
+    operation.refresh_from_db()
+    then()
     _record(operation)
     return True
 

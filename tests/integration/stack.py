@@ -218,6 +218,10 @@ class Stack:
         sent = {"Authorization": f"Bearer {self.keys[by]}", **_as_headers(headers)}
         return requests.post(self.url + path, json=body, headers=sent, timeout=90)
 
+    def get(self, path: str, *, by: str = "operator") -> requests.Response:
+        """GET as the owner of a key."""
+        return requests.get(self.url + path, headers={"Authorization": f"Bearer {self.keys[by]}"}, timeout=90)
+
     def act(self, action: str, container: str, *, by: str = "operator", **options: Any) -> requests.Response:
         """The published endpoint, waiting for the end."""
         body = {"action": action, "containerId": container, "options": options}
@@ -295,7 +299,8 @@ def violations(stack: Stack) -> Iterator[str]:
     yield from facts["problems"]
     yield from _operation_violations(facts)
     yield from _storage_violations(stack, facts["backups"])
-    clones = {row["result"]["newId"] for row in facts["operations"] if row["kind"] == "clone" and row["result"]}
+    results = [row["result"] or {} for row in facts["operations"] if row["kind"] == "clone"]
+    clones = {result["newId"] for result in results if "newId" in result}
     yield from (f"container {found} is left of {by}" for found, by in stack.labelled().items() if found not in clones)
 
 
