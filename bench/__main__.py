@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from statistics import median
 
-from bench import backup, round_trip, volume_copy
+from bench import backup, clone, round_trip, volume_copy
 from bench.backup import Backups
+from bench.clone import Clones
 from bench.product import PROJECT, Product, running
 from bench.round_trip import RoundTrip, percentile
 from bench.volume_copy import VolumeCopies
@@ -27,6 +28,8 @@ Engine share the machine, and whatever else runs there is in the figures. This p
   copies. A backup also walks the tar, hashes it, makes it durable and reads it back before it has its name.
 - **Copy of a volume**: both in a container of the same image, between the same volumes, into a new one each time; the
   start and the removal of the container are in both.
+- **Clone**: `POST /api/docker/containers` for a stopped container, and `POST /api/stacks/clone` for five of one project.
+  The raw calls send back what was inspected; a clone also records, plans, compares every field and is done by a worker.
 - **Memory**: the highest resident set (`VmHWM`) of any worker process during one backup. It counts pages that the
   processes share.
 """
@@ -42,8 +45,12 @@ def main() -> int:
         backups = backup.measure(product)
         print("measuring copies of volumes ...", file=sys.stderr)
         copies = volume_copy.measure(product)
+        print("measuring clones ...", file=sys.stderr)
+        clones = [clone.measure(product, setup="the embedded broker")]
+    with running(redis=True) as product:
+        clones.append(clone.measure(product, setup="Redis"))
     load = f"The load was {os.getloadavg()[0]:.1f} at the end."
-    text = "\n".join(["# Performance", "", facts, load, "", *_table(trip, backups, copies), _NOTES])
+    text = "\n".join(["# Performance", "", facts, load, "", *_table(trip, backups, copies, clones), _NOTES])
     REPORT.write_text(text)
     print(text)
     return 0
@@ -60,7 +67,7 @@ def _facts(product: Product) -> str:
     return " ".join(parts)
 
 
-def _table(trip: RoundTrip, backups: Backups, copies: tuple[VolumeCopies, ...]) -> list[str]:
+def _table(trip: RoundTrip, backups: Backups, copies: tuple[VolumeCopies, ...], clones: list[Clones]) -> list[str]:
     exports = median(found.export for found in backups.rounds)
     durable = median(found.durable_export for found in backups.rounds)
     ours = median(found.backup.whole for found in backups.rounds)
@@ -85,6 +92,7 @@ def _table(trip: RoundTrip, backups: Backups, copies: tuple[VolumeCopies, ...]) 
             for size, peak in backups.peak_bytes.items()
         ),
         *(row for copied in copies for row in _copy_rows(copied)),
+        *(row for cloned in clones for row in _clone_rows(cloned)),
         "",
         "Single rounds, in seconds (export, with sync, backup): "
         + "; ".join(f"{one.export:.2f}, {one.durable_export:.2f}, {one.backup.whole:.2f}" for one in backups.rounds)
@@ -98,6 +106,19 @@ def _copy_rows(copied: VolumeCopies) -> list[str]:
         f"| Copy of a volume, {copied.shape}, median of {len(copied.ours)} | {ours:.2f} s "
         f"| `docker run ... cp -a /source/. /target`: {reference:.2f} s | {ours / reference:.2f} |",
         f"| Its proof | {copied.proof:.2f} s | the copy: {ours:.2f} s | {copied.proof / ours:.2f} |",
+    ]
+
+
+def _clone_rows(cloned: Clones) -> list[str]:
+    raw, stack, members = median(cloned.raw), median(cloned.stack), median(cloned.members)
+    endpoint, workflow = median(cloned.endpoint), median(cloned.workflow)
+    reference = f"inspect and create over the socket: {raw * 1000:.1f} ms"
+    return [
+        f"| Clone of a configuration with {cloned.setup}, p50 of {len(cloned.raw)} | {endpoint * 1000:.1f} ms "
+        f"| {reference} | {endpoint / raw:.2f}, {(endpoint - raw) * 1000:.0f} ms more |",
+        f"| Of it, from the worker's claim to the end | {workflow * 1000:.1f} ms | {reference} | {workflow / raw:.2f} |",
+        f"| Clone of a project of five with {cloned.setup}, p50 of {len(cloned.stack)} | {stack * 1000:.0f} ms "
+        f"| the same calls for each of its containers: {members * 1000:.0f} ms | {stack / members:.2f} |",
     ]
 
 

@@ -28,7 +28,7 @@ from django.contrib.auth.models import Group, User
 from containers_app.models import ApiKey
 user = User.objects.create_user("bench")
 user.groups.set(Group.objects.filter(name__in=("operators", "administrators")))
-print(ApiKey.objects.issue(user=user, name="bench", scopes=["read", "backup", "hosts"], expires_in_days=1).text)
+print(ApiKey.objects.issue(user=user, name="bench", scopes=["read", "backup", "clone", "hosts"], expires_in_days=1).text)
 """
 
 
@@ -53,29 +53,38 @@ class Product:
 
 
 @contextmanager
-def running() -> Iterator[Product]:
-    """Start an Engine and the product; end both and remove every trace."""
+def running(*, redis: bool = False) -> Iterator[Product]:
+    """Start an Engine and the product, with the embedded broker or a Redis; end all and remove every trace."""
     directory = Path(tempfile.mkdtemp(prefix="myco-bench-", dir="/tmp"))  # short: a socket is in it
     engine = directory / "engine"
     try:
         _script("engine", "start", str(engine))
         engine_url = _script("engine", "sock", str(engine))
         _script("sample-image", engine_url, IMAGE)
-        with _console(directory, engine_url) as (url, environment), requests.Session() as session:
+        broker = _redis(directory) if redis else {}
+        with _console(directory, engine_url, broker) as (url, environment), requests.Session() as session:
             key = _output([sys.executable, "-c", _MAKE_KEY], environment)
             session.headers["Authorization"] = f"Bearer {key}"
             yield Product(url=url, engine_url=engine_url, directory=directory, session=session)
     finally:
+        if redis:
+            _script("redis", "destroy", str(directory / "redis"))
         _script("engine", "destroy", str(engine))
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def _redis(directory: Path) -> dict[str, str]:
+    _script("redis", "start", str(directory / "redis"))
+    return {"MYCO_BROKER_URL": _script("redis", "url", str(directory / "redis"))}
+
+
 @contextmanager
-def _console(directory: Path, engine_url: str) -> Iterator[tuple[str, dict[str, str]]]:
+def _console(directory: Path, engine_url: str, broker: dict[str, str]) -> Iterator[tuple[str, dict[str, str]]]:
     port = _free_port()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MYCO_", "DOCKER_"))}
     environment = {
         **inherited,
+        **broker,
         "DJANGO_SETTINGS_MODULE": "mycodocker.settings",
         "MYCO_DATA_DIR": str(directory / "data"),
         "MYCO_BACKUP_ROOTS": str(directory / "backups"),
