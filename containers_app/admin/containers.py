@@ -12,8 +12,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from containers_app.admin.acts import BackUpView, CloneView
-from containers_app.admin.base import ReadOnlyAdmin, moment
-from containers_app.models import Container, Operation, with_last_backup
+from containers_app.admin.base import ReadOnlyAdmin, asker_of, moment
+from containers_app.models import Container
+from containers_app.operations.visibility import visible_to
 from containers_app.templatetags.console import badge, foreign, hexid, visible
 
 
@@ -55,15 +56,12 @@ class ContainerAdmin(ReadOnlyAdmin):
 
     page_title = "Containers"
     page_template = "myco/container.html"
+    noun = "container"
     list_display = ("container", "status", "image_tag", "published", "stack_name", "host", "last_backup", "quick")
     list_filter = ("state", "host", "stack", ProtectionFilter, PresenceFilter)
     search_fields = ("name", "image", "stack", "engine_id")
     sortable_by: ClassVar[Any] = ()
     actions = ("clone_selected", "back_up_selected")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Each with its last backup."""
-        return with_last_backup(super().get_queryset(request).select_related("host"))
 
     def get_urls(self) -> list[URLPattern]:
         """The pages of the two acts, before Django's own."""
@@ -93,9 +91,10 @@ class ContainerAdmin(ReadOnlyAdmin):
 
     def page(self, request: HttpRequest, row: Container) -> dict[str, Any]:
         """Its backups and operations."""
+        asker = asker_of(request)
         return {
-            "backups": row.backups.select_related("operation")[:20],
-            "operations": Operation.objects.filter(host=row.host, target_id=row.engine_id)[:20],
+            "backups": visible_to(asker, "backup").filter(container=row)[:20],
+            "operations": visible_to(asker, "operation").filter(host=row.host, target_id=row.engine_id)[:20],
             "clone_address": act_address("clone", row),
             "backup_address": act_address("back_up", row),
             "state_badge": state_badge(row),

@@ -17,6 +17,7 @@ from containers_app.errors import MycoError, PermissionDenied
 from containers_app.models import DockerHost
 from containers_app.operations.kinds import HOST_TEST
 from containers_app.operations.submit import Request, submit
+from containers_app.operations.visibility import visible_to
 from containers_app.templatetags.console import badge
 from containers_app.workflows.hosts import HostTestParams
 
@@ -37,7 +38,7 @@ class DockerHostAdmin(ReadOnlyAdmin):
 
     def test_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Ask the Engine through a worker. POST only."""
-        host = DockerHost.objects.filter(pk=pk).first()
+        host = visible_to(asker_of(request), "host").filter(pk=pk).first()
         if host is None or not self.has_view_permission(request, host):
             raise refused(request, "you may not see this host")
         wish = Request(

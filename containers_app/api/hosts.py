@@ -8,13 +8,13 @@ from rest_framework.response import Response
 
 from containers_app.api.answers import idempotency_key, preference_of, run
 from containers_app.api.auth import asker_of
-from containers_app.api.permissions import Declared
-from containers_app.api.records import host_of
 from containers_app.api.schemas import HOST_TEST_RESPONSES
+from containers_app.api.strict_json import read_nothing
 from containers_app.api.views import ConsoleView
 from containers_app.audit.origin import source_of
 from containers_app.operations.kinds import HOST_TEST
 from containers_app.operations.submit import Request
+from containers_app.operations.visibility import find
 from containers_app.workflows.hosts import HostTestParams
 
 
@@ -22,13 +22,14 @@ class HostTestView(ConsoleView):
     """Does the Engine answer, and what is it."""
 
     published = True
-    access = {"POST": Declared.VERB}
+    access = {"POST": (HOST_TEST.permission, HOST_TEST.scope)}
 
     @extend_schema(operation_id="hosts_test", request=None, responses=HOST_TEST_RESPONSES)
     def post(self, request: ApiRequest, host_id: int) -> Response:
         """Ask the Engine for its versions, through a worker."""
         preference = preference_of(request)
-        host = host_of(host_id)
+        read_nothing(request._request)
+        host = find(asker_of(request), "host", "test", pk=host_id)
         wanted = Request(
             kind=HOST_TEST,
             params=HostTestParams(host=host.name),

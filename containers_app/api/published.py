@@ -27,6 +27,7 @@ from containers_app.errors import InvalidRequest
 from containers_app.operations.hosts import local_host, store_of
 from containers_app.operations.kinds import BACKUP, CLONE, Kind, Params
 from containers_app.operations.submit import Request
+from containers_app.operations.visibility import visible_to
 from containers_app.specs import fields
 from containers_app.specs.reference import check_clone_name, check_reference
 from containers_app.workflows.backup import BackupParams
@@ -50,7 +51,7 @@ class ContainersView(ConsoleView):
     """Clone and back up containers; list the inventory."""
 
     published = True
-    access = {"GET": ("containers_app.view_container", "read"), "POST": Declared.VERB}
+    access = {"GET": ("read",), "POST": Declared.VERB}
     filters = frozenset({"host", "state", "stack", "label", "unprotected"})
 
     @extend_schema(
@@ -60,7 +61,8 @@ class ContainersView(ConsoleView):
     )
     def get(self, request: ApiRequest) -> Response:
         """The containers of the inventory that the Engine still has, newest record first."""
-        return self.page(container_list(self.query(request)), ContainerSerializer)
+        query = self.query(request)
+        return self.page(container_list(visible_to(asker_of(request), "container"), query), ContainerSerializer)
 
     @extend_schema(operation_id="containers_act", request=PUBLISHED_REQUEST, responses=PUBLISHED_RESPONSES)
     def post(self, request: ApiRequest) -> Response:

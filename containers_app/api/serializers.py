@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from containers_app.audit.ledger import disclosed_all
 from containers_app.models import Backup, Container, DockerHost, Operation
-from containers_app.operations.answers import published_error
+from containers_app.operations.answers import published_error, published_result
 
 Text = serializers.CharField
 Moment = serializers.DateTimeField
@@ -145,7 +145,7 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
     parent = serializers.SerializerMethodField()  # type: ignore[assignment] # the published name
     children = serializers.SerializerMethodField()
     warnings = WarningSerializer(many=True)
-    result = serializers.DictField(allow_null=True)
+    result = serializers.SerializerMethodField()
     error = serializers.SerializerMethodField()
     plan = serializers.SerializerMethodField()
     proof = serializers.SerializerMethodField()
@@ -186,6 +186,10 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
     def get_children(self, row: Operation) -> list[str]:
         """No verb of this version has parts."""
         return []
+
+    def get_result(self, row: Operation) -> dict[str, Any] | None:
+        """The published body, in the published order."""
+        return published_result(row)
 
     def get_error(self, row: Operation) -> dict[str, str] | None:
         """`{"error", "code"}`, once the ledger has the outcome."""
@@ -278,6 +282,14 @@ class HostSerializer(serializers.ModelSerializer[DockerHost]):
             "lastSeenAt",
             "checkedAt",
         )
+
+
+class HostNameSerializer(HostSerializer):
+    """The same fields, of which all but id and name are null."""
+
+    def to_representation(self, instance: DockerHost) -> dict[str, Any]:
+        """Id and name."""
+        return {**dict.fromkeys(self.fields), "id": str(instance.pk), "name": instance.name}
 
 
 class EntryListSerializer(serializers.ListSerializer[Any]):

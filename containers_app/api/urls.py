@@ -21,6 +21,9 @@ from containers_app.api.records import (
     OperationView,
 )
 
+# The page has no template for an answer to OPTIONS.
+_DOCS = SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get", "head"])
+
 urlpatterns = [
     path("api/docker/containers", ContainersView.as_view(), name="containers"),
     path("api/docker/containers/<str:reference>", ContainerView.as_view(), name="container"),
@@ -35,7 +38,7 @@ urlpatterns = [
     path("api/ledger/entries", EntriesView.as_view(), name="ledger-entries"),
     path("api/ledger/entries/<int:index>", EntryView.as_view(), name="ledger-entry"),
     path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
-    path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("api/docs", _DOCS, name="docs"),
     path("livez", LiveView.as_view(), name="livez"),
     path("readyz", ReadyView.as_view(), name="readyz"),
 ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from containers_app.models import Operation, State
 from containers_app.operations.kinds import KINDS, Kind
 
@@ -18,6 +21,30 @@ PASSED_ON = frozenset(
         "QUEUE_UNAVAILABLE",
     }
 )
+# Every field that a result may have, in the order in which it is published.
+RESULT_ORDER = (
+    "success",
+    "message",
+    "action",
+    "sourceId",
+    "newId",
+    "newName",
+    "containerId",
+    "backupFile",
+    "backupPath",
+    "sizeBytes",
+    "sizeMB",
+    "timestamp",
+    "backupId",
+    "sha256",
+    "consistencyGrade",
+    "host",
+    "engineVersion",
+    "apiVersion",
+    "platform",
+    "operationId",
+    "warnings",
+)
 
 
 def published_error(operation: Operation) -> dict[str, str] | None:
@@ -25,6 +52,16 @@ def published_error(operation: Operation) -> dict[str, str] | None:
     if State(operation.state) in (State.QUEUED, State.RUNNING, State.SUCCEEDED, State.PARTIAL):
         return None
     return error_body(KINDS[operation.kind], code=operation.error_code, message=operation.error_message)
+
+
+def published_result(operation: Operation) -> dict[str, Any] | None:
+    """The stored result, in the published order."""
+    return None if operation.result is None else in_published_order(operation.result)
+
+
+def in_published_order(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The same fields: PostgreSQL's jsonb gives them back by the length of their names."""
+    return {name: body[name] for name in (*RESULT_ORDER, *body) if name in body}
 
 
 def error_body(kind: Kind, *, code: str, message: str) -> dict[str, str]:

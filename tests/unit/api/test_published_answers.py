@@ -69,6 +69,19 @@ def test_a_success_has_the_published_fields(operator: Client, body: dict[str, An
 
 
 @pytest.mark.usefixtures("patient_broker")
+@pytest.mark.parametrize(("body", "result"), [(CLONE, CLONED), (BACKUP, BACKED_UP)])
+def test_the_fields_come_in_the_published_order_whatever_the_database_did_to_them(
+    operator: Client, body: dict[str, Any], result: dict[str, Any]
+) -> None:
+    stored = {name: result[name] for name in sorted(result, key=lambda name: (len(name), name))}  # as jsonb has it
+    first = ended(operator, body, state=State.SUCCEEDED, result={**stored, "added later": 1})
+    replayed = act(operator, body, **KEY)
+    assert list(first.json()) == list(replayed.json()) == [*result, "operationId", "warnings", "added later"]
+    looked_up = operator.get(f"/api/operations/{first.json()['operationId']}").json()["result"]
+    assert list(looked_up) == [*result, "added later"]
+
+
+@pytest.mark.usefixtures("patient_broker")
 def test_a_whole_number_of_mebibytes_has_no_fraction(operator: Client) -> None:
     assert '"sizeMB":1,' in ended(operator, BACKUP, state=State.SUCCEEDED, result=BACKED_UP).content.decode()
 
