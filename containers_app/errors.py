@@ -64,6 +64,10 @@ class NotFound(MycoError):
     code = "NOT_FOUND"
 
 
+class Hidden(NotFound):
+    """The same answer, to somebody who may not see all such records: the ledger counts it among the refusals."""
+
+
 class NameTaken(MycoError):
     """The name of the thing to be made is in use."""
 

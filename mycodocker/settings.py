@@ -76,6 +76,8 @@ def _sqlite(file_name: str, *, synchronous: str) -> dict[str, Any]:
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": DATA_DIR / file_name,
+        # Closing the last connection folds the whole log into the file, so a new one for each request is dear.
+        "CONN_MAX_AGE": 60,
         "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": pragmas},
         "TEST": {"NAME": DATA_DIR / "test" / file_name},
     }
@@ -145,6 +147,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["containers_app.api.permissions.DenyAll"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "containers_app.api.negotiation.OneForm",
     "DEFAULT_PARSER_CLASSES": ["containers_app.api.strict_json.StrictJsonParser"],
     "DEFAULT_PAGINATION_CLASS": "containers_app.api.pagination.NewestFirst",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",

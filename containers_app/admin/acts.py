@@ -20,6 +20,7 @@ from containers_app.models import Container, Operation
 from containers_app.operations.hosts import store_of
 from containers_app.operations.kinds import BACKUP, CLONE, Kind, Params
 from containers_app.operations.submit import Request, submit
+from containers_app.operations.visibility import visible_to
 from containers_app.specs.reference import check_clone_name
 from containers_app.templatetags.console import visible
 from containers_app.workflows.backup import BackupParams
@@ -116,7 +117,7 @@ class ActView(View):
     def _rows(self, request: HttpRequest) -> QuerySet[Container]:
         given = request.POST.get("ids") or request.GET.get("ids", "")
         ids = [int(part) for part in given.split(",") if part.isascii() and part.isdigit() and len(part) < 18]
-        return Container.objects.present().select_related("host").filter(pk__in=ids[:200])
+        return visible_to(asker_of(request), "container").filter(removed_at=None, pk__in=ids[:200])
 
     def _act(self, request: HttpRequest, form: ReasonForm, rows: QuerySet[Container]) -> HttpResponse:
         made: list[Operation] = []

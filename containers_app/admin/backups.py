@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -22,14 +20,11 @@ class BackupAdmin(ReadOnlyAdmin):
 
     page_title = "Backups"
     page_template = "myco/backup.html"
+    noun = "backup"
     list_display = ("created", "what", "status", "size_shown", "duration", "checksum", "who", "host")
     list_filter = ("state", "host", "consistency_grade")
     search_fields = ("container_name", "file_name", "sha256")
     sortable_by: ClassVar[Any] = ()
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """With what the cells need."""
-        return super().get_queryset(request).select_related("host", "operation", "container")
 
     @admin.display(description="Time")
     def created(self, row: Backup) -> SafeString:

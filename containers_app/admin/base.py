@@ -9,6 +9,7 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db import models
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
@@ -19,6 +20,7 @@ from containers_app.audit import denials
 from containers_app.audit.origin import source_of
 from containers_app.errors import MycoError, PermissionDenied
 from containers_app.operations.authority import Asker
+from containers_app.operations.visibility import visible_to
 from containers_app.templatetags.console import foreign, visible
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class ReadOnlyAdmin(Base):
 
     page_title = ""
     page_template = ""
+    noun = ""
     actions: Any = None
     list_display_links = None
     show_full_result_count = False
@@ -42,6 +45,10 @@ class ReadOnlyAdmin(Base):
     def media(self) -> forms.Media:
         """None of Django's scripts: the forms are our own, and `console.js` counts what is chosen."""
         return forms.Media()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Of a `noun` that `operations.visibility` knows, only what the asker may see."""
+        return visible_to(asker_of(request), self.noun) if self.noun else super().get_queryset(request)
 
     def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         """Never."""
@@ -63,11 +70,11 @@ class ReadOnlyAdmin(Base):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """The page of one record, in our own template."""
+        if request.method not in ("GET", "HEAD") or not self.has_view_permission(request):
+            raise refused(request, "this page is for reading")
         row = self.get_object(request, object_id)
         if row is None:
             raise Http404
-        if request.method not in ("GET", "HEAD") or not self.has_view_permission(request, row):
-            raise refused(request, "this page is for reading")
         context = {**self.admin_site.each_context(request), "title": visible(str(row)), "row": row, "opts": self.opts}
         return TemplateResponse(request, self.page_template, {**context, **self.page(request, row)})
 
@@ -93,7 +100,8 @@ def record_refusal(request: HttpRequest, error: MycoError) -> None:
         denials.Denial(
             action="authz.denied",
             code=error.code,
-            actor=asker_of(request).as_actor(),
+            actor=asker_of(request).identity,
+            roles=asker_of(request).roles,
             source=source_of(request, channel="ui"),
             message=error.message,
         )

@@ -13,16 +13,18 @@ from django.utils import timezone
 
 from containers_app import VERSION
 from containers_app.conf import load
-from containers_app.models import Container, DockerHost, Operation, State, with_last_backup
+from containers_app.models import State
+from containers_app.operations.authority import Asker
+from containers_app.operations.visibility import LEDGER_READERS, visible_to
 
 _LINKS = (
-    ("Workloads", "containers_app.view_container", "containers_app_container", "box", "Containers"),
-    ("Protection", "containers_app.view_backup", "containers_app_backup", "archive", "Backups"),
-    ("Protection", "containers_app.view_operation", "containers_app_operation", "pulse", "Operations"),
-    ("Infrastructure", "containers_app.view_dockerhost", "containers_app_dockerhost", "server", "Hosts"),
-    ("Trust", "audit.view_entry", "audit_entry", "book", "Audit ledger"),
-    ("Trust", "containers_app.view_apikey", "containers_app_apikey", "key", "API keys"),
-    ("Trust", "auth.view_user", "auth_user", "user", "Users"),
+    ("Workloads", ("containers_app.view_container",), "containers_app_container", "box", "Containers"),
+    ("Protection", ("containers_app.view_backup",), "containers_app_backup", "archive", "Backups"),
+    ("Protection", ("containers_app.view_operation",), "containers_app_operation", "pulse", "Operations"),
+    ("Infrastructure", ("containers_app.view_dockerhost",), "containers_app_dockerhost", "server", "Hosts"),
+    ("Trust", LEDGER_READERS, "audit_entry", "book", "Audit ledger"),
+    ("Trust", ("containers_app.view_apikey",), "containers_app_apikey", "key", "API keys"),
+    ("Trust", ("auth.view_user",), "auth_user", "user", "Users"),
 )
 
 
@@ -36,11 +38,12 @@ class ConsoleSite(admin.AdminSite):
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """What the frame of every page needs."""
         may_see = request.user.has_perm("containers_app.view_operation")
+        running = visible_to(Asker(user=request.user), "operation").filter(state=State.RUNNING)
         return {
             **super().each_context(request),
             "product_version": VERSION,
             "environment_name": load().environment_name,
-            "running_operations": Operation.objects.filter(state=State.RUNNING).count() if may_see else 0,
+            "running_operations": running.count() if may_see else 0,
             "navigation": _navigation(request),
         }
 
@@ -52,8 +55,8 @@ class ConsoleSite(admin.AdminSite):
 def _navigation(request: HttpRequest) -> list[tuple[str, list[dict[str, str]]]]:
     """The side bar: only what the user may open."""
     heads: dict[str, list[dict[str, str]]] = {}
-    for head, permission, name, icon, words in _LINKS:
-        if request.user.has_perm(permission):
+    for head, permissions, name, icon, words in _LINKS:
+        if any(request.user.has_perm(one) for one in permissions):
             link = {"address": reverse(f"admin:{name}_changelist"), "icon": icon, "name": words}
             heads.setdefault(head, []).append(link)
     return list(heads.items())
@@ -62,14 +65,15 @@ def _navigation(request: HttpRequest) -> list[tuple[str, list[dict[str, str]]]]:
 def _dashboard(request: HttpRequest) -> dict[str, Any]:
     if not request.user.has_perm("containers_app.view_operation"):
         return {}
-    present = with_last_backup(Container.objects.present())
+    asker = Asker(user=request.user)
+    present, operations = visible_to(asker, "container").filter(removed_at=None), visible_to(asker, "operation")
     day = timezone.now() - timedelta(days=1)
-    bad = Operation.objects.filter(state__in=(State.FAILED, State.ERRORED, State.INTERRUPTED), finished_at__gte=day)
+    bad = operations.filter(state__in=(State.FAILED, State.ERRORED, State.INTERRUPTED), finished_at__gte=day)
     return {
         "containers_present": present.count(),
         "containers_unprotected": present.filter(protected=False).count(),
-        "operations_running": Operation.objects.filter(state__in=(State.QUEUED, State.RUNNING))[:10],
+        "operations_running": operations.filter(state__in=(State.QUEUED, State.RUNNING))[:10],
         "failures": bad[:5],
         "failures_count": bad.count(),
-        "hosts": DockerHost.objects.all(),
+        "hosts": visible_to(asker, "host"),
     }

@@ -15,11 +15,12 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from containers_app.admin.acts import BackUpView, CloneView, act_address, to_form
-from containers_app.admin.base import ReadOnlyAdmin, moment
+from containers_app.admin.base import ReadOnlyAdmin, asker_of, moment
 from containers_app.admin.filters import StackFilter
 from containers_app.admin.lifecycle import LifecycleActions, buttons
 from containers_app.admin.ports import published_ports
-from containers_app.models import Container, Operation, with_last_backup
+from containers_app.models import Container
+from containers_app.operations.visibility import visible_to
 from containers_app.templatetags.console import badge, foreign, hexid, icon, visible
 
 CHOOSE_ALL = format_html('<input type="checkbox" id="action-toggle" aria-label="{}" hx-preserve>', "Choose all")
@@ -64,6 +65,7 @@ class ContainerAdmin(LifecycleActions, ReadOnlyAdmin):
 
     page_title = "Containers"
     page_template = "myco/container.html"
+    noun = "container"
     change_list_template = "myco/containers.html"
     list_display = ("container", "status", "image_tag", "published", "host", "last_backup", "quick")
     list_filter = ("state", "host", StackFilter, ProtectionFilter, PresenceFilter)
@@ -72,10 +74,6 @@ class ContainerAdmin(LifecycleActions, ReadOnlyAdmin):
     search_fields = ("name", "image", "stack", "engine_id")
     sortable_by: ClassVar[Any] = ()
     actions = ("clone_selected", "back_up_selected", *LifecycleActions.actions)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Each with its last backup."""
-        return with_last_backup(super().get_queryset(request).select_related("host"))
 
     def get_list_display(self, request: HttpRequest) -> Any:
         """Without the links to the forms for who may open none of them."""
@@ -126,9 +124,10 @@ class ContainerAdmin(LifecycleActions, ReadOnlyAdmin):
 
     def page(self, request: HttpRequest, row: Container) -> dict[str, Any]:
         """Its backups and operations."""
+        asker = asker_of(request)
         return {
-            "backups": row.backups.select_related("operation")[:20],
-            "operations": Operation.objects.filter(host=row.host, target_id=row.engine_id)[:20],
+            "backups": visible_to(asker, "backup").filter(container=row)[:20],
+            "operations": visible_to(asker, "operation").filter(host=row.host, target_id=row.engine_id)[:20],
             "clone_address": act_address("clone", row),
             "backup_address": act_address("back_up", row),
             "state_badge": state_badge(row),

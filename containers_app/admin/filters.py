@@ -11,6 +11,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from containers_app.admin.base import asker_of
+from containers_app.operations.visibility import visible_to
 from containers_app.templatetags.console import visible
 
 ENDS = ("since", "until")
@@ -46,7 +48,7 @@ class StackFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """The stacks of the containers that are there, and those without one."""
-        names = model_admin.model.objects.present().exclude(stack="").order_by("stack")
+        names = visible_to(asker_of(request), "container").filter(removed_at=None).exclude(stack="").order_by("stack")
         stacks = names.values_list("stack", flat=True).distinct()
         return [*((name, visible(name)) for name in stacks), ("", "Standalone")]
 

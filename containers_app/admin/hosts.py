@@ -17,12 +17,13 @@ from containers_app.admin.base import ReadOnlyAdmin, asker_of, moment, refused, 
 from containers_app.admin.host_forms import HostForm, NewHostForm
 from containers_app.audit.origin import source_of
 from containers_app.errors import MycoError, PermissionDenied
-from containers_app.models import DockerHost, Operation
+from containers_app.models import DockerHost
 from containers_app.operations.answers import published_error
 from containers_app.operations.hosts import values_of
 from containers_app.operations.kinds import HOST_TEST
 from containers_app.operations.registering import ADD, CHANGE, Author, add, change, remove
 from containers_app.operations.submit import Request, submit
+from containers_app.operations.visibility import visible_to
 from containers_app.specs.host import PLAIN_WARNING, HostValues, is_plain
 from containers_app.templatetags.console import badge, foreign
 from containers_app.workflows.hosts import HostTestParams
@@ -37,6 +38,7 @@ class DockerHostAdmin(ReadOnlyAdmin):
 
     page_title = "Hosts"
     page_template = "myco/host.html"
+    noun = "host"
     change_list_template = "myco/hosts.html"
     list_display: Any = ("title", "status", ENGINE, API, PLATFORM, "seen")
     sortable_by: ClassVar[Any] = ()
@@ -89,7 +91,7 @@ class DockerHostAdmin(ReadOnlyAdmin):
 
     def test_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Ask the Engine through a worker; the verdict comes on the host's page. POST only."""
-        host = DockerHost.objects.filter(pk=pk).first()
+        host = visible_to(asker_of(request), "host").filter(pk=pk).first()
         if host is None or not self.has_view_permission(request, host):
             raise refused(request, "you may not see this host")
         return self._tested(request, host)
@@ -112,7 +114,7 @@ class DockerHostAdmin(ReadOnlyAdmin):
 
     def _of(self, request: HttpRequest, pk: int) -> DockerHost:
         """The host, for who may change it; the same refusal whether it is there or not."""
-        host = DockerHost.objects.filter(pk=pk).first() if request.user.has_perm(CHANGE) else None
+        host: DockerHost | None = visible_to(asker_of(request), "host", "change").filter(pk=pk).first()
         if host is None:
             raise refused(request, "you may not change this host")
         return host
@@ -126,7 +128,7 @@ class DockerHostAdmin(ReadOnlyAdmin):
 
     def page(self, request: HttpRequest, row: DockerHost) -> dict[str, Any]:
         """What may be offered, and how the last test ended."""
-        test = Operation.objects.filter(host=row, kind=HOST_TEST.name).order_by("-pk").first()
+        test = visible_to(asker_of(request), "operation").filter(host=row, kind=HOST_TEST.name).order_by("-pk").first()
         return {
             "may_test": request.user.has_perm(HOST_TEST.permission),
             "may_change": request.user.has_perm(CHANGE),

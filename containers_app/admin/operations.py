@@ -21,6 +21,7 @@ from containers_app.models import Operation, State
 from containers_app.operations.answers import published_error
 from containers_app.operations.cancel import cancel
 from containers_app.operations.kinds import KINDS, lasts
+from containers_app.operations.visibility import visible_to
 from containers_app.templatetags.console import badge, foreign, visible
 
 
@@ -30,6 +31,7 @@ class OperationAdmin(ReadOnlyAdmin):
 
     page_title = "Operations"
     page_template = "myco/operation.html"
+    noun = "operation"
     list_display: Any = (
         "what",
         "status",
@@ -56,7 +58,7 @@ class OperationAdmin(ReadOnlyAdmin):
 
     def cancel_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """Ask for a stop. POST only."""
-        operation = Operation.objects.select_related("host", "api_key").filter(pk=pk).first()
+        operation = visible_to(asker_of(request), "operation").filter(pk=pk).first()
         if operation is None or not self.has_view_permission(request, operation):
             raise refused(request, "you may not see this operation")
         try:
@@ -85,7 +87,7 @@ class OperationAdmin(ReadOnlyAdmin):
             "percent": int(100 * row.bytes_done / row.bytes_total) if row.bytes_total else None,
             "error": published_error(row) if row.is_finished else None,
             "may_cancel": not State(row.state).is_terminal
-            and asker_of(request).may("containers_app.cancel_operation", "cancel"),
+            and visible_to(asker_of(request), "operation", "cancel").filter(pk=row.pk).exists(),
         }
 
     @admin.display(description="Operation")

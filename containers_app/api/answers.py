@@ -9,12 +9,12 @@ from rest_framework.response import Response
 
 from containers_app.api import prefer
 from containers_app.api.problems import RETRY_AFTER_SECONDS, status_of
-from containers_app.api.serializers import OperationSerializer
+from containers_app.api.serializers import OperationSerializer, WarningSerializer
 from containers_app.api.waiting import place, wait_until_finished
 from containers_app.conf import load
 from containers_app.errors import InvalidRequest
 from containers_app.models import Operation, State
-from containers_app.operations.answers import error_body, published_error
+from containers_app.operations.answers import error_body, in_published_order, published_error
 from containers_app.operations.kinds import KINDS, Kind
 from containers_app.operations.submit import Request, Submitted, submit
 from containers_app.operations.transitions import Ending, end_queued, request_cancel
@@ -81,7 +81,9 @@ def _final(row: Operation) -> Response:
     if published_error(row) is not None:
         return _error(KINDS[row.kind], row.error_code, row.error_message)
     proven = {name: value for name, value in (("plan", row.plan), ("proof", row.proof)) if value is not None}
-    return Response({**(row.result or {}), **proven, "warnings": row.warnings, "operationId": str(row.pk)})
+    warnings = WarningSerializer(row.warnings, many=True).data
+    body = {**(row.result or {}), **proven, "operationId": str(row.pk), "warnings": warnings}
+    return Response(in_published_order(body))
 
 
 def _error(kind: Kind, code: str, message: str) -> Response:

@@ -10,16 +10,17 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from containers_app.api.auth import asker_of
 from containers_app.api.serializers import ContainerSerializer
 from containers_app.api.views import ConsoleView
-from containers_app.errors import InvalidRequest, NotFound
-from containers_app.models import Container, with_last_backup
+from containers_app.errors import InvalidRequest
+from containers_app.operations.visibility import find
 from containers_app.specs.reference import check_reference
 
 
-def container_list(query: Mapping[str, str]) -> QuerySet[Any]:
-    """The containers that the Engine still has, filtered. Raises InvalidRequest for a wrong value."""
-    rows = with_last_backup(Container.objects.present().select_related("host"))
+def container_list(rows: QuerySet[Any], query: Mapping[str, str]) -> QuerySet[Any]:
+    """Those of the rows that the Engine still has, filtered. Raises InvalidRequest for a wrong value."""
+    rows = rows.filter(removed_at=None)
     exact = {"host": "host__name", "state": "state", "stack": "stack"}
     rows = rows.filter(**{column: query[name] for name, column in exact.items() if name in query})
     if "label" in query:
@@ -41,15 +42,12 @@ def _labelled(rows: QuerySet[Any], wanted: str) -> list[int]:
 class ContainerView(ConsoleView):
     """One container."""
 
-    access = {"GET": ("containers_app.view_container", "read")}
+    access = {"GET": ("read",)}
 
     @extend_schema(operation_id="containers_read", responses=ContainerSerializer)
     def get(self, request: Request, reference: str) -> Response:
         """By full id, or by name: the one that the Engine has, else the latest that it had."""
         self.query(request)
         check_reference(reference)
-        rows = with_last_backup(Container.objects.select_related("host"))
-        found = rows.filter(Q(engine_id=reference) | Q(name=reference, removed_at=None)).order_by("-id").first()
-        if found is None:
-            raise NotFound("there is no such container, or you may not see it")
-        return Response(ContainerSerializer(found).data)
+        named = Q(engine_id=reference) | Q(name=reference, removed_at=None)
+        return Response(ContainerSerializer(find(asker_of(request), "container", "read", named)).data)

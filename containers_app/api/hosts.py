@@ -11,17 +11,17 @@ from rest_framework.response import Response
 
 from containers_app.api.answers import idempotency_key, preference_of, run
 from containers_app.api.auth import asker_of
-from containers_app.api.records import MISSING, parameters
+from containers_app.api.records import parameters
 from containers_app.api.schemas import HOST_CHANGE, HOST_REQUEST, HOST_TEST_RESPONSES
-from containers_app.api.serializers import HostSerializer
-from containers_app.api.strict_json import read_object
+from containers_app.api.serializers import HostNameSerializer, HostSerializer
+from containers_app.api.strict_json import read_nothing, read_object
 from containers_app.api.views import ConsoleView
 from containers_app.audit.origin import source_of
-from containers_app.errors import InvalidRequest, NotFound
-from containers_app.models import DockerHost
+from containers_app.errors import InvalidRequest
 from containers_app.operations.kinds import HOST_TEST
 from containers_app.operations.registering import Author, add, change, remove
 from containers_app.operations.submit import Request
+from containers_app.operations.visibility import find, sees_system, visible_to
 from containers_app.specs import fields
 from containers_app.specs.host import LONGEST_FOLDER, LONGEST_URL, HostValues
 from containers_app.workflows.hosts import HostTestParams
@@ -56,7 +56,7 @@ class HostsView(ConsoleView):
     def get(self, request: ApiRequest) -> Response:
         """Newest first."""
         self.query(request)
-        return self.page(DockerHost.objects.all(), HostSerializer)
+        return self.page(visible_to(asker_of(request), "host"), _serializer(request))
 
     @extend_schema(operation_id="hosts_add", request=HOST_REQUEST, responses={201: HostSerializer})
     def post(self, request: ApiRequest) -> Response:
@@ -82,7 +82,7 @@ class HostView(ConsoleView):
     def get(self, request: ApiRequest, host_id: int) -> Response:
         """What its Engine last said."""
         self.query(request)
-        return Response(HostSerializer(host_of(host_id)).data)
+        return Response(_serializer(request)(find(asker_of(request), "host", pk=host_id)).data)
 
     @extend_schema(operation_id="hosts_change", request=HOST_CHANGE, responses=HostSerializer)
     def patch(self, request: ApiRequest, host_id: int) -> Response:
@@ -93,13 +93,15 @@ class HostView(ConsoleView):
         changes = _chosen(body)
         if not changes:
             raise InvalidRequest(f"nothing to change: send one of {', '.join(sorted(_CHOICES))}")
-        return Response(HostSerializer(change(host_of(host_id), changes, _author(request, body))).data)
+        host = find(asker_of(request), "host", "change", pk=host_id)
+        return Response(HostSerializer(change(host, changes, _author(request, body))).data)
 
     @extend_schema(operation_id="hosts_remove", request=None, responses={200: HostSerializer, 204: None})
     def delete(self, request: ApiRequest, host_id: int) -> Response:
         """204 when nothing referred to it and it is gone; else 200 with the host, disabled."""
         self.query(request)
-        host = host_of(host_id)
+        read_nothing(request._request)
+        host = find(asker_of(request), "host", "change", pk=host_id)
         gone = remove(host, _author(request, {}))
         return Response(status=204) if gone else Response(HostSerializer(host).data)
 
@@ -115,7 +117,8 @@ class HostTestView(ConsoleView):
     def post(self, request: ApiRequest, host_id: int) -> Response:
         """Ask the Engine for its versions, through a worker."""
         preference = preference_of(request)
-        host = host_of(host_id)
+        read_nothing(request._request)
+        host = find(asker_of(request), "host", "test", pk=host_id)
         wanted = Request(
             kind=HOST_TEST,
             params=HostTestParams(host=host.name),
@@ -129,12 +132,9 @@ class HostTestView(ConsoleView):
         return run(wanted, preference)
 
 
-def host_of(host_id: int) -> DockerHost:
-    """The host's row. Raises NotFound."""
-    found = DockerHost.objects.filter(pk=host_id).first()
-    if found is None:
-        raise NotFound(MISSING)
-    return found
+def _serializer(request: ApiRequest) -> type[HostSerializer]:
+    """All of a host for who may see how the product is set up, else its name."""
+    return HostSerializer if sees_system(asker_of(request)) else HostNameSerializer
 
 
 def _chosen(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.permissions import BasePermission
@@ -10,6 +10,7 @@ from rest_framework.request import Request
 
 from containers_app.api.auth import asker_of
 from containers_app.errors import NotAuthenticated, PermissionDenied
+from containers_app.operations.visibility import SYSTEM
 
 if TYPE_CHECKING:  # the framework imports this module while it makes its views
     from rest_framework.views import APIView
@@ -32,36 +33,46 @@ class Anybody(BasePermission):
 
 
 class Declared(BasePermission):
-    """Reads the view's `access`: method -> (permission, key scope), or `VERB` where the submitted verb decides."""
+    """Reads the view's `access`, which has for each method what it needs.
+
+    That is a key scope after the permissions of which one is needed: `("containers_app.view_dockerhost", "read")`. A
+    scope alone lets everybody in who has signed in: there the rows decide, see `operations.visibility`. `VERB`: the
+    submitted verb decides. HEAD and OPTIONS need what GET needs.
+    """
 
     VERB: ClassVar[str] = "verb"
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        """True, or NotAuthenticated or PermissionDenied that says what is missing."""
+        """True, or NotAuthenticated, MethodNotAllowed or PermissionDenied that says what is missing."""
         if not request.user.is_authenticated:
             raise NotAuthenticated("send 'Authorization: Bearer <key>', or sign in to the console")
-        access: dict[str, Any] = getattr(view, "access", {})
-        needed = access.get("GET" if request.method in ("HEAD", "OPTIONS") else request.method or "")
-        if needed is None and not hasattr(view, (request.method or "").lower()):
-            raise MethodNotAllowed(request.method or "")
-        if needed is None:
-            raise PermissionDenied("nobody may do this")
-        if needed != self.VERB and not asker_of(request).may(*needed):
-            raise PermissionDenied(
-                f"you may not do this: it needs the permission '{needed[0]}' (key scope '{needed[1]}')"
-            )
+        needed = self.needed(request, view)
+        if needed != self.VERB:
+            _check(request, *needed)
         return True
+
+    def needed(self, request: Request, view: APIView) -> tuple[str, ...] | str:
+        """What this request needs."""
+        method = "GET" if request.method in ("HEAD", "OPTIONS") else request.method or ""
+        access: dict[str, tuple[str, ...] | str] = getattr(view, "access", {})
+        if not hasattr(view, method.lower()):
+            raise MethodNotAllowed(method)
+        if method not in access:
+            raise PermissionDenied("nobody may do this")
+        return access[method]
 
 
 class CanReadSystem(Declared):
-    """Readiness and the API's description: for who may read the ledger."""
+    """Readiness and the API's description: for who may read the whole ledger."""
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def needed(self, request: Request, view: APIView) -> tuple[str, ...]:
         """Auditors and administrators."""
-        if not request.user.is_authenticated:
-            raise NotAuthenticated("send 'Authorization: Bearer <key>', or sign in to the console")
-        if not asker_of(request).may("audit.view_entry", "ledger"):
-            raise PermissionDenied(
-                "you may not do this: it needs the permission 'audit.view_entry' (key scope 'ledger')"
-            )
-        return True
+        return SYSTEM, "ledger"
+
+
+def _check(request: Request, *needed: str) -> None:
+    *permissions, scope = needed
+    asker = asker_of(request)
+    if not asker.has_scope(scope) or (permissions and not any(asker.may(one, scope) for one in permissions)):
+        permission = f"the permission '{permissions[0]}' and " if permissions else ""
+        raise PermissionDenied(f"you may not do this: it needs {permission}the scope '{scope}' of a key")

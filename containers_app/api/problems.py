@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.defaults import page_not_found as django_page_not_found
 from django.views.defaults import server_error as django_server_error
 from rest_framework import exceptions
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -19,6 +20,7 @@ from containers_app.audit import denials
 from containers_app.audit.ledger import Actor
 from containers_app.audit.origin import source_of
 from containers_app.errors import MycoError
+from containers_app.operations.authority import Asker
 
 STATUS = {
     "INVALID_REQUEST": 400,
@@ -47,6 +49,7 @@ STATUS = {
 logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = {429: "10", 503: "2"}
 _RECORDED = frozenset({400, 401, 403, 409, 413, 415, 429})
+_DENIALS = (errors.NotAuthenticated, errors.PermissionDenied, errors.Hidden)
 
 
 class MethodNotAllowed(MycoError):
@@ -66,11 +69,7 @@ _TRANSLATIONS: tuple[tuple[tuple[type[Exception], ...], type[MycoError], str], .
         "you may not do this; a browser must send a CSRF token",
     ),
     ((exceptions.MethodNotAllowed,), MethodNotAllowed, "this address does not take this method"),
-    (
-        (exceptions.UnsupportedMediaType, exceptions.NotAcceptable),
-        errors.UnsupportedMediaType,
-        "send and accept 'application/json'",
-    ),
+    ((exceptions.UnsupportedMediaType,), errors.UnsupportedMediaType, "send 'application/json'"),
     ((exceptions.APIException,), errors.InvalidRequest, "the request is not understood: compare it with /api/docs"),
 )
 
@@ -87,8 +86,9 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         return None
     request: Request = context["request"]
     status = status_of(ours.code)
-    if status in _RECORDED:
+    if status in _RECORDED or isinstance(ours, errors.Hidden):
         _record(ours, request)
+    request.accepted_renderer = JSONRenderer()  # a page of HTML is refused in JSON too
     published = getattr(context["view"], "published", False)
     response = (
         Response({"error": ours.message, "code": ours.code}, status=status) if published else problem(ours, status)
@@ -127,10 +127,12 @@ def translate(error: Exception) -> MycoError | None:
 
 def _record(error: MycoError, request: Request) -> None:
     """A refusal stays a refusal when the ledger does not answer: nothing runs, and it is counted for a later entry."""
+    asker = _asker(request)
     denial = denials.Denial(
-        action="authz.denied" if error.code in ("NOT_AUTHENTICATED", "PERMISSION_DENIED") else "authz.invalid",
+        action="authz.denied" if isinstance(error, _DENIALS) else "authz.invalid",
         code=error.code,
-        actor=_actor(request),
+        actor=asker.identity if asker else Actor(type="anonymous"),
+        roles=asker.roles if asker else None,
         source=source_of(request._request, channel="api"),
         message=error.message,
     )
@@ -140,12 +142,12 @@ def _record(error: MycoError, request: Request) -> None:
         logger.error("the ledger took no refusal; it is counted for a later entry", extra={"code": error.code})
 
 
-def _actor(request: Request) -> Actor:
-    """The asker, or nobody when authenticating was what failed."""
+def _asker(request: Request) -> Asker | None:
+    """The asker, or None when authenticating was what failed."""
     try:
-        return asker_of(request).as_actor()
+        return asker_of(request)
     except (MycoError, exceptions.APIException):
-        return Actor(type="anonymous")
+        return None
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -29,6 +29,7 @@ from containers_app.operations.hosts import host_of_reference, store_of
 from containers_app.operations.kinds import BACKUP, CLONE, Kind, Params
 from containers_app.operations.secrets import request_digest
 from containers_app.operations.submit import Request
+from containers_app.operations.visibility import visible_to
 from containers_app.specs import fields
 from containers_app.specs.reference import check_reference
 from containers_app.workflows.backup import BackupParams
@@ -51,7 +52,7 @@ class ContainersView(ConsoleView):
     """Act on containers; list the inventory."""
 
     published = True
-    access = {"GET": ("containers_app.view_container", "read"), "POST": Declared.VERB}
+    access = {"GET": ("read",), "POST": Declared.VERB}
     filters = frozenset({"host", "state", "stack", "label", "unprotected"})
 
     @extend_schema(
@@ -61,7 +62,8 @@ class ContainersView(ConsoleView):
     )
     def get(self, request: ApiRequest) -> Response:
         """The containers of the inventory that the Engine still has, newest record first."""
-        return self.page(container_list(self.query(request)), ContainerSerializer)
+        query = self.query(request)
+        return self.page(container_list(visible_to(asker_of(request), "container"), query), ContainerSerializer)
 
     @extend_schema(operation_id="containers_act", request=PUBLISHED_REQUEST, responses=PUBLISHED_RESPONSES)
     def post(self, request: ApiRequest) -> Response:

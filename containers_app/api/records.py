@@ -6,22 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request as ApiRequest
 from rest_framework.response import Response
 
 from containers_app.api.auth import asker_of
 from containers_app.api.serializers import BackupSerializer, EntrySerializer, OperationSerializer
+from containers_app.api.strict_json import read_nothing
 from containers_app.api.views import ConsoleView
-from containers_app.audit import inspection
 from containers_app.audit.origin import source_of
-from containers_app.errors import InvalidRequest, NotFound
-from containers_app.models import Backup, Operation
-from containers_app.operations.authority import visible_operations
+from containers_app.errors import InvalidRequest
 from containers_app.operations.cancel import cancel
-
-MISSING = "there is no such thing, or you may not see it"
+from containers_app.operations.visibility import LEDGER_READERS, find, visible_to
 
 
 def parameters(names: frozenset[str]) -> list[OpenApiParameter]:
@@ -37,7 +34,7 @@ def filtered(rows: QuerySet[Any], query: Mapping[str, str], columns: Mapping[str
 class OperationsView(ConsoleView):
     """All operations."""
 
-    access = {"GET": ("containers_app.view_operation", "read")}
+    access = {"GET": ("read",)}
     columns = {"kind": "kind", "state": "state", "host": "host__name", "container": "target_id"}
     filters = frozenset(columns)
 
@@ -46,75 +43,67 @@ class OperationsView(ConsoleView):
     )
     def get(self, request: ApiRequest) -> Response:
         """Newest first."""
-        rows = filtered(visible_operations(asker_of(request)), self.query(request), self.columns)
-        return self.page(rows, OperationSerializer)
+        query = self.query(request)
+        return self.page(filtered(visible_to(asker_of(request), "operation"), query, self.columns), OperationSerializer)
 
 
 class OperationView(ConsoleView):
     """One operation."""
 
-    access = {"GET": ("containers_app.view_operation", "read")}
+    access = {"GET": ("read",)}
 
     @extend_schema(operation_id="operations_read", responses=OperationSerializer)
     def get(self, request: ApiRequest, operation_id: UUID) -> Response:
         """Where it is, and how it ended."""
         self.query(request)
-        return Response(OperationSerializer(_operation(request, operation_id)).data)
+        return Response(OperationSerializer(find(asker_of(request), "operation", pk=operation_id)).data)
 
 
 class OperationCancelView(ConsoleView):
     """Stop one operation."""
 
-    access = {"POST": ("containers_app.cancel_operation", "cancel")}
+    access = {"POST": ("cancel",)}
 
     @extend_schema(operation_id="operations_cancel", request=None, responses={202: OperationSerializer})
     def post(self, request: ApiRequest, operation_id: UUID) -> Response:
         """Ask for a stop; what was begun is taken back. The answer has the operation as it is now."""
-        operation = _operation(request, operation_id, scope="cancel")
-        cancel(operation, asker=asker_of(request), source=source_of(request._request, channel="api"))
-        return Response(OperationSerializer(_operation(request, operation_id, scope="cancel")).data, status=202)
-
-
-def _operation(request: ApiRequest, operation_id: UUID, *, scope: str = "read") -> Operation:
-    found = visible_operations(asker_of(request), scope=scope).filter(pk=operation_id).first()
-    if found is None:
-        raise NotFound(MISSING)
-    return found
+        asker = asker_of(request)
+        read_nothing(request._request)
+        operation = find(asker, "operation", "cancel", pk=operation_id)
+        cancel(operation, asker=asker, source=source_of(request._request, channel="api"))
+        return Response(OperationSerializer(find(asker, "operation", "cancel", pk=operation_id)).data, status=202)
 
 
 class BackupsView(ConsoleView):
     """All backups."""
 
-    access = {"GET": ("containers_app.view_backup", "read")}
+    access = {"GET": ("read",)}
     columns = {"container": "container_engine_id", "host": "host__name", "state": "state", "stack": "container__stack"}
     filters = frozenset(columns)
 
     @extend_schema(operation_id="backups_list", parameters=parameters(filters), responses=BackupSerializer(many=True))
     def get(self, request: ApiRequest) -> Response:
         """Newest first."""
-        rows = Backup.objects.select_related("host", "operation")
-        return self.page(filtered(rows, self.query(request), self.columns), BackupSerializer)
+        query = self.query(request)
+        return self.page(filtered(visible_to(asker_of(request), "backup"), query, self.columns), BackupSerializer)
 
 
 class BackupView(ConsoleView):
     """One backup."""
 
-    access = {"GET": ("containers_app.view_backup", "read")}
+    access = {"GET": ("read",)}
 
     @extend_schema(operation_id="backups_read", responses=BackupSerializer)
     def get(self, request: ApiRequest, backup_id: UUID) -> Response:
         """The backup with its parts."""
         self.query(request)
-        found = Backup.objects.select_related("host", "operation").filter(pk=backup_id).first()
-        if found is None:
-            raise NotFound(MISSING)
-        return Response(BackupSerializer(found).data)
+        return Response(BackupSerializer(find(asker_of(request), "backup", pk=backup_id)).data)
 
 
 class EntriesView(ConsoleView):
     """The audit ledger."""
 
-    access = {"GET": ("audit.view_entry", "ledger")}
+    access = {"GET": (*LEDGER_READERS, "ledger")}
     columns = {
         "actor": "actor_id",
         "verb": "action",
@@ -129,15 +118,15 @@ class EntriesView(ConsoleView):
 
     @extend_schema(operation_id="ledger_list", parameters=parameters(filters), responses=EntrySerializer(many=True))
     def get(self, request: ApiRequest) -> Response:
-        """Newest first: the stored text with its leaf hash."""
-        rows = filtered(inspection.entries(), self.query(request), self.columns)
-        return self.page(rows, EntrySerializer)
+        """Newest first: the stored text with its leaf hash. Operators get what they did themselves."""
+        query = self.query(request)
+        return self.page(filtered(visible_to(asker_of(request), "entry"), query, self.columns), EntrySerializer)
 
 
 class EntryView(ConsoleView):
     """One ledger entry."""
 
-    access = {"GET": ("audit.view_entry", "ledger")}
+    access = {"GET": (*LEDGER_READERS, "ledger")}
     filters = frozenset({"shard"})
 
     @extend_schema(operation_id="ledger_read", responses=EntrySerializer, parameters=[OpenApiParameter("shard", int)])
@@ -146,8 +135,6 @@ class EntryView(ConsoleView):
         shard = self.query(request).get("shard")
         if shard is not None and not (shard.isascii() and shard.isdigit() and len(shard) == 4):
             raise InvalidRequest("'shard' must be a year of four digits", field="shard")
-        rows = inspection.entries().filter(leaf_index=index)
-        found = (rows.filter(shard=int(shard)) if shard else rows.order_by("-shard")).first()
-        if found is None:
-            raise NotFound(MISSING)
+        place = Q(leaf_index=index) if shard is None else Q(leaf_index=index, shard=int(shard))
+        found = find(asker_of(request), "entry", "read", place)
         return Response(EntrySerializer([found], many=True).data[0])

@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from containers_app.audit.ledger import disclosed_all
 from containers_app.models import Backup, Container, DockerHost, Operation
-from containers_app.operations.answers import published_error
+from containers_app.operations.answers import published_error, published_result
 from containers_app.operations.hosts import values_of
 from containers_app.specs.host import PLAIN_WARNING, is_plain
 
@@ -146,7 +146,7 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
     parent = Text(source="parent_id", allow_null=True)  # type: ignore[assignment] # the published name
     children = serializers.SerializerMethodField()
     warnings = WarningSerializer(many=True)
-    result = serializers.DictField(allow_null=True)
+    result = serializers.SerializerMethodField()
     error = serializers.SerializerMethodField()
     plan = serializers.DictField(allow_null=True)
     proof = serializers.DictField(allow_null=True)
@@ -183,6 +183,10 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
     def get_children(self, row: Operation) -> list[str]:
         """The operations that this one is made of, in their order."""
         return sorted(str(child.pk) for child in row.children.all())
+
+    def get_result(self, row: Operation) -> dict[str, Any] | None:
+        """The published body, in the published order."""
+        return published_result(row)
 
     def get_error(self, row: Operation) -> dict[str, str] | None:
         """`{"error", "code"}`, once the ledger has the outcome."""
@@ -282,6 +286,14 @@ class HostSerializer(serializers.ModelSerializer[DockerHost]):
     def get_warnings(self, row: DockerHost) -> list[dict[str, str]]:
         """That the connection has no TLS."""
         return [{"code": "PLAIN_CONNECTION", "message": PLAIN_WARNING}] if is_plain(values_of(row)) else []
+
+
+class HostNameSerializer(HostSerializer):
+    """The same fields, of which all but id and name are null."""
+
+    def to_representation(self, instance: DockerHost) -> dict[str, Any]:
+        """Id and name."""
+        return {**dict.fromkeys(self.fields), "id": str(instance.pk), "name": instance.name}
 
 
 class EntryListSerializer(serializers.ListSerializer[Any]):

@@ -14,18 +14,18 @@ from rest_framework.response import Response
 from containers_app.api.answers import idempotency_key, preference_of, run
 from containers_app.api.auth import asker_of
 from containers_app.api.clone_options import plan_hash, wait_seconds
-from containers_app.api.permissions import Declared
 from containers_app.api.schemas import STACK_CLONE_REQUEST, STACK_CLONE_RESPONSES, STACK_RESPONSE
 from containers_app.api.serializers import ContainerSerializer
 from containers_app.api.strict_json import read_object
 from containers_app.api.views import ConsoleView
 from containers_app.audit.origin import source_of
-from containers_app.errors import NotFound
-from containers_app.models import Container, DockerHost, with_last_backup
+from containers_app.models import Container, DockerHost
+from containers_app.operations.authority import Asker
 from containers_app.operations.hosts import host_named, local_host
 from containers_app.operations.kinds import STACK_CLONE
 from containers_app.operations.secrets import request_digest
 from containers_app.operations.submit import Request
+from containers_app.operations.visibility import visible_to, why_not
 from containers_app.specs import fields
 from containers_app.specs.clone_volumes import DATA_CHOICES
 from containers_app.specs.stack import check_project
@@ -38,10 +38,10 @@ _KNOWN = frozenset(
 )
 
 
-def members_of(project: str, host: str | None = None) -> QuerySet[Any]:
-    """A project's containers that are there now, of one host or of all."""
-    rows = with_last_backup(Container.objects.present().select_related("host").filter(stack=project))
-    return rows.filter(host__name=host) if host else rows
+def present(asker: Asker, host: str | None) -> QuerySet[Any]:
+    """The containers that the asker may see and that are there now, of one host or of all."""
+    rows = visible_to(asker, "container").filter(removed_at=None)
+    return rows if host is None else rows.filter(host__name=host)
 
 
 def stacks(rows: QuerySet[Any]) -> list[dict[str, Any]]:
@@ -66,32 +66,30 @@ def _stack(project: str, host: str, members: list[Container]) -> dict[str, Any]:
 class StacksView(ConsoleView):
     """All compose projects."""
 
-    access = {"GET": ("containers_app.view_container", "read")}
+    access = {"GET": ("read",)}
     filters = frozenset({"host"})
 
     @extend_schema(operation_id="stacks_list", responses=STACK_RESPONSE)
     def get(self, request: ApiRequest) -> Response:
         """By name. There are few, so they come in one answer."""
-        query = self.query(request)
-        rows = with_last_backup(Container.objects.present().select_related("host"))
-        if "host" in query:
-            rows = rows.filter(host__name=query["host"])
+        rows = present(asker_of(request), self.query(request).get("host"))
         return Response({"next": None, "previous": None, "results": stacks(rows)})
 
 
 class StackView(ConsoleView):
     """One compose project."""
 
-    access = {"GET": ("containers_app.view_container", "read")}
+    access = {"GET": ("read",)}
     filters = frozenset({"host"})
 
     @extend_schema(operation_id="stacks_read", responses=STACK_RESPONSE)
     def get(self, request: ApiRequest, project: str) -> Response:
         """The project on each host that has it, with its containers."""
-        rows = members_of(project, self.query(request).get("host"))
+        asker = asker_of(request)
+        rows = present(asker, self.query(request).get("host")).filter(stack=project)
         found = stacks(rows)
         if not found:
-            raise NotFound("there is no such project, or you may not see it")
+            raise why_not(asker, "container")
         members = ContainerSerializer(rows.order_by("host__name", "name"), many=True).data
         return Response({"stacks": found, "members": members})
 
@@ -100,7 +98,8 @@ class StackCloneView(ConsoleView):
     """Clone a whole project."""
 
     published = True
-    access = {"POST": Declared.VERB}
+    # Declared, not left to the verb: who may not clone must not learn which hosts there are.
+    access = {"POST": (STACK_CLONE.permission, STACK_CLONE.scope)}
 
     @extend_schema(operation_id="stacks_clone", request=STACK_CLONE_REQUEST, responses=STACK_CLONE_RESPONSES)
     def post(self, request: ApiRequest) -> Response:
@@ -147,5 +146,6 @@ def source_host(body: Mapping[str, Any], project: str) -> DockerHost:
     name = fields.text(body, "sourceHost", longest=63)
     if name is not None:
         return host_named(name, field_name="sourceHost")
-    found = DockerHost.objects.filter(enabled=True, containers__in=members_of(project)).distinct()[:2]
+    members = Container.objects.present().filter(stack=project)
+    found = DockerHost.objects.filter(enabled=True, containers__in=members).distinct()[:2]
     return found[0] if len(found) == 1 else local_host()

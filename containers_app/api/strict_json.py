@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from rest_framework.parsers import BaseParser
 
 from containers_app.errors import InvalidRequest, RequestTooLarge, UnsupportedMediaType
+from containers_app.specs import fields
 
 LIMIT_BYTES = 64 * 1024
 LIMIT_DEPTH = 8
@@ -40,6 +41,14 @@ def read_object(request: HttpRequest) -> dict[str, Any]:
     """
     _check_headers(request)
     return parse_object(_read(request))
+
+
+def read_nothing(request: HttpRequest) -> None:
+    """For requests that say everything by their address. Raises as `read_object`, and for a body with any field."""
+    declared = request.META.get("CONTENT_LENGTH") or "0"
+    if "HTTP_TRANSFER_ENCODING" not in request.META and declared.strip("0") == "":
+        return
+    fields.only(read_object(request), frozenset())
 
 
 def parse_object(body: bytes) -> dict[str, Any]:

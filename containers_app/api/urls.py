@@ -20,6 +20,9 @@ from containers_app.api.records import (
 )
 from containers_app.api.stacks import StackCloneView, StacksView, StackView
 
+# The page has no template for an answer to OPTIONS.
+_DOCS = SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get", "head"])
+
 urlpatterns = [
     path("api/docker/containers", ContainersView.as_view(), name="containers"),
     path("api/docker/containers/<str:reference>", ContainerView.as_view(), name="container"),
@@ -37,7 +40,7 @@ urlpatterns = [
     path("api/stacks/clone", StackCloneView.as_view(), name="stack-clone"),
     path("api/stacks/<str:project>", StackView.as_view(), name="stack"),
     path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
-    path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("api/docs", _DOCS, name="docs"),
     path("livez", LiveView.as_view(), name="livez"),
     path("readyz", ReadyView.as_view(), name="readyz"),
 ]

@@ -15,7 +15,7 @@ from containers_app.api.pagination import NewestFirst
 from containers_app.api.permissions import Declared
 from containers_app.errors import InvalidRequest
 
-Access = Mapping[str, tuple[str, str] | str]
+Access = Mapping[str, tuple[str, ...] | str]
 
 
 class ConsoleView(APIView):

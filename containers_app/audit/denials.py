@@ -8,10 +8,12 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from ipaddress import AddressValueError, IPv6Network, NetmaskValueError
 from threading import Lock
 from typing import Final
+
+from django.db import DatabaseError
 
 from containers_app.audit import ledger
 from containers_app.audit.record import NOTHING, Actor, Outcome, Source, Subject
@@ -28,7 +30,10 @@ _LOG: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Denial:
-    """A request that was refused or made no sense: `code` is the error code the asker saw."""
+    """A request that was refused or made no sense: `code` is the error code the asker saw.
+
+    `roles` gives the actor's, and is asked when the entry is written: a refusal that is only counted costs no query.
+    """
 
     action: str
     code: str
@@ -37,6 +42,7 @@ class Denial:
     subject: Subject = NOTHING
     message: str = ""
     outcome: Outcome = "denied"
+    roles: Callable[[], tuple[str, ...]] | None = field(default=None, repr=False, compare=False)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -198,7 +204,7 @@ def _address_group(address: str) -> str:
 def _write(denial: Denial, suppressed: int) -> int:
     return ledger.event(
         action=denial.action,
-        actor=denial.actor,
+        actor=_with_roles(denial),
         source=denial.source,
         subject=denial.subject,
         outcome=denial.outcome,
@@ -206,6 +212,15 @@ def _write(denial: Denial, suppressed: int) -> int:
         error_message=denial.message,
         suppressed=suppressed,
     )
+
+
+def _with_roles(denial: Denial) -> Actor:
+    if denial.roles is None:
+        return denial.actor
+    try:
+        return replace(denial.actor, roles=denial.roles())
+    except DatabaseError:  # the refusal counts, whatever the other database does
+        return denial.actor
 
 
 control: Final = FloodControl(_write)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from containers_app.models import Operation, State
 from containers_app.operations.kinds import KINDS, Kind
 
@@ -23,6 +26,43 @@ PASSED_ON = frozenset(
         "QUEUE_UNAVAILABLE",
     }
 )
+# Every field that a result may have, in the order in which it is published.
+RESULT_ORDER = (
+    "success",
+    "message",
+    "action",
+    "service",
+    "sourceId",
+    "newId",
+    "newName",
+    "containerId",
+    "backupFile",
+    "backupPath",
+    "sizeBytes",
+    "sizeMB",
+    "timestamp",
+    "backupId",
+    "sha256",
+    "consistencyGrade",
+    "name",
+    "stateBefore",
+    "stateAfter",
+    "exitCode",
+    "health",
+    "project",
+    "newProject",
+    "containers",
+    "quietSeconds",
+    "dryRun",
+    "plan",
+    "proof",
+    "host",
+    "engineVersion",
+    "apiVersion",
+    "platform",
+    "operationId",
+    "warnings",
+)
 
 
 def published_error(operation: Operation) -> dict[str, str] | None:
@@ -30,6 +70,22 @@ def published_error(operation: Operation) -> dict[str, str] | None:
     if State(operation.state) in (State.QUEUED, State.RUNNING, State.SUCCEEDED, State.PARTIAL):
         return None
     return error_body(KINDS[operation.kind], code=operation.error_code, message=operation.error_message)
+
+
+def published_result(operation: Operation) -> dict[str, Any] | None:
+    """The stored result, in the published order."""
+    return None if operation.result is None else in_published_order(operation.result)
+
+
+def in_published_order(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The same fields, those of objects in lists too: PostgreSQL's jsonb orders them by the length of their names."""
+    return {name: _ordered(body[name]) for name in (*RESULT_ORDER, *body) if name in body}
+
+
+def _ordered(value: Any) -> Any:
+    if not isinstance(value, list):
+        return value
+    return [in_published_order(entry) if isinstance(entry, Mapping) else entry for entry in value]
 
 
 def error_body(kind: Kind, *, code: str, message: str) -> dict[str, str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from django.contrib.auth.models import AnonymousUser, User
-from django.db.models import QuerySet
 
 from containers_app.audit.ledger import Actor
 from containers_app.models import ApiKey, Operation
@@ -29,22 +28,32 @@ class Asker:
         """The name that people read."""
         return f"{self.user.get_username()} (key {self.api_key.prefix})" if self.api_key else self.user.get_username()
 
+    def has_scope(self, scope: str) -> bool:
+        """Whether the user may sign in, and the key has the scope."""
+        return self.user.is_active and (self.api_key is None or scope in self.api_key.scopes)
+
     def may(self, permission: str, scope: str) -> bool:
         """Whether the user has the permission, and the key the scope."""
-        if not self.user.is_active or (self.api_key and scope not in self.api_key.scopes):
-            return False
-        return self.user.has_perm(permission)
+        return self.has_scope(scope) and self.user.has_perm(permission)
 
     def as_actor(self) -> Actor:
         """The asker as the ledger names it."""
+        return replace(self.identity, roles=self.roles())
+
+    @property
+    def identity(self) -> Actor:
+        """The same without the roles, which take a query."""
         return Actor(
             type="key" if self.api_key else "user" if self.user.is_authenticated else "anonymous",
             id=str(self.user.pk or ""),
             label=self.label,
-            roles=tuple(self.user.groups.order_by("name").values_list("name", flat=True)) if self.user.pk else (),
             auth="key" if self.api_key else "session" if self.user.is_authenticated else "none",
             key_prefix=self.api_key.prefix if self.api_key else "",
         )
+
+    def roles(self) -> tuple[str, ...]:
+        """The names of the user's groups."""
+        return tuple(self.user.groups.order_by("name").values_list("name", flat=True)) if self.user.pk else ()
 
 
 def still_may(operation: Operation, permission: str) -> bool:
@@ -56,9 +65,3 @@ def still_may(operation: Operation, permission: str) -> bool:
     if user is None or (key is not None and not key.is_alive):
         return False
     return Asker(user=user, api_key=key).may(permission, KINDS[operation.kind].scope)
-
-
-def visible_operations(asker: Asker, *, scope: str = "read") -> QuerySet[Operation]:
-    """The operations that the asker may see, or with a key of `scope` act on: with the permission all, else none."""
-    rows = Operation.objects.select_related("host", "api_key").prefetch_related("children")
-    return rows if asker.may("containers_app.view_operation", scope) else rows.none()

@@ -9,6 +9,7 @@ from containers_app.models import Operation
 from containers_app.operations.authority import Asker
 from containers_app.operations.evidence import subject_of
 from containers_app.operations.transitions import request_cancel
+from containers_app.operations.visibility import visible_to
 
 
 def cancel(operation: Operation, *, asker: Asker, source: Source) -> bool:
@@ -16,9 +17,9 @@ def cancel(operation: Operation, *, asker: Asker, source: Source) -> bool:
 
     Raises PermissionDenied and AuditUnavailable.
     """
-    if not asker.may("containers_app.cancel_operation", "cancel"):
-        raise PermissionDenied("you may not cancel operations: ask an administrator for the group 'operators'")
     operation = operation.parent or operation
+    if not visible_to(asker, "operation", "cancel").filter(pk=operation.pk).exists():
+        raise PermissionDenied("you may not cancel operations: ask an administrator for the group 'operators'")
     ledger.event(
         action="operation.cancel",
         actor=asker.as_actor(),

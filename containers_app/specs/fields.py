@@ -16,7 +16,8 @@ def only(body: Mapping[str, Any], known: frozenset[str], *, inside: str = "") ->
     for name in body:
         if name not in known:
             field = inside + printable(name)
-            raise InvalidRequest(f"unknown field '{field}': known are {', '.join(sorted(known))}", field=field)
+            names = ", ".join(sorted(known)) or "none"
+            raise InvalidRequest(f"unknown field '{field}': known are {names}", field=field)
 
 
 def printable(name: str) -> str:

@@ -6,7 +6,7 @@ import html
 import re
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -63,7 +63,8 @@ def test_an_act_is_shown_first_and_done_when_confirmed(
     done = operator.post(address(act), wish(row, **values, confirmed="1"))
     operation = Operation.objects.get()
     assert done["Location"] == reverse("admin:containers_app_operation_change", args=[operation.pk])
-    assert (operation.kind, operation.params) == (act, {"container": row.engine_id, **params})
+    unconfirmed = {} if act == "start" else {"confirm_protected": False}
+    assert (operation.kind, operation.params) == (act, {"container": row.engine_id, **unconfirmed, **params})
     assert operation.reason == "a test"
 
 
@@ -79,6 +80,15 @@ def test_what_was_filled_in_is_said_before_it_happens(
     operator: Client, act: str, values: dict[str, str], line: str
 ) -> None:
     assert line in operator.post(address(act), wish(recipes.container(), **values)).content.decode()
+
+
+def test_who_may_stop_and_not_see_containers_stops_none() -> None:
+    person, row = recipes.stranger(), recipes.container()
+    person.user_permissions.add(Permission.objects.get(codename="operate_container"))
+    answer = signed_in(person).post(address("stop"), wish(row, confirmed="1"))
+    assert answer.status_code == 200
+    assert ">web<" not in answer.content.decode()
+    assert not Operation.objects.exists()
 
 
 @pytest.mark.parametrize("typed", ["", "Web", "web ", "other"])

@@ -108,6 +108,19 @@ def test_an_auditor_reads_and_acts_on_nothing(rows: dict[str, int | str]) -> Non
     assert client.post(reverse("admin:containers_app_apikey_issue")).status_code == 403
 
 
+def test_an_operator_sees_his_own_entries_of_the_ledger(rows: dict[str, int | str]) -> None:
+    olga = recipes.operator()
+    actor = ledger.Actor(type="user", id=str(olga.pk))
+    ledger.event(action="auth.logout", actor=actor, source=ledger.Source(channel="ui"))
+    own = ledger.entries().get(action="auth.logout")
+    client = signed_in(olga)
+    listed = client.get(reverse("admin:audit_entry_changelist"))
+    assert {row.actor_id for row in listed.context["cl"].result_list} == {str(olga.pk)}
+    assert client.get(reverse("admin:audit_entry_change", args=[own.pk])).status_code == 200
+    assert client.get(reverse("admin:audit_entry_change", args=[rows["audit_entry"]])).status_code == 404
+    assert reverse("admin:audit_entry_changelist") in client.get(reverse("admin:index")).content.decode()
+
+
 @pytest.mark.parametrize("name", ["audit_entry", "containers_app_operation", "containers_app_backup"])
 def test_records_are_read_only_even_for_superusers(rows: dict[str, int | str], name: str) -> None:
     user = recipes.administrator()

@@ -18,6 +18,7 @@ START = {"action": "start", "containerId": "web"}
 STOP = {"action": "stop", "containerId": "web"}
 RESTART = {"action": "restart", "containerId": "web"}
 REMOVE = {"action": "remove", "containerId": "web", "options": {"confirm": "web"}}
+STACK_CLONE = {"project": "shop", "newProject": "shop2"}
 LIFECYCLE = (START, STOP, RESTART, REMOVE)
 
 

@@ -5,22 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.unit.api.asking import ASYNC, BACKUP, CLONE, LIFECYCLE
+from tests.unit.api.asking import ASYNC, BACKUP, CLONE, LIFECYCLE, STACK_CLONE
 
 ROLES = ("anonymous", "stranger", "operator", "auditor", "administrator")
 UNKNOWN_ID = "0190a000-0000-7000-8000-00000000dead"
 EVERYBODY = "200 200 200 200 200"
+LISTS = "401 200 200 200 200"  # a stranger's is empty, see OWN_LISTS
+PAGES = "401 404 200 200 200"
+MISSING = "401 404 404 404 404"
 SIGNED_IN_READERS = "401 403 200 200 200"
 ACTORS = "401 403 202 403 202"
+SYSTEM_READERS = "401 403 403 200 200"
 NEW_HOST = {"name": "site-c", "url": "tcp://10.0.0.7:2376", "tlsDirectory": "site-c"}
-LEDGER_READERS = "401 403 403 200 200"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One request and its status for each of ROLES.
 
-    `address` may hold {operation}, {backup}, {host}, {spare_host}, {entry}.
+    `address` may hold {operation}, {backup}, {host}, {spare_host}, {entry}: nobody's; {own_operation}, {own_entry}:
+    the asker's.
     """
 
     route: str
@@ -54,34 +58,53 @@ MATRIX = (
     _read("", "/", "302 302 302 302 302"),
     _read("livez", "/livez", EVERYBODY),
     _read("readyz", "/readyz", "401 403 403 503 503"),  # the tests have no broker, and who may ask is told so
-    _read("api/schema", "/api/schema", LEDGER_READERS),
-    _read("api/docs", "/api/docs", LEDGER_READERS),
-    _read("api/docker/containers", "/api/docker/containers", SIGNED_IN_READERS),
+    _read("api/schema", "/api/schema", SYSTEM_READERS),
+    _read("api/docs", "/api/docs", SYSTEM_READERS),
+    _read("api/docker/containers", "/api/docker/containers", LISTS),
     _act("api/docker/containers", "/api/docker/containers", ACTORS, BACKUP),
     _act("api/docker/containers", "/api/docker/containers", ACTORS, CLONE),
     *(_act("api/docker/containers", "/api/docker/containers", ACTORS, body) for body in LIFECYCLE),
-    _read("api/docker/containers/<str:reference>", "/api/docker/containers/web", SIGNED_IN_READERS),
-    _read("api/docker/containers/<str:reference>", "/api/docker/containers/nobody", "401 403 404 404 404"),
-    _read("api/operations", "/api/operations", SIGNED_IN_READERS),
-    _read("api/operations/<uuid:operation_id>", "/api/operations/{operation}", SIGNED_IN_READERS),
-    _read("api/operations/<uuid:operation_id>", f"/api/operations/{UNKNOWN_ID}", "401 403 404 404 404"),
-    _act("api/operations/<uuid:operation_id>/cancel", "/api/operations/{operation}/cancel", ACTORS),
-    _act("api/operations/<uuid:operation_id>/cancel", f"/api/operations/{UNKNOWN_ID}/cancel", "401 403 404 403 404"),
-    _read("api/backups", "/api/backups", SIGNED_IN_READERS),
-    _read("api/backups/<uuid:backup_id>", "/api/backups/{backup}", SIGNED_IN_READERS),
-    _read("api/backups/<uuid:backup_id>", f"/api/backups/{UNKNOWN_ID}", "401 403 404 404 404"),
+    _read("api/docker/containers/<str:reference>", "/api/docker/containers/web", PAGES),
+    _read("api/docker/containers/<str:reference>", "/api/docker/containers/nobody", MISSING),
+    _read("api/stacks", "/api/stacks", LISTS),
+    _act("api/stacks/clone", "/api/stacks/clone", ACTORS, STACK_CLONE),
+    _read("api/stacks/<str:project>", "/api/stacks/shop", PAGES),
+    _read("api/stacks/<str:project>", "/api/stacks/nothing", MISSING),
+    _read("api/operations", "/api/operations", LISTS),
+    _read("api/operations/<uuid:operation_id>", "/api/operations/{operation}", PAGES),
+    _read("api/operations/<uuid:operation_id>", "/api/operations/{own_operation}", LISTS),
+    _read("api/operations/<uuid:operation_id>", f"/api/operations/{UNKNOWN_ID}", MISSING),
+    _act("api/operations/<uuid:operation_id>/cancel", "/api/operations/{operation}/cancel", "401 404 202 403 202"),
+    _act("api/operations/<uuid:operation_id>/cancel", "/api/operations/{own_operation}/cancel", "401 202 202 202 202"),
+    _act("api/operations/<uuid:operation_id>/cancel", f"/api/operations/{UNKNOWN_ID}/cancel", "401 404 404 403 404"),
+    _read("api/backups", "/api/backups", LISTS),
+    _read("api/backups/<uuid:backup_id>", "/api/backups/{backup}", PAGES),
+    _read("api/backups/<uuid:backup_id>", f"/api/backups/{UNKNOWN_ID}", MISSING),
     _read("api/hosts", "/api/hosts", SIGNED_IN_READERS),
     _act("api/hosts", "/api/hosts", "401 403 403 403 201", NEW_HOST),
     _read("api/hosts/<int:host_id>", "/api/hosts/{host}", SIGNED_IN_READERS),
     _read("api/hosts/<int:host_id>", "/api/hosts/99999999999999999999999", "401 403 404 404 404"),
     _change("api/hosts/<int:host_id>", "/api/hosts/{host}", "401 403 403 403 200", {"queue": "site-b"}),
+    _change("api/hosts/<int:host_id>", "/api/hosts/999999", "401 403 403 403 404", {"queue": "site-b"}),
     _remove("api/hosts/<int:host_id>", "/api/hosts/{spare_host}", "401 403 403 403 204"),
+    _remove("api/hosts/<int:host_id>", "/api/hosts/999999", "401 403 403 403 404"),
     _act("api/hosts/<int:host_id>/test", "/api/hosts/999999/test", "401 403 403 403 404"),
     _act("api/hosts/<int:host_id>/test", "/api/hosts/{host}/test", "401 403 403 403 202"),
-    _read("api/ledger/entries", "/api/ledger/entries", LEDGER_READERS),
-    _read("api/ledger/entries/<int:index>", "/api/ledger/entries/{entry}", LEDGER_READERS),
-    _read("api/ledger/entries/<int:index>", "/api/ledger/entries/99999999999999999999999", "401 403 403 404 404"),
+    _act("api/hosts/<int:host_id>/test", "/api/hosts/99999999999999999999999/test", "401 403 403 403 404"),
+    _read("api/ledger/entries", "/api/ledger/entries", SIGNED_IN_READERS),
+    _read("api/ledger/entries/<int:index>", "/api/ledger/entries/{entry}", "401 403 404 200 200"),
+    _read("api/ledger/entries/<int:index>", "/api/ledger/entries/{own_entry}", SIGNED_IN_READERS),
+    _read("api/ledger/entries/<int:index>", "/api/ledger/entries/99999999999999999999999", "401 403 404 404 404"),
 )
+# How many rows each of ROLES sees, of one record of nobody's and, where there is such a thing, one of his own.
+OWN_LISTS = {
+    "/api/docker/containers": "0 1 1 1",
+    "/api/stacks": "0 1 1 1",
+    "/api/operations": "1 2 2 2",
+    "/api/backups": "0 1 1 1",
+    "/api/ledger/entries": "403 1 2 2",
+    "/api/hosts": "403 2 2 2",
+}
 REDIRECTS = frozenset({""})
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 

@@ -157,7 +157,7 @@ def test_a_disabled_host_gets_no_new_operation_but_may_be_tested(adam: Client) -
     DockerHost.objects.filter(pk=recipes.host().pk).update(enabled=False)
     answer = act_later(adam, {"action": "backup", "containerId": "web"})
     assert (answer.status_code, "disabled" in answer.json()["error"]) == (400, True)
-    tested = adam.post(f"/api/hosts/{recipes.host().pk}/test", headers={"Prefer": "respond-async"})
+    tested = adam.generic("POST", f"/api/hosts/{recipes.host().pk}/test", headers={"Prefer": "respond-async"})
     assert tested.status_code == 202
     assert (Operation.objects.count(), Backup.objects.count()) == (1, 0)
 

@@ -160,6 +160,7 @@ def test_the_text_of_a_key_is_kept_nowhere(caplog: pytest.LogCaptureFixture) -> 
         act(client, b"{"),
         client.get("/api/operations"),
         client.get("/api/ledger/entries"),
+        client.get("/api/schema"),
         client.get(f"/api/operations?token={issued.text}"),
         with_text(issued.text + "x").get("/api/operations"),
         with_text(issued.text, "Basic").get("/api/operations"),

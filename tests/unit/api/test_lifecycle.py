@@ -39,12 +39,17 @@ def options(body: Body, **values: Any) -> Body:
             options(REMOVE, force=True, volumes=True),
             {"container": "web", "confirm": "web", "force": True, "volumes": True},
         ),
+        (
+            options(STOP, confirmProtected=True),
+            {"container": "web", "timeout_seconds": None, "confirm_protected": True},
+        ),
     ],
 )
 def test_the_options_become_the_params_of_one_recorded_operation(operator: Client, body: Body, params: Body) -> None:
     assert act_later(operator, body).status_code == 202
     row, intent = Operation.objects.get(), ledger.entries().get()
-    assert (row.kind, row.params) == (body["action"], params)
+    confirmed = {} if body["action"] == "start" else {"confirm_protected": False}
+    assert (row.kind, row.params) == (body["action"], {**confirmed, **params})
     assert (intent.phase, intent.action) == ("intent", f"container.{body['action']}")
 
 

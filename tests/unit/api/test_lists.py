@@ -322,19 +322,19 @@ def test_the_actor_of_an_operation_outlives_the_user(administrator: Client) -> N
 
 def test_a_cancelled_operation_is_recorded_with_who_did_it(administrator: Client) -> None:
     operation = recipes.operation()
-    response = administrator.post(f"/api/operations/{operation.pk}/cancel")
+    response = administrator.generic("POST", f"/api/operations/{operation.pk}/cancel")
     assert (response.status_code, response.json()["state"]) == (202, "cancelled")
     assert set(ledger.entries().values_list("action", "phase")) == {
         ("operation.cancel", "event"),
         ("container.backup", "outcome"),
     }
-    assert administrator.post(f"/api/operations/{operation.pk}/cancel").status_code == 202
+    assert administrator.generic("POST", f"/api/operations/{operation.pk}/cancel").status_code == 202
 
 
 def test_nothing_is_cancelled_that_cannot_be_recorded(administrator: Client, database_down: Callable[..., Any]) -> None:
     operation = recipes.operation()
     with database_down("audit"):
-        response = administrator.post(f"/api/operations/{operation.pk}/cancel")
+        response = administrator.generic("POST", f"/api/operations/{operation.pk}/cancel")
     assert (response.status_code, response.json()["code"]) == (503, "AUDIT_UNAVAILABLE")
     operation.refresh_from_db()
     assert operation.state == State.QUEUED

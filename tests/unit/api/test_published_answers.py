@@ -21,7 +21,7 @@ from containers_app.models import Operation, State
 from containers_app.operations.answers import PASSED_ON
 from containers_app.operations.submit import Submitted
 from tests import recipes
-from tests.unit.api.asking import BACKUP, CLONE, act, act_later
+from tests.unit.api.asking import BACKUP, CLONE, STOP, act, act_later
 
 pytestmark = pytest.mark.django_db(databases=["default", "audit"])
 MakeClient = Callable[..., Client]
@@ -66,6 +66,44 @@ def test_a_success_has_the_published_fields(operator: Client, body: dict[str, An
     assert {name: answer[name] for name in result} == result
     assert set(answer) == {*result, "warnings", "operationId"}
     assert answer["operationId"] == str(Operation.objects.get().pk)
+
+
+@pytest.mark.usefixtures("patient_broker")
+@pytest.mark.parametrize(("body", "result"), [(CLONE, CLONED), (BACKUP, BACKED_UP)])
+def test_the_fields_come_in_the_published_order_whatever_the_database_did_to_them(
+    operator: Client, body: dict[str, Any], result: dict[str, Any]
+) -> None:
+    first = ended(operator, body, state=State.SUCCEEDED, result={**by_length(result), "added later": 1})
+    replayed = act(operator, body, **KEY)
+    assert list(first.json()) == list(replayed.json()) == [*result, "operationId", "warnings", "added later"]
+    looked_up = operator.get(f"/api/operations/{first.json()['operationId']}").json()["result"]
+    assert list(looked_up) == [*result, "added later"]
+
+
+def by_length(body: dict[str, Any]) -> dict[str, Any]:
+    """As PostgreSQL's jsonb gives it back."""
+    return {name: body[name] for name in sorted(body, key=lambda name: (len(name), name))}
+
+
+STOPPED = {"success": True, "message": "Container stopped successfully", "action": "stop", "containerId": "web"} | {
+    "name": "web",
+    "stateBefore": "running",
+    "stateAfter": "exited",
+    "exitCode": 0,
+    "health": None,
+}
+
+
+@pytest.mark.usefixtures("patient_broker")
+def test_the_lifecycle_answers_in_the_published_order_too(operator: Client) -> None:
+    answer = ended(operator, STOP, state=State.SUCCEEDED, result=by_length(STOPPED))
+    assert list(answer.json()) == [*STOPPED, "operationId", "warnings"]
+
+
+@pytest.mark.usefixtures("patient_broker")
+def test_a_clones_plan_and_proof_come_after_the_published_fields(operator: Client) -> None:
+    answer = ended(operator, CLONE, state=State.SUCCEEDED, result=by_length(CLONED), plan={"hash": "a"}, proof={})
+    assert list(answer.json()) == [*CLONED, "plan", "proof", "operationId", "warnings"]
 
 
 @pytest.mark.usefixtures("patient_broker")

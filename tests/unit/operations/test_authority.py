@@ -14,12 +14,13 @@ from django.utils import timezone
 from containers_app import migrations
 from containers_app.audit import ledger
 from containers_app.audit.ledger import Source
-from containers_app.errors import PermissionDenied
+from containers_app.errors import Hidden, PermissionDenied
 from containers_app.models import ApiKey, Operation
 from containers_app.models.access import ADMINISTRATORS, AUDITORS, OPERATORS
-from containers_app.operations.authority import Asker, still_may, visible_operations
+from containers_app.operations.authority import Asker, still_may
 from containers_app.operations.cancel import cancel
 from containers_app.operations.kinds import BACKUP
+from containers_app.operations.visibility import find, visible_to
 from tests import recipes
 
 pytestmark = [pytest.mark.django_db(databases=["default", "audit"]), pytest.mark.usefixtures("groups")]
@@ -78,9 +79,36 @@ def test_the_ledger_is_told_of_the_key_by_its_prefix_only() -> None:
 
 def test_a_stranger_and_nobody_see_no_operation() -> None:
     recipes.operation()
-    assert not visible_operations(Asker(user=recipes.stranger())).exists()
-    assert not visible_operations(Asker(user=AnonymousUser())).exists()
-    assert visible_operations(Asker(user=recipes.auditor())).count() == 1
+    assert not visible_to(Asker(user=recipes.stranger()), "operation").exists()
+    assert not visible_to(Asker(user=AnonymousUser()), "operation").exists()
+    assert visible_to(Asker(user=recipes.auditor()), "operation").count() == 1
+    with pytest.raises(Hidden):
+        find(Asker(user=AnonymousUser()), "operation", pk=Operation.objects.get().pk)
+
+
+@pytest.mark.parametrize("verb", ["read", "cancel"])
+def test_a_user_keeps_what_he_asked_for_and_a_key_needs_the_scope(verb: str) -> None:
+    charlie = recipes.stranger()
+    own = asked_by(charlie)
+    recipes.operation()
+    assert list(visible_to(Asker(user=charlie), "operation", verb)) == [own]
+    assert list(visible_to(Asker(user=charlie, api_key=key_row(charlie, verb)), "operation", verb)) == [own]
+    assert not visible_to(Asker(user=charlie, api_key=key_row(charlie, "hosts")), "operation", verb).exists()
+    User.objects.filter(pk=charlie.pk).update(is_active=False)
+    charlie.refresh_from_db()
+    assert not visible_to(Asker(user=charlie), "operation", verb).exists()
+
+
+def test_an_operator_sees_his_own_ledger_entries_whichever_way_he_came() -> None:
+    olga, other = recipes.operator(), recipes.operator("oscar")
+    for actor in (Asker(user=olga).as_actor(), Asker(user=olga, api_key=key_row(olga, "read")).as_actor()):
+        ledger.event(action="auth.login", actor=actor, source=Source(channel="ui"))
+    ledger.event(action="auth.login", actor=Asker(user=other).as_actor(), source=Source(channel="ui"))
+    namesake = ledger.Actor(type="service", id=str(olga.pk))
+    ledger.event(action="auth.login", actor=namesake, source=Source(channel="ui"))
+    assert {entry.actor_type for entry in visible_to(Asker(user=olga), "entry")} == {"user", "key"}
+    assert visible_to(Asker(user=olga), "entry").count() == 2
+    assert visible_to(Asker(user=recipes.auditor()), "entry").count() == 4
 
 
 def test_whoever_may_not_cancel_changes_nothing() -> None:
@@ -89,6 +117,17 @@ def test_whoever_may_not_cancel_changes_nothing() -> None:
         cancel(operation, asker=Asker(user=recipes.auditor()), source=Source(channel="api"))
     assert Operation.objects.get().state == "queued"
     assert not ledger.entries().exists()
+
+
+def test_a_part_is_cancelled_with_its_whole_and_by_who_may_cancel_that() -> None:
+    charlie = recipes.stranger()
+    whole = recipes.running(user=charlie)
+    part = recipes.running(user=charlie, parent=whole)
+    with pytest.raises(PermissionDenied):
+        cancel(part, asker=Asker(user=recipes.stranger("chloe")), source=Source(channel="api"))
+    assert cancel(part, asker=Asker(user=charlie), source=Source(channel="api"))
+    assert Operation.objects.exclude(cancel_requested_at=None).get() == whole
+    assert ledger.entries().get().operation_id == str(whole.pk)
 
 
 def test_a_wish_to_cancel_is_recorded_before_it_is_asked() -> None:

@@ -11,16 +11,29 @@ from django.contrib.auth.models import Permission
 from containers_app.conf import load
 from containers_app.models.access import Scope
 from containers_app.operations.answers import error_body
-from containers_app.operations.kinds import BACKUP, CLONE, HOST_TEST, KINDS, REMOVE, RESTART, START, STOP, Kind
+from containers_app.operations.kinds import (
+    BACKUP,
+    CLONE,
+    HOST_TEST,
+    KINDS,
+    REMOVE,
+    RESTART,
+    STACK_CLONE,
+    START,
+    STOP,
+    Kind,
+)
 from containers_app.workflows.backup import BackupParams
 from containers_app.workflows.clone import CloneParams
 from containers_app.workflows.hosts import HostTestParams
 from containers_app.workflows.lifecycle import RemoveParams, StartParams, StopParams
+from containers_app.workflows.stack_clone import StackCloneParams
 
 EXAMPLES: dict[str, Any] = {
     "clone": CloneParams(container="web", name="copy", confirm_privileged=True),
     "backup": BackupParams(container="web", name="a.tar", path="team", confirm_protected=True),
     "hostTest": HostTestParams(host="local"),
+    "stackClone": StackCloneParams(project="shop", new_project="shop-test", data="volumes", start=True),
     "start": StartParams(container="web", wait_healthy_seconds=30),
     "stop": StopParams(container="web", timeout_seconds=0),
     "restart": StopParams(container="web"),
@@ -51,7 +64,7 @@ def test_its_params_survive_a_row(kind: Kind) -> None:
     params = EXAMPLES[kind.name]
     recorded = json.loads(json.dumps(kind.record(params)))
     assert kind.restore(recorded, kind.sealed(params)) == params
-    assert kind.subject(params) in ("web", "local")
+    assert kind.subject(params) in ("web", "local", "shop")
 
 
 @pytest.mark.parametrize(
@@ -60,6 +73,7 @@ def test_its_params_survive_a_row(kind: Kind) -> None:
         (CLONE, CloneParams(container="web"), "clone"),
         (CLONE, CloneParams(container="web", data="all"), "backup"),
         (CLONE, CloneParams(container="web", start=True, wait_healthy_seconds=30), "clone+30"),
+        (STACK_CLONE, StackCloneParams(project="shop", new_project="b", wait_healthy_seconds=30), "backup+30"),
         (START, StartParams(container="web", wait_healthy_seconds=3600), "call+3605"),
         (STOP, StopParams(container="web"), "call+15"),
         (STOP, StopParams(container="web", timeout_seconds=0), "call+5"),
@@ -89,6 +103,9 @@ def test_params_of_another_version_are_refused() -> None:
         (CLONE, "NAME_TAKEN", "NAME_TAKEN"),
         (CLONE, "ENGINE_UNAVAILABLE", "CLONE_FAILED"),
         (CLONE, "CONTAINER_NOT_FOUND", "CLONE_FAILED"),
+        (STACK_CLONE, "COLLISION", "COLLISION"),
+        (STACK_CLONE, "PLAN_CHANGED", "PLAN_CHANGED"),
+        (STACK_CLONE, "SEAL_BROKEN", "STACK_CLONE_FAILED"),
         (BACKUP, "STORAGE_FULL", "STORAGE_FULL"),
         (BACKUP, "ARCHIVE_TRUNCATED", "BACKUP_FAILED"),
         (BACKUP, "INTERNAL", "BACKUP_FAILED"),

@@ -134,6 +134,27 @@ def test_what_cannot_be_taken_back_is_not_said_to_be(claimed: Make, kind: str, w
     assert words in stored(operation).error_message
 
 
+@pytest.mark.parametrize(
+    ("whole", "part"),
+    [
+        ({"state": State.SUCCEEDED, "result": {"success": True}}, (State.SUCCEEDED, "")),
+        ({"state": State.FAILED, "error_code": "COLLISION"}, (State.CANCELLED, "CANCELLED")),
+        ({"state": State.INTERRUPTED, "error_code": "INTERRUPTED"}, (State.INTERRUPTED, "INTERRUPTED")),
+    ],
+)
+def test_a_part_that_outlived_its_whole_is_ended_as_that_was(
+    queued: Make, claimed: Make, whole: dict[str, Any], part: tuple[State, str]
+) -> None:
+    """A part has no lease of its own."""
+    parent = queued(finished_at=timezone.now(), outcome_index=1, **whole)
+    left = claimed(parent=parent, lease_until=None, stage="done", result={"success": True})
+    living = claimed(parent=claimed(), lease_until=None)
+    assert recovery.reconcile() == {**NOTHING, "parts": 1}
+    assert (stored(left).state, stored(left).error_code) == part
+    assert len(outcomes_of(left)) == 1
+    assert stored(living).state == State.RUNNING
+
+
 def test_a_living_lease_and_its_files_are_left_alone(claimed: Make) -> None:
     operation = claimed()
     partial = leave_partial(operation)
