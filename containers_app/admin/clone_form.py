@@ -36,8 +36,9 @@ _TREATMENTS = (
     ("empty", "empty: a new volume"),
     ("share", "share: the source's own volume"),
 )
+PRIVILEGED = "containers_app.clone_privileged"
 _LONGEST_TEXT = 65536
-_LONGEST_SECONDS = 3600
+LONGEST_SECONDS = 3600
 # Which field of the form a field of the request is; what is not named here is told above the form.
 _FIELDS: Mapping[str, str] = {
     "options.name": "name",
@@ -99,7 +100,7 @@ class CloneForm(ProtectableForm):
     wait_healthy_seconds = forms.IntegerField(
         required=False,
         min_value=0,
-        max_value=_LONGEST_SECONDS,
+        max_value=LONGEST_SECONDS,
         label="Wait for its health, in seconds",
         help_text="Goes with a start. Empty: do not wait.",
     )

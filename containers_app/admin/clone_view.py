@@ -9,14 +9,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from containers_app.admin.acts import ActView, ReasonForm, request_by, tell
-from containers_app.admin.clone_form import CONSISTENCY, DATA, CloneForm
+from containers_app.admin.clone_form import CONSISTENCY, DATA, PRIVILEGED, CloneForm
 from containers_app.admin.plans import Answer, look_at, own_plan, plan_changed, proposal, waited
 from containers_app.errors import MycoError
 from containers_app.models import Container, Operation
 from containers_app.operations.kinds import CLONE
 from containers_app.operations.submit import Request, Submitted, submit
 
-_PRIVILEGED = "containers_app.clone_privileged"
 _CHANGES = ("env_set", "env_drop", "labels_set", "labels_drop", "restart_policy", "memory", "cpus")
 
 
@@ -39,8 +38,8 @@ class CloneView(ActView):
         return self.show_form(request, self.make_form(rows, data))
 
     def _proposal(self, request: HttpRequest, rows: QuerySet[Container]) -> dict[str, str]:
-        plan = own_plan(request, CLONE, rows[0].engine_id) if len(rows) == 1 else None
-        return proposal(plan, request.POST["use"])
+        plan = own_plan(request, CLONE, rows[0].engine_id, rows[0].host) if len(rows) == 1 else None
+        return proposal(plan, request.POST["use"], fields=CloneForm.base_fields)
 
     def make_form(self, rows: QuerySet[Container], data: Any = None) -> CloneForm:
         """With a field for each volume of a single container."""
@@ -72,7 +71,7 @@ class CloneView(ActView):
 
     def _unfinished(self, request: HttpRequest, row: Container) -> Operation | None:
         """The plan that the user looks for again; one that failed is made anew."""
-        found = own_plan(request, CLONE, row.engine_id) if "again" in request.POST else None
+        found = own_plan(request, CLONE, row.engine_id, row.host) if "again" in request.POST else None
         return None if found is None or (found.is_finished and found.plan is None) else found
 
     def _plan_page(
@@ -93,9 +92,11 @@ class CloneView(ActView):
         answer = Answer(
             start=form.cleaned_data["start"],
             confirmed=form.cleaned_data["confirm_privileged"],
-            may_confirm=request.user.has_perm(_PRIVILEGED),
+            may_confirm=request.user.has_perm(PRIVILEGED),
         )
-        return self.page(request, "myco/clone_plan.html", form, look=look_at(operation, answer), changed=changed)
+        return self.page(
+            request, "myco/clone_plan.html", form, look=look_at(operation, answer, fields=form.fields), changed=changed
+        )
 
     def act(self, request: HttpRequest, form: ReasonForm, rows: QuerySet[Container]) -> HttpResponse:
         """Bound to the plan that was seen: when it is another one now, that is shown instead."""

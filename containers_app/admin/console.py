@@ -12,6 +12,7 @@ from django.urls import path, reverse
 from django.utils import timezone
 
 from containers_app import VERSION
+from containers_app.admin.stack_clone import StackCloneView
 from containers_app.admin.stacks import StackListView, StackView
 from containers_app.conf import load
 from containers_app.models import Container, DockerHost, Operation, State, with_last_backup
@@ -39,6 +40,9 @@ class ConsoleSite(admin.AdminSite):
         """The pages that are of no model, before Django's own."""
         own = [
             path("stacks/", self.admin_view(StackListView.as_view()), name="stacks"),
+            path(
+                "stacks/<str:host>/<str:project>/clone/", self.admin_view(StackCloneView.as_view()), name="stack_clone"
+            ),
             path("stacks/<str:host>/<str:project>/", self.admin_view(StackView.as_view()), name="stack"),
         ]
         return [*own, *super().get_urls()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from containers_app.admin.base import asker_of
 from containers_app.admin.clone_text import as_fields
 from containers_app.errors import PlanChanged, TooManyWaiting
-from containers_app.models import Operation
+from containers_app.models import DockerHost, Operation
 from containers_app.operations.answers import published_error
 from containers_app.operations.kinds import Kind
 from containers_app.operations.submit import Submitted
@@ -84,14 +84,14 @@ def _when(operation: Operation, seconds: float, *, begun: bool) -> Operation:
         return operation
 
 
-def own_plan(request: HttpRequest, kind: Kind, subject: str) -> Operation | None:
-    """The plan that the page names, if the user asked for it and it is of this subject."""
+def own_plan(request: HttpRequest, kind: Kind, subject: str, host: DockerHost) -> Operation | None:
+    """The plan that the page names, if the user asked for it and it is of this subject on this host."""
     try:
         identifier = UUID(request.POST.get("planned", ""))
     except ValueError:
         return None
     rows = Operation.objects.select_related("host", "api_key").filter(
-        pk=identifier, kind=kind.name, principal=asker_of(request).principal
+        pk=identifier, kind=kind.name, host=host, principal=asker_of(request).principal
     )
     return next((row for row in rows if row.params.get("dry_run") and _subject(row) == subject), None)
 
@@ -100,31 +100,31 @@ def _subject(row: Operation) -> str:
     return str(row.params.get("container") or row.params.get("project"))
 
 
-def proposal(operation: Operation | None, number: str) -> dict[str, str]:
-    """The fields that a plan's proposal fills."""
-    found = obstacles(operation.plan) if operation and operation.plan else ()
+def proposal(operation: Operation | None, number: str, *, fields: Container[str]) -> dict[str, str]:
+    """The fields of a form that a plan's proposal fills."""
+    found = obstacles(operation.plan, fields=fields) if operation and operation.plan else ()
     return next((dict(entry.fills) for entry in found if str(entry.number) == number), {})
 
 
-def look_at(operation: Operation, answer: Answer) -> Look:
-    """What a page of a plan shows."""
+def look_at(operation: Operation, answer: Answer, *, fields: Container[str]) -> Look:
+    """What a page of a plan shows, with proposals for a form that has these fields."""
     plan = operation.plan if operation.is_finished else None
     error = published_error(operation) if operation.is_finished else None
     return Look(
         operation=operation,
         plan=plan,
         error=error["error"] if error else "",
-        obstacles=obstacles(plan or {}),
+        obstacles=obstacles(plan or {}, fields=fields),
         why_not=tuple(dict.fromkeys(_why_not((plan or {}).get("collisions") or (), answer))),
     )
 
 
-def obstacles(plan: Mapping[str, Any]) -> tuple[Obstacle, ...]:
-    """The collisions of a plan."""
-    return tuple(_obstacle(number, entry) for number, entry in enumerate(plan.get("collisions") or ()))
+def obstacles(plan: Mapping[str, Any], *, fields: Container[str] = ()) -> tuple[Obstacle, ...]:
+    """The collisions of a plan, with those proposals that fill `fields`."""
+    return tuple(_obstacle(number, entry, fields) for number, entry in enumerate(plan.get("collisions") or ()))
 
 
-def _obstacle(number: int, entry: Mapping[str, Any]) -> Obstacle:
+def _obstacle(number: int, entry: Mapping[str, Any], fields: Container[str]) -> Obstacle:
     tone, icon, words = _BLOCKS.get(str(entry.get("blocks")), _ADVICE)
     return Obstacle(
         number=number,
@@ -133,7 +133,7 @@ def _obstacle(number: int, entry: Mapping[str, Any]) -> Obstacle:
         tone=tone,
         icon=icon,
         words=words,
-        fills=as_fields(entry.get("resolution")),
+        fills={name: value for name, value in as_fields(entry.get("resolution")).items() if name in fields},
     )
 
 

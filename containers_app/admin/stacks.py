@@ -68,6 +68,11 @@ def members_of(host: str, project: str) -> Any:
     return with_last_backup(rows.select_related("host")).order_by("service", "name")
 
 
+def stack_of(host: str, project: str) -> Stack | None:
+    """One stack; None when the Engine has no container of it."""
+    return next(stacks(members_of(host, project)), None)
+
+
 class StackListView(View):
     """All stacks."""
 
@@ -85,11 +90,12 @@ class StackView(View):
     def get(self, request: HttpRequest, host: str, project: str) -> HttpResponse:
         """Its members. What has none is no stack."""
         check_may_see(request)
-        stack = next(stacks(members_of(host, project)), None)
+        stack = stack_of(host, project)
         if stack is None:
             raise Http404
         members = [(row, state_badge(row)) for row in stack.members]
-        context = {"title": visible(project), "stack": stack, "members": members}
+        clone_address = reverse("admin:stack_clone", args=[host, project])
+        context = {"title": visible(project), "stack": stack, "members": members, "clone_address": clone_address}
         return TemplateResponse(request, "myco/stack.html", {**admin.site.each_context(request), **context})
 
 

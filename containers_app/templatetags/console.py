@@ -80,6 +80,7 @@ def hexid(value: str) -> SafeString:
     return format_html('<span class="hexid"><code title="{}">{}</code>{}</span>', value, digits, copy)
 
 
+@register.filter
 def visible(text: str) -> str:
     """Plain text with control characters shown instead of obeyed: for titles and labels."""
     return _CONTROL.sub(lambda found: f"[U+{ord(found[0]):04X}]", text)

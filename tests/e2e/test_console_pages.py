@@ -23,7 +23,7 @@ from containers_app.models.access import ensure_groups
 from tests.e2e.console_site import Site, Visitor, a_plan, another_container, fill
 from tests.machine import PROJECT, chromium, require
 from tests.recipes import HOSTILE
-from tests.unit.admin.cloning import Worker, planned
+from tests.unit.admin.cloning import Worker, planned, stack_plan
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(60), pytest.mark.django_db(databases=["default", "audit"])]
 
@@ -93,6 +93,7 @@ READ: dict[str, Callable[[dict[str, Any]], str]] = {
 ACT: dict[str, Callable[[dict[str, Any]], str]] = {
     "clone": act("clone"),
     "back-up": act("back_up"),
+    "stack-clone": lambda rows: reverse("admin:stack_clone", args=["local", "shop"]),
     "key-issue": to("containers_app_apikey_issue"),
     "key-revoke": to("containers_app_apikey_revoke", "apikey"),
     "users": to("auth_user_changelist"),
@@ -235,6 +236,7 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
     """Ends what the console submits; nobody waits long for what it does not end."""
     made = Worker()
     monkeypatch.setattr("containers_app.admin.clone_view.submit", made.submit)
+    monkeypatch.setattr("containers_app.admin.stack_clone.submit", made.submit)
     monkeypatch.setattr(plans, "PLAN_SECONDS", 0.01)
     return made
 
@@ -257,6 +259,16 @@ def test_the_plan_of_a_clone_its_proposal_and_its_form(superuser: Visitor, worke
     expect(page.locator("#id_ports")).to_have_value("8081:80")
     expect(page.locator("#id_env_set")).to_have_value("PASSWORD=hunter2")
     check(superuser, f"clone-form-proposal-{name}")
+
+
+@pytest.mark.parametrize("word", ["shop", HOSTILE], ids=["plain", "hostile"])
+def test_the_plan_of_the_clone_of_a_stack(superuser: Visitor, worker: Worker, word: str) -> None:
+    worker.ends = [planned(**stack_plan(word))]
+    superuser.open(ACT["stack-clone"](superuser.site.rows))
+    superuser.page.fill("#id_new_project", "shop-2")
+    superuser.page.get_by_role("button", name="Go on").click()
+    expect(superuser.page.get_by_role("button", name="Clone the stack")).to_be_enabled()
+    check(superuser, f"stack-clone-plan-{'plain' if word == 'shop' else 'hostile'}")
 
 
 def test_a_plan_that_is_late_offers_to_look_again(superuser: Visitor, worker: Worker) -> None:

@@ -40,6 +40,19 @@ def planned(**fields: Any) -> Ends:
     return {"state": State.SUCCEEDED, "outcome_index": 1, "plan": plan(**fields)}
 
 
+def stack_plan(word: str = "shop", **more: Any) -> dict[str, Any]:
+    """A plan of a project with one member, under this name."""
+    return {
+        "name": None,
+        "diff": [],
+        "project": word,
+        "newProject": f"{word}-2",
+        "members": [{"name": f"{word}-web-1", "newName": f"{word}-2-web-1", "service": word, "plan": plan()}],
+        "networks": [{"source": f"{word}_front", "target": f"{word}-2_front", "driver": "bridge", "subnets": [word]}],
+        **more,
+    }
+
+
 def refused_as(code: str, message: str) -> Ends:
     return {"state": State.FAILED, "outcome_index": 1, "error_code": code, "error_message": message}
 

@@ -73,7 +73,10 @@ def addresses(rows: dict[str, int | str]) -> list[str]:
         reverse(f"admin:containers_app_container_{act}") + "?ids=" + str(rows["containers_app_container"])
         for act in ("clone", "back_up", "start", "stop", "restart", "remove")
     ]
-    stacks = [reverse("admin:stacks"), reverse("admin:stack", args=["local", "shop"])]
+    stacks = [
+        reverse("admin:stacks"),
+        *(reverse(f"admin:{name}", args=["local", "shop"]) for name in ("stack", "stack_clone")),
+    ]
     return [reverse("admin:index"), *stacks, *lists, *pages, *acts, reverse("admin:containers_app_apikey_issue")]
 
 
