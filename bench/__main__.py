@@ -28,8 +28,9 @@ Engine share the machine, and whatever else runs there is in the figures. This p
   copies. A backup also walks the tar, hashes it, makes it durable and reads it back before it has its name.
 - **Copy of a volume**: both in a container of the same image, between the same volumes, into a new one each time; the
   start and the removal of the container are in both.
-- **Clone**: `POST /api/docker/containers` for a stopped container, and `POST /api/stacks/clone` for five of one project.
-  The raw calls send back what was inspected; a clone also records, plans, compares every field and is done by a worker.
+- **Clone**: `POST /api/docker/containers` for a stopped container, and `POST /api/stacks/clone` for five containers of a
+  project. The raw calls send back what was inspected. A clone also records, plans, compares every field, and is done by
+  a worker.
 - **Memory**: the highest resident set (`VmHWM`) of any worker process during one backup. It counts pages that the
   processes share.
 """
@@ -116,7 +117,7 @@ def _clone_rows(cloned: Clones) -> list[str]:
     return [
         f"| Clone of a configuration with {cloned.setup}, p50 of {len(cloned.raw)} | {endpoint * 1000:.1f} ms "
         f"| {reference} | {endpoint / raw:.2f}, {(endpoint - raw) * 1000:.0f} ms more |",
-        f"| Of it, from the worker's claim to the end | {workflow * 1000:.1f} ms | {reference} | {workflow / raw:.2f} |",
+        f"| Of it, from a worker's claim to the end | {workflow * 1000:.1f} ms | {reference} | {workflow / raw:.2f} |",
         f"| Clone of a project of five with {cloned.setup}, p50 of {len(cloned.stack)} | {stack * 1000:.0f} ms "
         f"| the same calls for each of its containers: {members * 1000:.0f} ms | {stack / members:.2f} |",
     ]

@@ -28,7 +28,8 @@ from django.contrib.auth.models import Group, User
 from containers_app.models import ApiKey
 user = User.objects.create_user("bench")
 user.groups.set(Group.objects.filter(name__in=("operators", "administrators")))
-print(ApiKey.objects.issue(user=user, name="bench", scopes=["read", "backup", "clone", "hosts"], expires_in_days=1).text)
+scopes = ["read", "backup", "clone", "hosts"]
+print(ApiKey.objects.issue(user=user, name="bench", scopes=scopes, expires_in_days=1).text)
 """
 
 

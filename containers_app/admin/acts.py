@@ -1,4 +1,4 @@
-"""The forms of clone and back up: fill in, read what will happen, confirm. A GET changes nothing."""
+"""Acts on containers: fill in a form, read what will happen, confirm. A GET changes nothing. Back up is the first."""
 
 from __future__ import annotations
 
@@ -16,15 +16,13 @@ from containers_app.admin.base import asker_of, record_refusal, refused
 from containers_app.audit.origin import source_of
 from containers_app.conf import load
 from containers_app.errors import MycoError, PermissionDenied
-from containers_app.models import Container, Operation
+from containers_app.models import Container, DockerHost, Operation
 from containers_app.operations.hosts import store_of
-from containers_app.operations.kinds import BACKUP, CLONE, Kind, Params
+from containers_app.operations.kinds import BACKUP, Kind, Params
 from containers_app.operations.submit import Request, submit
 from containers_app.operations.visibility import visible_to
-from containers_app.specs.reference import check_clone_name
 from containers_app.templatetags.console import visible
 from containers_app.workflows.backup import BackupParams
-from containers_app.workflows.clone import CloneParams
 
 
 class ReasonForm(forms.Form):
@@ -34,32 +32,21 @@ class ReasonForm(forms.Form):
     ticket = forms.CharField(required=False, max_length=64, help_text="For example CHG-1234.")
 
 
-class CloneForm(ReasonForm):
-    """A clone's new name."""
+class ProtectableForm(ReasonForm):
+    """What asks for an explicit word before work on a protected container."""
 
-    name = forms.CharField(required=False, max_length=63, help_text="Empty: <source>-clone-<milliseconds>.")
-    confirm_privileged = forms.BooleanField(
+    confirm_protected = forms.BooleanField(
         required=False,
-        label="The clone may hold the same power over its host as its source",
-        help_text="Needed only for a source that is privileged, mounts the Docker socket, or the like.",
+        label="Do it although it is protected",
+        help_text="Needed only for a container with the label org.mycodocker.protected=true, and for MycoDocker's own.",
     )
-    field_order = ("name", "reason", "ticket", "confirm_privileged")
-
-    def clean_name(self) -> str:
-        """By the same grammar as the API."""
-        return _checked(self.cleaned_data["name"], check_clone_name)
 
 
-class BackUpForm(ReasonForm):
+class BackUpForm(ProtectableForm):
     """A backup's file and folder."""
 
     name = forms.CharField(required=False, max_length=200, help_text="Empty: <container>-backup-<time>.tar.")
     path = forms.CharField(required=False, max_length=1024, label="Folder")
-    confirm_protected = forms.BooleanField(
-        required=False,
-        label="Back it up although it is protected",
-        help_text="Needed only for a container with the label org.mycodocker.protected=true, and for MycoDocker's own.",
-    )
     field_order = ("name", "path", "reason", "ticket", "confirm_protected")
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -83,25 +70,39 @@ class ActView(View):
     kind: ClassVar[Kind]
     form_class: ClassVar[type[ReasonForm]]
     sentence: ClassVar[str]
+    form_template: ClassVar[str] = "myco/act_form.html"
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """The empty form."""
-        self._check(request)
-        return self._form(request, self.form_class())
+        self.check(request)
+        return self.show_form(request, self.make_form(self.rows(request)))
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """First what will happen, then, confirmed, one operation for each container."""
-        self._check(request)
-        form = self.form_class(request.POST)
-        rows = self._rows(request)
+        self.check(request)
+        rows = self.rows(request)
+        form = self.make_form(rows, request.POST)
         self.judge(form, rows)
-        if not form.is_valid() or "back" in request.POST:
-            return self._form(request, form)
+        if not form.is_valid() or not rows or "back" in request.POST:
+            return self.show_form(request, form)
         if "confirmed" not in request.POST:
-            return self._page(request, "myco/act_confirm.html", form)
-        return self._act(request, form, rows)
+            return self.preview(request, form, rows)
+        return self.act(request, form, rows)
 
-    def _check(self, request: HttpRequest) -> None:
+    def make_form(self, rows: QuerySet[Container], data: Any = None) -> ReasonForm:
+        """The form for these containers."""
+        return self.form_class(data)
+
+    def preview(self, request: HttpRequest, form: ReasonForm, rows: QuerySet[Container]) -> HttpResponse:
+        """What will happen, with the button that does it."""
+        return self.page(request, "myco/act_confirm.html", form)
+
+    def act(self, request: HttpRequest, form: ReasonForm, rows: QuerySet[Container]) -> HttpResponse:
+        """Do what was confirmed."""
+        return self.after(request, form, self.submit_all(request, form, rows))
+
+    def check(self, request: HttpRequest) -> None:
+        """Refuse who may not."""
         if not request.user.has_perm(self.kind.permission):
             raise refused(request, f"you may not {self.kind.verb.lower()} containers")
 
@@ -114,48 +115,47 @@ class ActView(View):
         """More of what will happen, by what was filled in."""
         return []
 
-    def _rows(self, request: HttpRequest) -> QuerySet[Container]:
+    def rows(self, request: HttpRequest) -> QuerySet[Container]:
+        """The chosen containers that are still there."""
         given = request.POST.get("ids") or request.GET.get("ids", "")
         ids = [int(part) for part in given.split(",") if part.isascii() and part.isdigit() and len(part) < 18]
         return visible_to(asker_of(request), "container").filter(removed_at=None, pk__in=ids[:200])
 
-    def _act(self, request: HttpRequest, form: ReasonForm, rows: QuerySet[Container]) -> HttpResponse:
+    def submit_all(self, request: HttpRequest, form: ReasonForm, rows: QuerySet[Container]) -> list[Operation]:
+        """One operation for each container, until one is refused."""
         made: list[Operation] = []
         for row in rows:
             try:
-                made.append(submit(self._request(request, form, row)).operation)
+                made.append(submit(self.request_of(request, form, row)).operation)
             except MycoError as error:
-                if isinstance(error, PermissionDenied):
-                    record_refusal(request, error)
-                messages.error(request, f"{visible(row.name)}: {error.message}")
+                tell(request, error, about=row.name)
                 break
+        return made
+
+    def after(self, request: HttpRequest, form: ReasonForm, made: list[Operation]) -> HttpResponse:
+        """To the operation's page, or to their list."""
         if not made:
-            return self._form(request, form)
+            return self.show_form(request, form)
         messages.success(request, f"{len(made)} operation{'s' if len(made) > 1 else ''} submitted.")
         if len(made) == 1:
             return HttpResponseRedirect(reverse("admin:containers_app_operation_change", args=[made[0].pk]))
         return HttpResponseRedirect(reverse("admin:containers_app_operation_changelist"))
 
-    def _request(self, request: HttpRequest, form: ReasonForm, row: Container) -> Request:
-        return Request(
-            kind=self.kind,
-            params=self.params(row, form.cleaned_data),
-            host=row.host,
-            asker=asker_of(request),
-            source=source_of(request, channel="ui"),
-            reason=form.cleaned_data["reason"],
-            ticket=form.cleaned_data["ticket"],
-        )
+    def request_of(self, request: HttpRequest, form: ReasonForm, row: Container) -> Request:
+        """The wish for one container."""
+        return request_by(request, kind=self.kind, params=self.params(row, form.cleaned_data), host=row.host, form=form)
 
     def params(self, row: Container, values: dict[str, Any]) -> Params:
         """The typed params for one container, by its full id."""
         raise NotImplementedError
 
-    def _form(self, request: HttpRequest, form: ReasonForm) -> HttpResponse:
-        return self._page(request, "myco/act_form.html", form)
+    def show_form(self, request: HttpRequest, form: ReasonForm) -> HttpResponse:
+        """The form, with its errors if it has any."""
+        return self.page(request, self.form_template, form)
 
-    def _page(self, request: HttpRequest, template: str, form: ReasonForm) -> HttpResponse:
-        rows = self._rows(request)
+    def page(self, request: HttpRequest, template: str, form: ReasonForm, **more: Any) -> HttpResponse:
+        """A page of this act."""
+        rows = self.rows(request)
         context = {
             **admin.site.each_context(request),
             "title": f"{self.kind.verb} {visible(rows[0].name) if len(rows) == 1 else f'{len(rows)} containers'}",
@@ -167,22 +167,9 @@ class ActView(View):
             "lasting": self.kind.lasting,
             "verb": self.kind.verb,
             "default_root": load().backup_roots[0],
+            **more,
         }
         return TemplateResponse(request, template, context)
-
-
-class CloneView(ActView):
-    """Clone."""
-
-    kind = CLONE
-    form_class = CloneForm
-    sentence = "A container of the same configuration and image is created, not started. The source is not touched."
-
-    def params(self, row: Container, values: dict[str, Any]) -> Params:
-        """By id, with the name when one was given."""
-        return CloneParams(
-            container=row.engine_id, name=values["name"] or None, confirm_privileged=values["confirm_privileged"]
-        )
 
 
 class BackUpView(ActView):
@@ -202,6 +189,26 @@ class BackUpView(ActView):
         )
 
 
+def request_by(request: HttpRequest, *, kind: Kind, params: Params, host: DockerHost, form: ReasonForm) -> Request:
+    """A wish of the signed-in user, with the form's reason and ticket."""
+    return Request(
+        kind=kind,
+        params=params,
+        host=host,
+        asker=asker_of(request),
+        source=source_of(request, channel="ui"),
+        reason=form.cleaned_data["reason"],
+        ticket=form.cleaned_data["ticket"],
+    )
+
+
+def tell(request: HttpRequest, error: MycoError, *, about: str) -> None:
+    """Show why a wish was refused; the ledger hears of a missing permission."""
+    if isinstance(error, PermissionDenied):
+        record_refusal(request, error)
+    messages.error(request, f"{visible(about)}: {error.message}")
+
+
 def act_address(act: str, row: Container) -> str:
     """The form of an act for one container."""
     return reverse(f"admin:containers_app_container_{act}") + f"?ids={row.pk}"
@@ -211,12 +218,3 @@ def to_form(act: str, rows: QuerySet[Any]) -> HttpResponse:
     """Go to the form of an act for the chosen containers; nothing is done yet."""
     ids = ",".join(str(pk) for pk in rows.values_list("pk", flat=True)[:200])
     return HttpResponseRedirect(reverse(f"admin:containers_app_container_{act}") + f"?ids={ids}")
-
-
-def _checked(value: str, check: Any) -> str:
-    if not value:
-        return ""
-    try:
-        return str(check(value))
-    except MycoError as error:
-        raise forms.ValidationError(error.message) from error

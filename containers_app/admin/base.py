@@ -19,9 +19,10 @@ from django.utils.timezone import localtime
 from containers_app.audit import denials
 from containers_app.audit.origin import source_of
 from containers_app.errors import MycoError, PermissionDenied
+from containers_app.models import Container
 from containers_app.operations.authority import Asker
 from containers_app.operations.visibility import visible_to
-from containers_app.templatetags.console import foreign, visible
+from containers_app.templatetags.console import badge, foreign, visible
 
 if TYPE_CHECKING:
     Base = admin.ModelAdmin[Any]
@@ -125,3 +126,12 @@ def moment(value: Any) -> SafeString:
         return format_html('<span class="faint">{}</span>', "never")
     shown = f"{localtime(value):%Y-%m-%d %H:%M:%S}"
     return format_html('<time datetime="{}">{}</time>', value.isoformat(), shown)
+
+
+def state_badge(row: Container) -> SafeString:
+    """Running with its health, exited with or without an error, removed."""
+    if row.removed_at:
+        return badge("removed")
+    if row.state == "running":
+        return badge(row.health if row.health in ("healthy", "unhealthy", "starting") else "up-running")
+    return badge("exited-clean" if row.state == "exited" and row.exit_code == 0 else row.state)

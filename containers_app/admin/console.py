@@ -8,23 +8,26 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils import timezone
 
 from containers_app import VERSION
+from containers_app.admin.stack_clone import StackCloneView
+from containers_app.admin.stacks import StackListView, StackView
 from containers_app.conf import load
 from containers_app.models import State
 from containers_app.operations.authority import Asker
 from containers_app.operations.visibility import LEDGER_READERS, visible_to
 
 _LINKS = (
-    ("Workloads", ("containers_app.view_container",), "containers_app_container", "box", "Containers"),
-    ("Protection", ("containers_app.view_backup",), "containers_app_backup", "archive", "Backups"),
-    ("Protection", ("containers_app.view_operation",), "containers_app_operation", "pulse", "Operations"),
-    ("Infrastructure", ("containers_app.view_dockerhost",), "containers_app_dockerhost", "server", "Hosts"),
-    ("Trust", LEDGER_READERS, "audit_entry", "book", "Audit ledger"),
-    ("Trust", ("containers_app.view_apikey",), "containers_app_apikey", "key", "API keys"),
-    ("Trust", ("auth.view_user",), "auth_user", "user", "Users"),
+    ("Workloads", ("containers_app.view_container",), "containers_app_container_changelist", "box", "Containers"),
+    ("Workloads", ("containers_app.view_container",), "stacks", "layers", "Stacks"),
+    ("Protection", ("containers_app.view_backup",), "containers_app_backup_changelist", "archive", "Backups"),
+    ("Protection", ("containers_app.view_operation",), "containers_app_operation_changelist", "pulse", "Operations"),
+    ("Infrastructure", ("containers_app.view_dockerhost",), "containers_app_dockerhost_changelist", "server", "Hosts"),
+    ("Trust", LEDGER_READERS, "audit_entry_changelist", "book", "Audit ledger"),
+    ("Trust", ("containers_app.view_apikey",), "containers_app_apikey_changelist", "key", "API keys"),
+    ("Trust", ("auth.view_user",), "auth_user_changelist", "user", "Users"),
 )
 
 
@@ -34,6 +37,17 @@ class ConsoleSite(admin.AdminSite):
     site_header = site_title = "MycoDocker"
     index_title = "Dashboard"
     index_template = "myco/dashboard.html"
+
+    def get_urls(self) -> list[Any]:
+        """The pages that are of no model, before Django's own."""
+        own = [
+            path("stacks/", self.admin_view(StackListView.as_view()), name="stacks"),
+            path(
+                "stacks/<str:host>/<str:project>/clone/", self.admin_view(StackCloneView.as_view()), name="stack_clone"
+            ),
+            path("stacks/<str:host>/<str:project>/", self.admin_view(StackView.as_view()), name="stack"),
+        ]
+        return [*own, *super().get_urls()]
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """What the frame of every page needs."""
@@ -57,7 +71,7 @@ def _navigation(request: HttpRequest) -> list[tuple[str, list[dict[str, str]]]]:
     heads: dict[str, list[dict[str, str]]] = {}
     for head, permissions, name, icon, words in _LINKS:
         if any(request.user.has_perm(one) for one in permissions):
-            link = {"address": reverse(f"admin:{name}_changelist"), "icon": icon, "name": words}
+            link = {"address": reverse(f"admin:{name}"), "icon": icon, "name": words}
             heads.setdefault(head, []).append(link)
     return list(heads.items())
 

@@ -14,11 +14,13 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from containers_app.admin.acts import BackUpView, CloneView, act_address, to_form
-from containers_app.admin.base import ReadOnlyAdmin, asker_of, moment
+from containers_app.admin.acts import BackUpView, act_address, to_form
+from containers_app.admin.base import ReadOnlyAdmin, asker_of, moment, state_badge
+from containers_app.admin.clone_view import CloneView
 from containers_app.admin.filters import StackFilter
 from containers_app.admin.lifecycle import LifecycleActions, buttons
 from containers_app.admin.ports import published_ports
+from containers_app.admin.stacks import stack_address
 from containers_app.models import Container
 from containers_app.operations.visibility import visible_to
 from containers_app.templatetags.console import badge, foreign, hexid, icon, visible
@@ -93,8 +95,16 @@ class ContainerAdmin(LifecycleActions, ReadOnlyAdmin):
         note = format_html(
             '<span class="inline-note is-warn">{}{} without a backup</span>', icon("shield-off"), open_rows
         )
-        parts = (icon("layers" if stack else "box"), name if stack else STANDALONE, counted, note if open_rows else "")
-        return format_html('{}{}<span class="faint">{}</span>{}', *parts)
+        address = stack_address(rows[0].host.name, stack) if stack else ""
+        link = format_html('<a class="group-tools" href="{}">Open the stack</a>', address) if address else ""
+        parts = (
+            icon("layers" if stack else "box"),
+            name if stack else STANDALONE,
+            counted,
+            note if open_rows else "",
+            link,
+        )
+        return format_html('{}{}<span class="faint">{}</span>{}{}', *parts)
 
     def get_urls(self) -> list[URLPattern]:
         """The forms of clone and back up, before the others."""
@@ -133,6 +143,7 @@ class ContainerAdmin(LifecycleActions, ReadOnlyAdmin):
             "state_badge": state_badge(row),
             "buttons": buttons(request, row),
             "ports": published_ports(row),
+            "stack_address": stack_address(row.host.name, row.stack) if row.stack and not row.removed_at else "",
         }
 
     @admin.display(description=CHOOSE_ALL)
@@ -177,12 +188,3 @@ class ContainerAdmin(LifecycleActions, ReadOnlyAdmin):
         links = ((act_address("back_up", row), "Back up"), (act_address("clone", row), "Clone"))
         cells = format_html_join("", '<a class="btn btn-quiet btn-small" href="{}">{}</a>', links)
         return format_html('<span class="row-actions">{}</span>', cells)
-
-
-def state_badge(row: Container) -> SafeString:
-    """Running with its health, exited with or without an error, removed."""
-    if row.removed_at:
-        return badge("removed")
-    if row.state == "running":
-        return badge(row.health if row.health in ("healthy", "unhealthy", "starting") else "up-running")
-    return badge("exited-clean" if row.state == "exited" and row.exit_code == 0 else row.state)

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
-from containers_app.admin.acts import ActView, ReasonForm, act_address, to_form
+from containers_app.admin.acts import ActView, ProtectableForm, ReasonForm, act_address, to_form
 from containers_app.models import Container
 from containers_app.operations.kinds import REMOVE, RESTART, START, STOP, Params
 from containers_app.templatetags.console import visible
@@ -40,7 +40,7 @@ class StartForm(ReasonForm):
     field_order = ("wait_healthy_seconds", "reason", "ticket")
 
 
-class StopForm(ReasonForm):
+class StopForm(ProtectableForm):
     """How long until the kill."""
 
     timeout_seconds = forms.IntegerField(
@@ -50,10 +50,10 @@ class StopForm(ReasonForm):
         label="Seconds until it is killed",
         help_text="Empty: the container's own, which is 10 unless it says otherwise.",
     )
-    field_order = ("timeout_seconds", "reason", "ticket")
+    field_order = ("timeout_seconds", "reason", "ticket", "confirm_protected")
 
 
-class RemoveForm(ReasonForm):
+class RemoveForm(ProtectableForm):
     """The typed confirmation, and what goes too."""
 
     confirm = forms.CharField(max_length=255, label="Type the container's name")
@@ -61,7 +61,7 @@ class RemoveForm(ReasonForm):
     volumes = forms.BooleanField(
         required=False, label="Remove its anonymous volumes too", help_text="Their data is lost. Named volumes stay."
     )
-    field_order = ("confirm", "force", "volumes", "reason", "ticket")
+    field_order = ("confirm", "force", "volumes", "reason", "ticket", "confirm_protected")
 
 
 class StartView(ActView):
@@ -95,7 +95,11 @@ class StopView(ActView):
 
     def params(self, row: Container, values: dict[str, Any]) -> Params:
         """By id."""
-        return StopParams(container=row.engine_id, timeout_seconds=values["timeout_seconds"])
+        return StopParams(
+            container=row.engine_id,
+            timeout_seconds=values["timeout_seconds"],
+            confirm_protected=values["confirm_protected"],
+        )
 
 
 class RestartView(StopView):
@@ -128,7 +132,11 @@ class RemoveView(ActView):
     def params(self, row: Container, values: dict[str, Any]) -> Params:
         """By id, with the name as it was typed."""
         return RemoveParams(
-            container=row.engine_id, confirm=values["confirm"], force=values["force"], volumes=values["volumes"]
+            container=row.engine_id,
+            confirm=values["confirm"],
+            force=values["force"],
+            volumes=values["volumes"],
+            confirm_protected=values["confirm_protected"],
         )
 
 

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 
 from containers_app.admin.base import ReadOnlyAdmin, asker_of, moment, refused, text_of
 from containers_app.admin.filters import known, over
+from containers_app.admin.outcome import outcome
 from containers_app.audit.origin import source_of
 from containers_app.audit.record import Channel
 from containers_app.errors import MycoError, PermissionDenied
@@ -77,6 +78,7 @@ class OperationAdmin(ReadOnlyAdmin):
         end = row.finished_at or timezone.now()
         elapsed = (end - (row.started_at or row.created_at)).total_seconds()
         return {
+            **outcome(row),
             "title": f"{KINDS[row.kind].verb} {visible(row.target_name)}",
             "verb": KINDS[row.kind].verb,
             "lasting": lasts(row.kind),
@@ -84,7 +86,6 @@ class OperationAdmin(ReadOnlyAdmin):
             "finished": row.is_finished,
             "elapsed_seconds": round(elapsed, 1),
             "rate": int(row.bytes_done / elapsed) if elapsed > 0 and row.bytes_done else None,
-            "percent": int(100 * row.bytes_done / row.bytes_total) if row.bytes_total else None,
             "error": published_error(row) if row.is_finished else None,
             "may_cancel": not State(row.state).is_terminal
             and visible_to(asker_of(request), "operation", "cancel").filter(pk=row.pk).exists(),
@@ -95,6 +96,7 @@ class OperationAdmin(ReadOnlyAdmin):
         """Verb and target."""
         address = reverse("admin:containers_app_operation_change", args=[row.pk])
         verb = KINDS[row.kind].verb if row.kind in KINDS else row.kind
+        verb = f"Plan: {verb}" if row.params.get("dry_run") else verb
         return format_html('<a class="strong" href="{}">{} {}</a>', address, verb, foreign(row.target_name))
 
     @admin.display(description="State")

@@ -10,7 +10,6 @@ from rest_framework.response import Response
 from containers_app.api import prefer
 from containers_app.api.problems import RETRY_AFTER_SECONDS, status_of
 from containers_app.api.serializers import OperationSerializer, WarningSerializer
-from containers_app.api.waiting import place, wait_until_finished
 from containers_app.conf import load
 from containers_app.errors import InvalidRequest
 from containers_app.models import Operation, State
@@ -18,6 +17,7 @@ from containers_app.operations.answers import error_body, in_published_order, pu
 from containers_app.operations.kinds import KINDS, Kind
 from containers_app.operations.submit import Request, Submitted, submit
 from containers_app.operations.transitions import Ending, end_queued, request_cancel
+from containers_app.operations.waiting import place, wait_until_finished
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _GRACE_SECONDS = 3.0

@@ -14,7 +14,6 @@ from rest_framework.response import Response
 from containers_app.api import lifecycle
 from containers_app.api.answers import idempotency_key, preference_of, run
 from containers_app.api.auth import asker_of
-from containers_app.api.clone_options import read_clone
 from containers_app.api.containers import container_list
 from containers_app.api.permissions import Declared
 from containers_app.api.records import parameters
@@ -25,6 +24,7 @@ from containers_app.api.views import ConsoleView
 from containers_app.audit.origin import source_of
 from containers_app.conf import load
 from containers_app.errors import InvalidRequest
+from containers_app.operations.clone_options import read_clone
 from containers_app.operations.hosts import host_of_reference, store_of
 from containers_app.operations.kinds import BACKUP, CLONE, Kind, Params
 from containers_app.operations.secrets import request_digest

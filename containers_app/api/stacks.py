@@ -13,7 +13,6 @@ from rest_framework.response import Response
 
 from containers_app.api.answers import idempotency_key, preference_of, run
 from containers_app.api.auth import asker_of
-from containers_app.api.clone_options import plan_hash, wait_seconds
 from containers_app.api.schemas import STACK_CLONE_REQUEST, STACK_CLONE_RESPONSES, STACK_RESPONSE
 from containers_app.api.serializers import ContainerSerializer
 from containers_app.api.strict_json import read_object
@@ -21,21 +20,13 @@ from containers_app.api.views import ConsoleView
 from containers_app.audit.origin import source_of
 from containers_app.models import Container, DockerHost
 from containers_app.operations.authority import Asker
+from containers_app.operations.clone_options import read_stack_clone
 from containers_app.operations.hosts import host_named, local_host
 from containers_app.operations.kinds import STACK_CLONE
 from containers_app.operations.secrets import request_digest
 from containers_app.operations.submit import Request
 from containers_app.operations.visibility import visible_to, why_not
 from containers_app.specs import fields
-from containers_app.specs.clone_volumes import DATA_CHOICES
-from containers_app.specs.stack import check_project
-from containers_app.workflows.quiesce import CONSISTENCIES
-from containers_app.workflows.stack_clone import StackCloneParams
-
-_KNOWN = frozenset(
-    {"project", "newProject", "sourceHost", "host", "data", "consistency", "start", "waitHealthySeconds"}
-    | {"keepOnFailure", "confirmPrivileged", "confirmProtected", "dryRun", "planHash", "reason", "ticket"}
-)
 
 
 def present(asker: Asker, host: str | None) -> QuerySet[Any]:
@@ -120,25 +111,6 @@ class StackCloneView(ConsoleView):
             ticket=fields.line(body, "ticket", longest=fields.LONGEST_TICKET),
         )
         return run(wanted, preference)
-
-
-def read_stack_clone(body: Mapping[str, Any]) -> StackCloneParams:
-    """Check the body. Raises InvalidRequest that names the field."""
-    fields.only(body, _KNOWN)
-    return StackCloneParams(
-        project=check_project(fields.required_text(body, "project"), field_name="project"),
-        new_project=check_project(fields.required_text(body, "newProject"), field_name="newProject"),
-        host=fields.text(body, "host", longest=63),
-        data=fields.choice(body, "data", DATA_CHOICES, default="none"),
-        consistency=fields.choice(body, "consistency", CONSISTENCIES, default="live"),
-        start=fields.flag(body, "start"),
-        wait_healthy_seconds=wait_seconds(body, inside=""),
-        keep_on_failure=fields.flag(body, "keepOnFailure"),
-        confirm_privileged=fields.flag(body, "confirmPrivileged"),
-        confirm_protected=fields.flag(body, "confirmProtected"),
-        dry_run=fields.flag(body, "dryRun"),
-        plan_hash=plan_hash(body, inside=""),
-    )
 
 
 def source_host(body: Mapping[str, Any], project: str) -> DockerHost:

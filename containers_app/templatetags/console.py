@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -52,6 +53,8 @@ STATES: Mapping[str, tuple[str, str, str]] = {
     "intent": ("mute", "dots", "Intent"),
 }
 
+_TREATMENTS = {"copy": "copied into a new one", "empty": "a new one, empty", "share": "shared with the source"}
+
 
 @register.simple_tag
 def icon(name: str, extra: str = "") -> SafeString:
@@ -77,6 +80,7 @@ def hexid(value: str) -> SafeString:
     return format_html('<span class="hexid"><code title="{}">{}</code>{}</span>', value, digits, copy)
 
 
+@register.filter
 def visible(text: str) -> str:
     """Plain text with control characters shown instead of obeyed: for titles and labels."""
     return _CONTROL.sub(lambda found: f"[U+{ord(found[0]):04X}]", text)
@@ -94,6 +98,32 @@ def _part(text: str) -> SafeString:
     if _CONTROL.fullmatch(text):
         return format_html('<span class="ctl">{}</span>', f"U+{ord(text):04X}")
     return format_html("{}", text)
+
+
+@register.filter
+def as_text(value: Any) -> SafeString:
+    """A value of a plan or a result, on one line: what is no text is JSON."""
+    if value is None:
+        return format_html('<span class="faint">{}</span>', "none")
+    return foreign(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+@register.filter
+def treatment(word: str) -> SafeString:
+    """What becomes of a volume."""
+    return foreign(_TREATMENTS.get(word, word))
+
+
+@register.filter
+def listed(values: Sequence[Any]) -> SafeString:
+    """Foreign words in a row. Django's own `join` escapes them, so that they would be escaped twice."""
+    return foreign(", ".join(str(value) for value in values or ()))
+
+
+@register.filter
+def label(name: str) -> str:
+    """A field's name in words."""
+    return name.replace("_", " ")
 
 
 @register.filter

@@ -12,6 +12,7 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog, Page
 from containers_app.audit import ledger
 from containers_app.models import Container, DockerHost, State
 from tests import recipes
+from tests.unit.admin.cloning import collision, plan
 
 # name, stack, image, state, health, exit code, published port
 CONTAINERS = (
@@ -77,9 +78,61 @@ def fill(address: str) -> Site:
         recipes.container(**facts, exit_code=code, ports=ports, engine_id=f"{number:x}" * 64)
     rows["running"] = recipes.running(stage="read the file system", bytes_done=52_428_800, bytes_total=104_857_600)
     recipes.operation(state=State.SUCCEEDED, kind="clone", outcome_index=1, target_name="adguard")
+    rows |= _clones(rows["container"])
     _ledger()
     rows["entry"] = ledger.entries()[0]
     return Site(address, rows, {"superuser": _session(root), "auditor": _session(auditor)})
+
+
+def _clones(source: Container) -> dict[str, Any]:
+    """A volume to choose for, a clone with its proofs that went wrong in part, and the same with hostile words."""
+    mount = {"type": "volume", "name": recipes.HOSTILE, "source": None, "target": recipes.HOSTILE, "readOnly": False}
+    Container.objects.filter(pk=source.pk).update(mounts=[*source.mounts, mount])
+    facts: dict[str, Any] = {"kind": "clone", "state": State.PARTIAL, "outcome_index": 1}
+    words: dict[str, Any] = {"plain": "adguard", "hostile": recipes.HOSTILE}
+    return {
+        f"clone-{name}": recipes.operation(
+            **facts,
+            target_name=word,
+            plan=a_plan(word),
+            proof=_proof(word),
+            result={"newId": "f" * 64, "newName": word},
+            warnings=[{"code": "DIFFERS", "message": f"The clone differs: {word}"}],
+        )
+        for name, word in words.items()
+    }
+
+
+def a_plan(word: str) -> dict[str, Any]:
+    """A plan with everything in it that a plan can have, under this name."""
+    ports = [{"container": 80, "host": 8081, "hostIp": None, "protocol": "tcp"}]
+    moved = collision("port", message=f"The host port is held by {word}.", resolution={"overrides": {"ports": ports}})
+    taken = collision("name", message=f"{word} exists.", resolution={"name": "web-2"}, blocks="create")
+    return plan(
+        name=word,
+        diff=[
+            {"field": "HostConfig.Memory", "source": None, "clone": 536870912},
+            {"field": f"Labels.{word}", "source": word, "clone": None},
+            {"field": "HostConfig.Binds", "source": [f"{word}:/a"], "clone": [f"a-long-volume-name-{word}:/a"]},
+        ],
+        collisions=[{**moved, "blocks": "start"}, taken],
+        volumes=[{"source": word, "target": f"{word}-2", "treatment": "copy", "mountPoints": [word, "/data"]}],
+        warnings=[{"code": "VOLUME_SHARED", "message": f"The clone shares the volume {word}."}],
+    )
+
+
+def _proof(word: str) -> dict[str, Any]:
+    fields = {"source": word, "clone": f"{word}-2"}
+    differences = [
+        {"field": "Config.User", **fields, "reason": None},
+        {"field": word, **fields, "reason": "Asked for."},
+    ]
+    sides = {side: {"entries": 1204, "bytes": 52428800, "sha256": side[0] * 64} for side in ("source", "copy")}
+    trees = [
+        {"kind": "volume", "name": word, "target": f"{word}-2", "equal": equal, **sides} for equal in (True, False)
+    ]
+    configuration = {"equal": False, "comparedFields": 204, "differences": differences, "leftOut": ["Id", word]}
+    return {"configuration": configuration, "content": trees}
 
 
 def _ledger() -> None:

@@ -16,11 +16,14 @@ from django.urls import reverse
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
+from containers_app.admin import plans
 from containers_app.admin.ledger import EntryAdmin
 from containers_app.models import Container
 from containers_app.models.access import ensure_groups
-from tests.e2e.console_site import Site, Visitor, another_container, fill
+from tests.e2e.console_site import Site, Visitor, a_plan, another_container, fill
 from tests.machine import PROJECT, chromium, require
+from tests.recipes import HOSTILE
+from tests.unit.admin.cloning import Worker, planned, stack_plan
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(60), pytest.mark.django_db(databases=["default", "audit"])]
 
@@ -72,6 +75,10 @@ READ: dict[str, Callable[[dict[str, Any]], str]] = {
     "operations": to("containers_app_operation_changelist"),
     "operation-failed": to("containers_app_operation_change", "operation"),
     "operation-running": to("containers_app_operation_change", "running"),
+    "operation-clone": to("containers_app_operation_change", "clone-plain"),
+    "operation-clone-hostile": to("containers_app_operation_change", "clone-hostile"),
+    "stacks": to("stacks"),
+    "stack": lambda rows: reverse("admin:stack", args=["local", "shop"]),
     "backups": to("containers_app_backup_changelist"),
     "backup": to("containers_app_backup_change", "backup"),
     "hosts": to("containers_app_dockerhost_changelist"),
@@ -86,6 +93,7 @@ READ: dict[str, Callable[[dict[str, Any]], str]] = {
 ACT: dict[str, Callable[[dict[str, Any]], str]] = {
     "clone": act("clone"),
     "back-up": act("back_up"),
+    "stack-clone": lambda rows: reverse("admin:stack_clone", args=["local", "shop"]),
     "key-issue": to("containers_app_apikey_issue"),
     "key-revoke": to("containers_app_apikey_revoke", "apikey"),
     "users": to("auth_user_changelist"),
@@ -223,7 +231,77 @@ def test_signing_in(site: Site, chrome: Browser) -> None:
     guest.context.close()
 
 
-@pytest.mark.parametrize("name", ["clone", "back-up"])
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
+    """Ends what the console submits; nobody waits long for what it does not end."""
+    made = Worker()
+    monkeypatch.setattr("containers_app.admin.clone_view.submit", made.submit)
+    monkeypatch.setattr("containers_app.admin.stack_clone.submit", made.submit)
+    monkeypatch.setattr(plans, "PLAN_SECONDS", 0.01)
+    return made
+
+
+@pytest.mark.parametrize("name", ["plain", "hostile"])
+def test_the_plan_of_a_clone_its_proposal_and_its_form(superuser: Visitor, worker: Worker, name: str) -> None:
+    page = superuser.page
+    word = {"plain": "adguard-2", "hostile": HOSTILE}[name]
+    worker.ends = [{**planned(), "plan": a_plan(word)}]
+    superuser.open(ACT["clone"](superuser.site.rows))
+    page.get_by_text("More that may differ").click()
+    page.fill("#id_env_set", "PASSWORD=hunter2")
+    check(superuser, f"clone-form-{name}")
+    superuser.noise.clear()
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("button", name="Clone", exact=True)).to_be_disabled()
+    check(superuser, f"clone-plan-{name}")
+    superuser.noise.clear()
+    page.get_by_role("button", name="Use this proposal").first.click()
+    expect(page.locator("#id_ports")).to_have_value("8081:80")
+    expect(page.locator("#id_env_set")).to_have_value("PASSWORD=hunter2")
+    check(superuser, f"clone-form-proposal-{name}")
+
+
+@pytest.mark.parametrize("word", ["shop", HOSTILE], ids=["plain", "hostile"])
+def test_the_plan_of_the_clone_of_a_stack(superuser: Visitor, worker: Worker, word: str) -> None:
+    worker.ends = [planned(**stack_plan(word))]
+    superuser.open(ACT["stack-clone"](superuser.site.rows))
+    superuser.page.fill("#id_new_project", "shop-2")
+    superuser.page.get_by_role("button", name="Go on").click()
+    expect(superuser.page.get_by_role("button", name="Clone the stack")).to_be_enabled()
+    check(superuser, f"stack-clone-plan-{'plain' if word == 'shop' else 'hostile'}")
+
+
+def test_a_plan_that_is_late_offers_to_look_again(superuser: Visitor, worker: Worker) -> None:
+    superuser.open(ACT["clone"](superuser.site.rows))
+    superuser.page.get_by_role("button", name="Go on").click()
+    expect(superuser.page.get_by_role("button", name="Look again")).to_be_enabled()
+    check(superuser, "clone-plan-late")
+
+
+def test_a_clone_is_planned_and_confirmed_without_script(site: Site, chrome: Browser, worker: Worker) -> None:
+    guest = visitor(site, chrome, "superuser", java_script_enabled=False)
+    worker.ends = [planned(), {"plan": {}}]
+    guest.open(reverse("admin:containers_app_container_clone") + f"?ids={Container.objects.get(name='adguard').pk}")
+    page = guest.page
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_text("HostConfig.Memory")).to_be_visible()
+    page.get_by_role("button", name="Clone", exact=True).click()
+    expect(page.locator("h1")).to_contain_text("Clone")
+    assert "/operation/" in page.url
+    guest.context.close()
+
+
+def test_a_clone_form_of_several_with_its_errors(superuser: Visitor) -> None:
+    ids = ",".join(str(row.pk) for row in Container.objects.filter(stack="shop"))
+    superuser.open(reverse("admin:containers_app_container_clone") + f"?ids={ids}")
+    superuser.page.get_by_text("More that may differ").click()
+    superuser.page.fill("#id_memory", "much")
+    superuser.page.get_by_role("button", name="Go on").click()
+    expect(superuser.page.locator(".errorlist")).to_be_visible()
+    check(superuser, "clone-form-errors")
+
+
+@pytest.mark.parametrize("name", ["back-up"])
 def test_the_page_that_confirms_an_act(superuser: Visitor, name: str) -> None:
     superuser.open(ACT[name](superuser.site.rows))
     superuser.page.fill("#id_reason", "before the upgrade")

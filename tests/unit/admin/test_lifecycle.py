@@ -47,9 +47,14 @@ def page_of(client: Client, row: Container) -> str:
     [
         ("start", {"wait_healthy_seconds": "30"}, {"wait_healthy_seconds": 30}),
         ("start", {}, {"wait_healthy_seconds": 0}),
-        ("stop", {"timeout_seconds": "0"}, {"timeout_seconds": 0}),
-        ("restart", {}, {"timeout_seconds": None}),
-        ("remove", {"confirm": "web", "force": "on"}, {"confirm": "web", "force": True, "volumes": False}),
+        ("stop", {"timeout_seconds": "0"}, {"timeout_seconds": 0, "confirm_protected": False}),
+        ("restart", {}, {"timeout_seconds": None, "confirm_protected": False}),
+        ("stop", {"confirm_protected": "on"}, {"timeout_seconds": None, "confirm_protected": True}),
+        (
+            "remove",
+            {"confirm": "web", "force": "on"},
+            {"confirm": "web", "force": True, "volumes": False, "confirm_protected": False},
+        ),
     ],
 )
 def test_an_act_is_shown_first_and_done_when_confirmed(

@@ -57,8 +57,8 @@ def stacks() -> None:
 def test_containers_stand_under_their_stack_and_those_without_one_come_last(administrator: Client) -> None:
     html = page(administrator, CONTAINERS)
     assert headings(html) == [
-        "blog 1 container 1 without a backup",
-        "shop 2 containers 2 without a backup",
+        "blog 1 container 1 without a backup Open the stack",
+        "shop 2 containers 2 without a backup Open the stack",
         "Standalone 1 container 1 without a backup",
     ]
     assert html.index(">cache<") < html.index(">db<") < html.index(">web<") < html.index(">lone<")

@@ -36,6 +36,7 @@ def signed_in(user: User) -> Client:
 def rows() -> dict[str, int | str]:
     """One row of each kind, with text that a container chose."""
     container = recipes.container(name=HOSTILE, labels={"note": HOSTILE}, environment_names=["PASSWORD"], image=HOSTILE)
+    recipes.container(engine_id="b" * 64, name=HOSTILE, stack="shop", service=HOSTILE, image=HOSTILE)
     operation = recipes.operation(target_name=HOSTILE, state=State.FAILED, error_message=HOSTILE, outcome_index=1)
     backup = baker.make(
         Backup,
@@ -72,7 +73,11 @@ def addresses(rows: dict[str, int | str]) -> list[str]:
         reverse(f"admin:containers_app_container_{act}") + "?ids=" + str(rows["containers_app_container"])
         for act in ("clone", "back_up", "start", "stop", "restart", "remove")
     ]
-    return [reverse("admin:index"), *lists, *pages, *acts, reverse("admin:containers_app_apikey_issue")]
+    stacks = [
+        reverse("admin:stacks"),
+        *(reverse(f"admin:{name}", args=["local", "shop"]) for name in ("stack", "stack_clone")),
+    ]
+    return [reverse("admin:index"), *stacks, *lists, *pages, *acts, reverse("admin:containers_app_apikey_issue")]
 
 
 def test_reading_every_page_as_a_superuser_changes_nothing(rows: dict[str, int | str]) -> None:

@@ -14,12 +14,12 @@ from django.test import Client
 from django.utils import timezone
 
 from containers_app.api import answers, problems
-from containers_app.api.waiting import place
 from containers_app.audit import ledger
 from containers_app.conf import load
 from containers_app.models import Operation, State
 from containers_app.operations.answers import PASSED_ON
 from containers_app.operations.submit import Submitted
+from containers_app.operations.waiting import place
 from tests import recipes
 from tests.unit.api.asking import BACKUP, CLONE, STOP, act, act_later
 

@@ -1,4 +1,4 @@
-"""The options of a clone, read into its typed params."""
+"""The options of a clone, of a container or of a stack, read into typed params."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ from containers_app.specs import fields
 from containers_app.specs.clone_volumes import DATA_CHOICES, TREATMENTS
 from containers_app.specs.overrides import read_overrides
 from containers_app.specs.reference import check_clone_name
+from containers_app.specs.stack import check_project
 from containers_app.workflows.clone import CloneParams
 from containers_app.workflows.quiesce import CONSISTENCIES
+from containers_app.workflows.stack_clone import StackCloneParams
 
 _KNOWN = frozenset(
     {"name", "confirmPrivileged", "confirmProtected", "dryRun", "planHash", "host", "data", "volumes"}
     | {"consistency", "start", "waitHealthySeconds", "overrides"}
+)
+_STACK_KNOWN = frozenset(
+    {"project", "newProject", "sourceHost", "host", "data", "consistency", "start", "waitHealthySeconds"}
+    | {"keepOnFailure", "confirmPrivileged", "confirmProtected", "dryRun", "planHash", "reason", "ticket"}
 )
 _LONGEST_WAIT_SECONDS = 3600
 _WITHIN = "options."
@@ -68,3 +74,22 @@ def _volumes(options: Mapping[str, Any]) -> dict[str, str]:
             field = f"options.volumes.{fields.printable(name)}"
             raise InvalidRequest(f"'{field}' must be one of: {', '.join(TREATMENTS)}", field=field)
     return treatments
+
+
+def read_stack_clone(body: Mapping[str, Any]) -> StackCloneParams:
+    """Check the body. Raises InvalidRequest that names the field."""
+    fields.only(body, _STACK_KNOWN)
+    return StackCloneParams(
+        project=check_project(fields.required_text(body, "project"), field_name="project"),
+        new_project=check_project(fields.required_text(body, "newProject"), field_name="newProject"),
+        host=fields.text(body, "host", longest=63),
+        data=fields.choice(body, "data", DATA_CHOICES, default="none"),
+        consistency=fields.choice(body, "consistency", CONSISTENCIES, default="live"),
+        start=fields.flag(body, "start"),
+        wait_healthy_seconds=wait_seconds(body, inside=""),
+        keep_on_failure=fields.flag(body, "keepOnFailure"),
+        confirm_privileged=fields.flag(body, "confirmPrivileged"),
+        confirm_protected=fields.flag(body, "confirmProtected"),
+        dry_run=fields.flag(body, "dryRun"),
+        plan_hash=plan_hash(body, inside=""),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
@@ -34,7 +34,12 @@ def place() -> Iterator[None]:
 
 
 def wait_until_finished(operation: Operation, *, seconds: float) -> Operation:
-    """Read the row until the operation is finished or the time is over; returns the newest row.
+    """Read the row until the operation is finished or the time is over; returns the newest row."""
+    return wait_until(operation, seconds=seconds, reached=lambda row: row.is_finished)
+
+
+def wait_until(operation: Operation, *, seconds: float, reached: Callable[[Operation], bool]) -> Operation:
+    """Read the row until it is so, or the time is over; returns the newest row.
 
     The pause is a tenth of the time waited so far: the answer is late by a tenth at most, and long waits are cheap.
     """
@@ -42,7 +47,7 @@ def wait_until_finished(operation: Operation, *, seconds: float) -> Operation:
     while True:
         row = Operation.objects.select_related("host", "api_key").get(pk=operation.pk)
         waited = time.monotonic() - begun
-        if row.is_finished or waited >= seconds:
+        if reached(row) or waited >= seconds:
             return row
         pause = min(_LONGEST_SECONDS, max(_SHORTEST_SECONDS, waited * _SHARE))
         time.sleep(min(pause, seconds - waited))
