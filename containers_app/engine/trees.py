@@ -130,8 +130,8 @@ def run_tasks(
     trees = {place: tree for tree, place in places.items()}
     ends: list[TaskEnd] = []
     last: Mapping[str, str] = {}
+    on_task(0)
     with helper_over(gateway, ("each", *words), trees, options) as helper, _interruptible(options, helper):
-        on_task(0)
         for word, facts in helper.lines():
             if word == "progress":
                 on_progress(int(facts["bytes"]))

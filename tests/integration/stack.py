@@ -198,7 +198,6 @@ class Stack:
         self._empty_engine()
         with self.proxy:
             self.docker.close()
-        os.system(f"mkdir -p /tmp/ctlogs; cp {self.directory}/*.log /tmp/ctlogs/")  # DEBUG
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _empty_engine(self) -> None:

@@ -1,4 +1,4 @@
-"""A clone on another Docker host: its image, volumes and layer are brought there, and nothing is left after a failure."""
+"""A clone on another Docker host: image, volumes and layer are brought there, and a failure leaves nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine_fixture import PrivateEngine, started_engine
+from tests.engine_fixture import SAMPLE_IMAGE, PrivateEngine, started_engine
 from tests.integration.clone_bench import (
     clone,
     codes,
@@ -81,10 +81,7 @@ def test_a_clone_on_another_host_has_everything(stack: Stack, site: Site) -> Non
     again = clone(stack, source, host=site.name)
     assert "move the image" not in stack.ask("operation", again["operationId"])["stages"]
     assert site.images() == images
-    assert stack.made(site.docker).keys() == {
-        f"volume {volume}",
-        *(f"volume {name}" for name in volumes_of(site, again)),
-    }
+    assert stack.made(site.docker).keys() == {f"volume {name}" for name in (volume, *volumes_of(site, again))}
 
 
 def volumes_of(site: Site, body: dict[str, Any]) -> list[str]:
@@ -111,9 +108,8 @@ def test_what_another_host_cannot_give_is_refused_in_the_plan(stack: Stack, site
 def test_a_failure_leaves_nothing_on_either_side(stack: Stack, site: Site) -> None:
     source, _ = own_image(stack, ports={"80/tcp": ("0.0.0.0", 18600)})
     before, images = rest_of(inspect(stack, source.id)), site.images()
-    blocker = site.docker.containers.create(
-        "mycodocker/sample:1", ["/bin/nc", "-l", "-p", "18600"], network_mode="host"
-    )
+    command = ["/bin/nc", "-l", "-p", "18600"]
+    blocker = site.docker.containers.create(SAMPLE_IMAGE, command, network_mode="host")
     blocker.start()
     try:
         status, code, _ = refusal(stack, source, host=site.name, data="all", consistency="pause", start=True)
