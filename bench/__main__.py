@@ -28,9 +28,9 @@ Engine share the machine, and whatever else runs there is in the figures. This p
   copies. A backup also walks the tar, hashes it, makes it durable and reads it back before it has its name.
 - **Copy of a volume**: both in a container of the same image, between the same volumes, into a new one each time; the
   start and the removal of the container are in both.
-- **Clone**: `POST /api/docker/containers` for a stopped container, and `POST /api/stacks/clone` for five containers of a
-  project. The raw calls send back what was inspected. A clone also records, plans, compares every field, and is done by
-  a worker.
+- **Clone**: `POST /api/docker/containers` for a stopped container, and `POST /api/stacks/clone` for five containers
+  of a project. The raw calls send back what was inspected. A clone also records, plans, compares every field, and is
+  done by a worker.
 - **Memory**: the highest resident set (`VmHWM`) of any worker process during one backup. It counts pages that the
   processes share.
 """

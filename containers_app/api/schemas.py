@@ -10,6 +10,8 @@ from drf_spectacular.utils import OpenApiResponse, inline_serializer
 from rest_framework import serializers
 
 from containers_app.api.serializers import ErrorSerializer, OperationSerializer, WarningSerializer
+from containers_app.specs.clone_volumes import DATA_CHOICES
+from containers_app.workflows.quiesce import CONSISTENCIES
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call] # its package publishes no types
@@ -48,13 +50,25 @@ PUBLISHED_REQUEST = inline_serializer(
             {
                 "name": _optional(serializers.CharField, "Clone: the new name. Backup: the file's name."),
                 "path": _optional(serializers.CharField, "Backup: the folder, below an allowed root."),
-                "confirmProtected": _optional(serializers.BooleanField, "Backup: work on a protected container."),
-                "confirmPrivileged": _optional(serializers.BooleanField, "Clone: it may hold its source's host power."),
-                "waitHealthySeconds": _optional(serializers.IntegerField, "Start: how long, 0 to 3600."),
+                "confirmProtected": _optional(serializers.BooleanField, "Work on a protected container."),
+                "confirmPrivileged": _optional(serializers.BooleanField, "Clone: it may hold power over its host."),
+                "dryRun": _optional(serializers.BooleanField, "Clone: answer the plan, make nothing."),
+                "planHash": _optional(serializers.CharField, "Clone: only if the plan is still that one."),
+                "host": _optional(serializers.CharField, "Clone: the registered host to make it on."),
+                "data": serializers.ChoiceField(DATA_CHOICES, required=False, help_text="Clone: what is copied."),
+                "consistency": serializers.ChoiceField(
+                    CONSISTENCIES, required=False, help_text="Clone: the source while it is read."
+                ),
+                "start": _optional(serializers.BooleanField, "Clone: start it."),
+                "overrides": _optional(serializers.DictField, "Clone: what it has otherwise than its source."),
+                "waitHealthySeconds": _optional(serializers.IntegerField, "Start, clone: how long, 0 to 3600."),
                 "timeoutSeconds": _optional(serializers.IntegerField, "Stop, restart: until the kill, 0 to 3600."),
                 "confirm": _optional(serializers.CharField, "Remove: the container's name, exactly."),
                 "force": _optional(serializers.BooleanField, "Remove: also when it runs."),
-                "volumes": _optional(serializers.BooleanField, "Remove: its anonymous volumes too."),
+                "volumes": _optional(
+                    serializers.JSONField,
+                    "Remove: true, its anonymous volumes too. Clone: copy, empty or share by name or mount point.",
+                ),
             },
             required=False,
         ),
@@ -71,6 +85,9 @@ _DONE = inline_serializer(
         "sourceId": _optional(serializers.CharField, "Clone: what the request named."),
         "newId": _optional(serializers.CharField, "Clone: the Engine's id."),
         "newName": _optional(serializers.CharField, "Clone: the new name."),
+        "dryRun": _optional(serializers.BooleanField, "Clone: true where only the plan was asked for."),
+        "plan": _optional(serializers.DictField, "Clone: what was planned, and what stood in the way."),
+        "proof": _optional(serializers.DictField, "Clone: every field and every tree that was compared."),
         "containerId": _optional(serializers.CharField, "All but clone: what the request named."),
         "backupFile": _optional(serializers.CharField, "Backup: the file's name."),
         "backupPath": _optional(serializers.CharField, "Backup: where it stands, complete."),

@@ -36,13 +36,14 @@ def clone_facts(
     named = _image_id(home, reference)
     known = named == image_id or _image_id(home, image_id) is not None
     there = None if origin is None else _image_id(reader, reference)
+    moves = origin is not None and _image_id(reader, image_id) is None
     return CloneFacts(
         api=reader.api,
         engine=reader.engine,
-        # On another Engine the reference is kept only where it is free, or means the same image.
-        reference_image_id=named if there in (None, image_id) else there,
+        # On another Engine the reference is kept only where it means the same image, or comes with the image.
+        reference_image_id=named if origin is None or there == image_id or (moves and there is None) else there,
         image_exists=known,
-        image_to_move=origin is not None and _image_id(reader, image_id) is None,
+        image_to_move=moves,
         image_config=_image_config(home, image_id) if known and _concerns_image(overrides) else None,
         chosen_image_id=_image_id(reader, overrides.image) if overrides.image else None,
         networks=reader.networks() if networks is None else networks,

@@ -17,6 +17,7 @@ from containers_app.errors import EngineError, InvalidRequest
 _IMAGE_ID = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _LINE_LIMIT_BYTES = 1024 * 1024
 _BLOCK_BYTES = 64 * 1024
+_LONGEST_COMMIT_SECONDS = 3600.0
 
 
 def image_id(value: str) -> str:
@@ -66,15 +67,35 @@ class ImageVerbs(Verbs):
         self._connection.json("POST", path, subject="image", parameters={"repo": repository, "tag": tag})
 
     def commit(self, container: str, *, pause: bool, labels: Mapping[str, str] | None = None) -> str:
-        """Make an image of a container's files, with the operation's label and without a name; returns its id."""
+        """Make an image of a container's files, with the operation's label and without a name; returns its id.
+
+        That takes as long as its files do.
+        """
         body = {"Labels": self._labelled(labels or {})}
         parameters = {"container": container_id(container), "pause": "1" if pause else "0"}
-        answer = self._connection.json("POST", "/commit", subject="container", parameters=parameters, body=body)
+        answer = self._connection.json(
+            "POST",
+            "/commit",
+            subject="container",
+            parameters=parameters,
+            body=body,
+            patience_seconds=_LONGEST_COMMIT_SECONDS,
+        )
         return image_id(text_of(answer, "Id"))
 
     def remove_image(self, identifier: str) -> None:
         """Remove an image by its full id; one that is gone is fine. Raises EngineError while a container uses it."""
         self._remove(f"/images/{quote(image_id(identifier), safe=':')}", subject="image")
+
+    def remove_unused_image(self, identifier: str) -> bool:
+        """Remove an image, by its full id, that one name at most and no container uses. False when it is kept."""
+        try:
+            self.remove_image(identifier)
+        except EngineError as error:
+            if not error.message.startswith("The Engine refused (409)"):
+                raise
+            return False
+        return True
 
     def image_ids(self) -> tuple[str, ...]:
         """The ids of all images, without those that are only steps of others."""

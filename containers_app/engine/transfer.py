@@ -89,25 +89,31 @@ def stream_volume(
 
 
 def move_image(
-    source_gateway: EngineGateway, target_gateway: EngineGateway, *, image_id: str, reference: str | None = None
+    source_gateway: EngineGateway,
+    target_gateway: EngineGateway,
+    *,
+    image_id: str,
+    reference: str | None = None,
+    on_progress: Progress = lambda done: None,
 ) -> MovedImage:
     """Bring an image to another Engine, unless it is there; name it where the name means nothing there.
 
-    Raises ImageNotFound when the source has none, EngineError when the target has none of this content afterwards.
+    What `on_progress` raises ends it. Raises ImageNotFound when the source has none, EngineError when the target has
+    none of this content afterwards.
     """
     present = _image(target_gateway, image_id)
-    arrived = present or _loaded(source_gateway, target_gateway, image_id)
+    arrived = present or _loaded(source_gateway, target_gateway, image_id, on_progress)
     tagged = reference is not None and _image(target_gateway, reference) is None
     if reference is not None and tagged:
         target_gateway.tag_image(arrived, reference)
     return MovedImage(image_id=arrived, same_id=arrived == image_id, loaded=present is None, tagged=tagged)
 
 
-def _loaded(source_gateway: EngineGateway, target_gateway: EngineGateway, image_id: str) -> str:
+def _loaded(source_gateway: EngineGateway, target_gateway: EngineGateway, image_id: str, on_progress: Progress) -> str:
     source_gateway.image(image_id)  # an Engine answers a save of what it lacks in many ways
     before = set(target_gateway.image_ids())
     with source_gateway.save_image(image_id) as stream:
-        target_gateway.load_image(_blocks(stream))
+        target_gateway.load_image(_blocks(stream, on_progress))
     return _image(target_gateway, image_id) or _new_image(target_gateway, before)
 
 
@@ -130,9 +136,12 @@ def _judged(sender: Helper, receiver: Receiver, sha256: str) -> bool:
     return changed
 
 
-def _blocks(stream: ByteStream) -> Iterator[bytes]:
+def _blocks(stream: ByteStream, on_progress: Progress) -> Iterator[bytes]:
+    size_bytes = 0
     while block := stream.read_some(_BLOCK_BYTES):
         yield block
+        size_bytes += len(block)
+        on_progress(size_bytes)
 
 
 def _image(gateway: EngineGateway, reference: str) -> str | None:

@@ -151,13 +151,15 @@ class EngineConnection:
         parameters: Parameters | None = None,
         body: object | None = None,
         secrets: tuple[str, ...] = (),
+        patience_seconds: float = 0.0,
     ) -> Any:
         """One call; returns the decoded JSON answer, or None for an empty one.
 
-        Raises EngineUnavailable, TimedOut, and what `refusal` makes of a status of 400 or more.
+        `patience_seconds` is what the Engine may need on top of the limit of every call. Raises EngineUnavailable,
+        TimedOut, and what `refusal` makes of a status of 400 or more.
         """
         with self._limited():
-            seconds = self.limits.within(self.limits.call_seconds)
+            seconds = self.limits.within(self.limits.call_seconds + patience_seconds)
             with self._send(
                 method, self._url(path), read_seconds=seconds, parameters=parameters, body=body
             ) as response:

@@ -111,7 +111,7 @@ def _leave(parent: os.stat_result) -> None:
         raise OSError("a folder was moved away while it was read")
 
 
-def measure(root: str) -> int:
+def measure(root: str, *options: str) -> int:
     """Tell how many entries there are, what their content takes, and whether a layer refers to elsewhere."""
     seen: set[int] = set()
     entries = size_bytes = elsewhere = 0
@@ -379,7 +379,24 @@ def _exactly(length: int) -> bytes:
     return b"".join(parts)
 
 
+def each(*arguments: str) -> int:
+    """Do several verbs, each with `--` behind it, and tell each one's end. The first that fails is the last."""
+    verdict = DONE
+    command: list[str] = []
+    for word in arguments:
+        if word != "--":
+            command.append(word)
+            continue
+        code = VERBS[command[0]](*command[1:])
+        tell("ended", code=code)
+        if code not in (DONE, CHANGED):
+            return code
+        verdict, command = max(verdict, code), []
+    return verdict
+
+
 VERBS: "dict[str, Callable[..., int]]" = {
+    "each": each,
     "measure": measure,
     "prove": prove,
     "copy": copy,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from containers_app.engine.gateway import EngineGateway, EngineReader
-from containers_app.engine.helper import Helper, HelperMount, HelperTask, running_helper
+from containers_app.engine.helper import CHANGED, Helper, HelperMount, HelperTask, running_helper
 from containers_app.engine.helper_image import ensure_helper_image
 from containers_app.errors import EngineError
 
@@ -41,12 +41,34 @@ class VolumeTree:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TreeTask:
+    """One verb of the tree program: `measure` or `prove` a tree, or `copy` one into another."""
+
+    verb: str
+    source: Tree
+    target: Tree | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskEnd:
+    """What a task told last, and whether its source changed meanwhile."""
+
+    facts: Mapping[str, str] = field(default_factory=dict)
+    changed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class TreeSize:
     """What a copy has to do. `elsewhere` counts entries of a layer whose content is in another layer."""
 
     entries: int
     bytes: int
     elsewhere: int
+
+    @classmethod
+    def of(cls, end: TaskEnd) -> TreeSize:
+        """What a `measure` told."""
+        return cls(**{name: int(end.facts[name]) for name in ("entries", "bytes", "elsewhere")})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +79,14 @@ class TreeProof:
     bytes: int
     sha256: str
     changed: bool = False
+
+    @classmethod
+    def of(cls, end: TaskEnd) -> TreeProof:
+        """What a `prove` told."""
+        facts = end.facts
+        return cls(
+            entries=int(facts["entries"]), bytes=int(facts["bytes"]), sha256=facts["sha256"], changed=end.changed
+        )
 
     def same_as(self, other: TreeProof) -> bool:
         """Whether both are proofs of the same tree."""
@@ -82,6 +112,56 @@ class HelperOptions:
     interruptible: Interruptible = lambda abort: nullcontext()
 
 
+def run_tasks(
+    gateway: EngineGateway,
+    tasks: Sequence[TreeTask],
+    options: HelperOptions | None = None,
+    *,
+    on_progress: Progress = lambda done: None,
+    on_task: Callable[[int], None] = lambda number: None,
+) -> tuple[TaskEnd, ...]:
+    """Do the tasks one after the other in one helper, whose start costs more than most of them.
+
+    `on_task` gets the number, from 0, of the one that begins; `on_progress` its bytes so far. Raises EngineError (a
+    volume that is not empty, a full disk, an unreadable file), EngineUnavailable, TimedOut.
+    """
+    places = _places(tasks)
+    words = [word for task in tasks for word in _words(task, places)]
+    trees = {place: tree for tree, place in places.items()}
+    ends: list[TaskEnd] = []
+    last: Mapping[str, str] = {}
+    on_task(0)
+    with helper_over(gateway, ("each", *words), trees, options) as helper, _interruptible(options, helper):
+        for word, facts in helper.lines():
+            if word == "progress":
+                on_progress(int(facts["bytes"]))
+            elif word != "ended":
+                last = facts
+            else:
+                ends.append(TaskEnd(facts=last, changed=int(facts["code"]) == CHANGED))
+                if len(ends) < len(tasks):
+                    on_task(len(ends))
+        helper.finish()
+    if len(ends) != len(tasks):
+        raise EngineError("The helper container ended without a word about all of its work.")
+    return tuple(ends)
+
+
+def _places(tasks: Sequence[TreeTask]) -> dict[Tree, str]:
+    """Where each tree is mounted: what is written to is below /target."""
+    targets = dict.fromkeys(task.target for task in tasks if task.target is not None)
+    sources = dict.fromkeys(task.source for task in tasks)
+    if set(targets) & set(sources):
+        raise EngineError("A tree is not copied into itself.")
+    places: dict[Tree, str] = {tree: f"/source/{number}" for number, tree in enumerate(sources)}
+    return places | {tree: f"/target/{number}" for number, tree in enumerate(targets)}
+
+
+def _words(task: TreeTask, places: Mapping[Tree, str]) -> tuple[str, ...]:
+    trees = (task.source,) if task.target is None else (task.source, task.target)
+    return (task.verb, *(places[tree] for tree in trees), *trees[-1].options, "--")
+
+
 def tree_size(
     gateway: EngineGateway,
     tree: Tree,
@@ -89,9 +169,9 @@ def tree_size(
     *,
     on_progress: Progress = lambda done: None,
 ) -> TreeSize:
-    """Count what is in a tree. Raises EngineError, EngineUnavailable, TimedOut."""
-    facts, _ = _told(gateway, ("measure", "/source"), {"/source": tree}, options, on_progress)
-    return TreeSize(entries=int(facts["entries"]), bytes=int(facts["bytes"]), elsewhere=int(facts["elsewhere"]))
+    """Count what is in a tree. Raises what `run_tasks` raises."""
+    (end,) = run_tasks(gateway, [TreeTask(verb="measure", source=tree)], options, on_progress=on_progress)
+    return TreeSize.of(end)
 
 
 def tree_proof(
@@ -101,9 +181,9 @@ def tree_proof(
     *,
     on_progress: Progress = lambda done: None,
 ) -> TreeProof:
-    """Read all of a tree once, and say what it is. Raises EngineError, EngineUnavailable, TimedOut."""
-    facts, changed = _told(gateway, ("prove", "/source", *tree.options), {"/source": tree}, options, on_progress)
-    return TreeProof(entries=int(facts["entries"]), bytes=int(facts["bytes"]), sha256=facts["sha256"], changed=changed)
+    """Read all of a tree once, and say what it is. Raises what `run_tasks` raises."""
+    (end,) = run_tasks(gateway, [TreeTask(verb="prove", source=tree)], options, on_progress=on_progress)
+    return TreeProof.of(end)
 
 
 def copy_tree(
@@ -116,13 +196,11 @@ def copy_tree(
 ) -> Copied:
     """Copy a tree into another one of the same kind on the same Engine; what is in a layer goes first.
 
-    Raises EngineError (a volume that is not empty, a full disk, an unreadable file), EngineUnavailable, TimedOut.
+    Raises what `run_tasks` raises.
     """
-    if source == target:
-        raise EngineError("A tree is not copied into itself.")
-    command = ("copy", "/source", "/target", *target.options)
-    _, changed = _told(gateway, command, {"/source": source, "/target": target}, options, on_progress)
-    return Copied(changed=changed)
+    task = TreeTask(verb="copy", source=source, target=target)
+    (end,) = run_tasks(gateway, [task], options, on_progress=on_progress)
+    return Copied(changed=end.changed)
 
 
 def copy_volume(
@@ -152,9 +230,11 @@ def helper_over(
     *,
     takes_input: bool = False,
 ) -> Iterator[Helper]:
-    """A helper that runs one verb over trees, by their place in it; only `/target` is writable."""
+    """A helper that runs one verb over trees, by their place in it; only what is below `/target` is writable."""
     options = options or HelperOptions()
-    mounts = tuple(tree.mount(gateway, place, read_only=place != "/target") for place, tree in trees.items())
+    mounts = tuple(
+        tree.mount(gateway, place, read_only=not place.startswith("/target")) for place, tree in trees.items()
+    )
     task = HelperTask(
         image_id=ensure_helper_image(gateway, options.image),
         arguments=command,
@@ -168,21 +248,3 @@ def helper_over(
 
 def _interruptible(options: HelperOptions | None, helper: Helper) -> AbstractContextManager[None]:
     return (options or HelperOptions()).interruptible(helper.abort)
-
-
-def _told(
-    gateway: EngineGateway,
-    command: tuple[str, ...],
-    trees: Mapping[str, Tree],
-    options: HelperOptions | None,
-    on_progress: Progress,
-) -> tuple[Mapping[str, str], bool]:
-    """The last facts that a verb tells, and whether something changed meanwhile."""
-    last: Mapping[str, str] = {}
-    with helper_over(gateway, command, trees, options) as helper, _interruptible(options, helper):
-        for word, facts in helper.lines():
-            if word == "progress":
-                on_progress(int(facts["bytes"]))
-            else:
-                last = facts
-        return last, helper.finish()

@@ -12,7 +12,6 @@ from containers_app.workflows.clone import CloneParams, clone, recorded_clone, r
 from containers_app.workflows.context import Context, Done
 from containers_app.workflows.hosts import HostTestParams, test_host
 from containers_app.workflows.lifecycle import (
-    DEFAULT_STOP_SECONDS,
     RemoveParams,
     StartParams,
     StopParams,
@@ -21,6 +20,7 @@ from containers_app.workflows.lifecycle import (
     start,
     stop,
 )
+from containers_app.workflows.quiesce import DEFAULT_STOP_SECONDS
 from containers_app.workflows.stack_clone import StackCloneParams, clone_stack
 
 Params = CloneParams | BackupParams | HostTestParams | StackCloneParams | StartParams | StopParams | RemoveParams

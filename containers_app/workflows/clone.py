@@ -7,19 +7,28 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from containers_app.engine.gateway import EngineGateway
+from containers_app.errors import InvalidRequest
 from containers_app.models import DockerHost
 from containers_app.specs.overrides import AS_THE_SOURCE, Overrides, read_overrides
 from containers_app.workflows import inventory
 from containers_app.workflows.admission import check_admission
-from containers_app.workflows.content import Carried, Ends, Pair, carry, measure, prove
+from containers_app.workflows.content import Ends, Pair, carry, measure, prove
 from containers_app.workflows.context import Context, Done
 from containers_app.workflows.fidelity import proven
 from containers_app.workflows.health import wait_until_healthy
-from containers_app.workflows.making import layer_pair, make, make_from_commit, target_of, volume_pairs
+from containers_app.workflows.making import (
+    REDIRECTED,
+    layer_pair,
+    make,
+    make_from_commit,
+    taken_back,
+    target_of,
+    volume_pairs,
+    with_image,
+)
 from containers_app.workflows.planning import Inspect, Prepared, Wish, prepare
 from containers_app.workflows.protected import check_protected
-from containers_app.workflows.quiesce import quiet
-from containers_app.workflows.undo import remove_labelled
+from containers_app.workflows.quiesce import check_quiet, quiet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,14 +100,16 @@ def clone(context: Context, params: CloneParams) -> Done:
     """
     context.stage("resolve the container")
     with context.gateway() as gateway, target_of(context, params.host, gateway) as target:
-        ends = Ends(source=gateway, target=target)
+        ends = Ends(source=gateway, target=target, host="" if target is gateway else str(params.host))
         source = gateway.find(params.container)
-        context.pin_target(str(source["Id"]), str(source["Name"]).removeprefix("/"), lock=params.moves_content)
+        lock = params.moves_content and not params.dry_run
+        context.pin_target(str(source["Id"]), str(source["Name"]).removeprefix("/"), lock=lock)
         check_protected(context, source, confirmed=params.confirm_protected)
         prepared = prepare(context, target, source, _wish(params), origin=gateway if ends.elsewhere else None)
+        _check_content(params, prepared)
         plan = prepared.document.body()
+        context.stage("plan", plan=plan)
         if params.dry_run:
-            context.stage("plan", plan=plan)
             return Done(result={"success": True, "action": "clone", "dryRun": True, "plan": plan})
         check_admission(
             context,
@@ -110,13 +121,11 @@ def clone(context: Context, params: CloneParams) -> Done:
             warnings=prepared.document.warnings,
             start=params.start,
         )
-        undo = remove_labelled(context.facts.operation_id, host=(params.host or "") if ends.elsewhere else "")
-        context.stage("create the clone", undo=undo, plan=plan)
-        made = _filled(context, ends, params, prepared)
+        made = _made(context, ends, params, prepared)
         context.stage("check the clone")
         proof = proven(context, prepared, made.inspect, committed=made.committed)
         up = not params.start or _started(context, target, params, made)
-        inventory.remember(_target_host(context, params), target.inspect(made.id) if params.start else made.inspect)
+        _list(context, target, params, made)
     whole = up and not proof.unexplained and all(document["equal"] for document in made.content)
     return Done(
         result=_result(params, made.id, prepared.plan.name),
@@ -125,24 +134,51 @@ def clone(context: Context, params: CloneParams) -> Done:
     )
 
 
+def _check_content(params: CloneParams, prepared: Prepared) -> None:
+    """Raise InvalidRequest for content that cannot be had, before anything is made."""
+    if params.data == "all" and prepared.wish.overrides.image and prepared.plan.image_id != prepared.source["Image"]:
+        words = "what a container has written belongs to its image: use 'volumes', or leave 'overrides.image' out"
+        raise InvalidRequest(f"'options.data' cannot be 'all' with another image: {words}", field="options.data")
+    if params.moves_content:
+        check_quiet(prepared.source, params.consistency)
+
+
+def _made(context: Context, ends: Ends, params: CloneParams, prepared: Prepared) -> Made:
+    """Make the clone with its content; how to take it back is written before."""
+    prepared = with_image(context, ends, prepared)
+    context.stage("create the clone", undo=taken_back(context, ends))
+    return _filled(context, ends, params, prepared)
+
+
 def _filled(context: Context, ends: Ends, params: CloneParams, prepared: Prepared) -> Made:
-    """Make the clone and copy what was asked for; the source is quiet only while it is read."""
+    """Create the clone and copy what was asked for; the source is quiet only while it is read."""
     made = make(context, ends, prepared)
-    if not params.moves_content or not (params.data == "all" or volume_pairs(prepared, made)):
+    layer = layer_pair(ends, prepared.source, made) if params.data == "all" else None
+    layers = (layer,) if isinstance(layer, Pair) else ()
+    pairs = (*layers, *volume_pairs(prepared, made))
+    if not pairs and layer is None:
         return Made(inspect=made)
-    layer = layer_pair(context, ends, prepared.source, made) if params.data == "all" else None
+    context.stage("measure the content")
+    sizes = measure(context, ends.source, pairs)
+    if layers and sizes[0].elsewhere:
+        layer, sizes = REDIRECTED, sizes[1:]
     with quiet(context, ends.source, prepared.source, params.consistency):
         if isinstance(layer, str):
             made = make_from_commit(context, ends, prepared, made, reason=layer)
-        pairs = (*((layer,) if isinstance(layer, Pair) else ()), *volume_pairs(prepared, made))
-        measure(context, ends.source, pairs)
-        carried = carry(context, ends, pairs)
-    return Made(inspect=made, committed=isinstance(layer, str), content=tuple(_checked(context, ends, carried)))
-
-
-def _checked(context: Context, ends: Ends, carried: tuple[Carried, ...]) -> list[dict[str, Any]]:
+            pairs = volume_pairs(prepared, made)
+        carried = carry(context, ends, pairs, sizes)
     context.stage("check the content")
-    return prove(context, ends, carried)
+    content = tuple(prove(context, ends, carried))
+    return Made(inspect=made, committed=isinstance(layer, str), content=content)
+
+
+def _list(context: Context, target: EngineGateway, params: CloneParams, made: Made) -> None:
+    """Put the clone into the inventory; one that was started may have changed, or be gone by now."""
+    host = _target_host(context, params)
+    if params.start:
+        inventory.refresh(host, target, made.id)
+    else:
+        inventory.remember(host, made.inspect)
 
 
 def _started(context: Context, target: EngineGateway, params: CloneParams, made: Made) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from containers_app.engine.gateway import EngineGateway
 from containers_app.engine.transfer import stream_tree
-from containers_app.engine.trees import HelperOptions, Tree, TreeProof, copy_tree, tree_proof, tree_size
+from containers_app.engine.trees import HelperOptions, Tree, TreeProof, TreeSize, TreeTask, run_tasks
 from containers_app.workflows.context import Context
 
 _PROGRESS_SECONDS = 0.5
@@ -37,10 +37,11 @@ class Carried:
 
 @dataclass(frozen=True, kw_only=True)
 class Ends:
-    """The two Engines; `elsewhere` when they are not the same."""
+    """The two Engines; `elsewhere` when they are not the same: then `host` is the target's name."""
 
     source: EngineGateway
     target: EngineGateway
+    host: str = ""
 
     @property
     def elsewhere(self) -> bool:
@@ -53,53 +54,88 @@ def options_of(context: Context) -> HelperOptions:
     return HelperOptions(image=context.helper_image, interruptible=context.interruptible)
 
 
-def measure(context: Context, gateway: EngineGateway, pairs: Sequence[Pair]) -> int:
-    """The bytes of all trees; they become the operation's total."""
-    options = options_of(context)
-    total = 0
-    for pair in pairs:
-        context.checkpoint()
-        total += tree_size(gateway, pair.source, options).bytes
-    context.progress(0, bytes_total=total)
-    return total
+def measure(context: Context, gateway: EngineGateway, pairs: Sequence[Pair]) -> tuple[TreeSize, ...]:
+    """What there is to copy; the bytes of all trees become the operation's total."""
+    tasks = [TreeTask(verb="measure", source=pair.source) for pair in pairs]
+    if not tasks:
+        return ()
+    ends = run_tasks(gateway, tasks, options_of(context), on_progress=lambda done: context.checkpoint())
+    sizes = tuple(TreeSize.of(end) for end in ends)
+    context.progress(0, bytes_total=sum(size.bytes for size in sizes))
+    return sizes
 
 
-def carry(context: Context, ends: Ends, pairs: Sequence[Pair]) -> tuple[Carried, ...]:
+def carry(context: Context, ends: Ends, pairs: Sequence[Pair], sizes: Sequence[TreeSize]) -> tuple[Carried, ...]:
     """Copy every tree and prove its source: to be called while the source is quiet. Raises what the copies raise."""
-    progress = _Progress(context)
-    options = options_of(context)
-    carried = []
-    for number, pair in enumerate(pairs, 1):
-        context.stage(f"copy {pair.kind} {number} of {len(pairs)}")
-        changed = _copied(ends, pair, options, progress.report)
-        progress.next()
-        proof = tree_proof(ends.source, pair.source, options)
-        carried.append(Carried(pair=pair, proof=proof, changed=changed or proof.changed))
-    return tuple(carried)
+    if not pairs:
+        return ()
+    progress = _Progress(context, pairs, sizes)
+    return _streamed(context, ends, pairs, progress) if ends.elsewhere else _copied(context, ends, pairs, progress)
+
+
+def _copied(context: Context, ends: Ends, pairs: Sequence[Pair], progress: _Progress) -> tuple[Carried, ...]:
+    """All on one Engine, in one helper: a copy and a proof in turn."""
+    tasks = [
+        task
+        for pair in pairs
+        for task in (
+            TreeTask(verb="copy", source=pair.source, target=pair.target),
+            TreeTask(verb="prove", source=pair.source),
+        )
+    ]
+
+    def begin(number: int) -> None:
+        progress.begin(number // 2, counts=number % 2 == 0)
+
+    ended = run_tasks(ends.target, tasks, options_of(context), on_progress=progress.report, on_task=begin)
+    progress.end()
+    return tuple(
+        Carried(pair=pair, proof=(proof := TreeProof.of(proven)), changed=copy.changed or proof.changed)
+        for pair, copy, proven in zip(pairs, ended[::2], ended[1::2], strict=True)
+    )
+
+
+def _streamed(context: Context, ends: Ends, pairs: Sequence[Pair], progress: _Progress) -> tuple[Carried, ...]:
+    """Each through this process; then all sources are proved in one helper."""
+    options, changed = options_of(context), []
+    for number, pair in enumerate(pairs):
+        progress.begin(number, counts=True)
+        streamed = stream_tree(
+            ends.source,
+            ends.target,
+            source=pair.source,
+            target=pair.target,
+            options=options,
+            on_progress=progress.report,
+        )
+        changed.append(streamed.changed)
+    progress.end()
+    proofs = _proofs(context, ends.source, [pair.source for pair in pairs])
+    return tuple(
+        Carried(pair=pair, proof=proof, changed=moved or proof.changed)
+        for pair, proof, moved in zip(pairs, proofs, changed, strict=True)
+    )
 
 
 def prove(context: Context, ends: Ends, carried: Sequence[Carried]) -> list[dict[str, Any]]:
     """Read every copy again and compare: one document a tree. A difference is a warning that names it."""
-    options = options_of(context)
     documents = []
-    for entry in carried:
-        context.checkpoint()
-        target = tree_proof(ends.target, entry.pair.target, options)
-        equal = entry.proof.same_as(target)
+    for entry, target in zip(
+        carried, _proofs(context, ends.target, [entry.pair.target for entry in carried]), strict=True
+    ):
+        equal = not entry.changed and entry.proof.same_as(target)
         if not equal:
             context.warn(*_difference(entry))
         documents.append(_document(entry, target, equal=equal))
     return documents
 
 
-def _copied(ends: Ends, pair: Pair, options: HelperOptions, report: Callable[[int], None]) -> bool:
-    if ends.elsewhere:
-        streamed = stream_tree(
-            ends.source, ends.target, source=pair.source, target=pair.target, options=options, on_progress=report
-        )
-        return streamed.changed
-    copied = copy_tree(ends.target, source=pair.source, target=pair.target, options=options, on_progress=report)
-    return copied.changed
+def _proofs(context: Context, gateway: EngineGateway, trees: Sequence[Tree]) -> tuple[TreeProof, ...]:
+    if not trees:
+        return ()
+    tasks = [TreeTask(verb="prove", source=tree) for tree in trees]
+    ends = run_tasks(gateway, tasks, options_of(context), on_progress=lambda done: context.checkpoint())
+    return tuple(TreeProof.of(end) for end in ends)
 
 
 def _difference(entry: Carried) -> tuple[str, str]:
@@ -125,24 +161,35 @@ def _figures(proof: TreeProof) -> Mapping[str, Any]:
 
 
 class _Progress:
-    """Bytes of all trees together, told at most twice a second."""
+    """The stage of the tree that is copied now, and the bytes of all trees together, told at most twice a second."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, pairs: Sequence[Pair], sizes: Sequence[TreeSize]) -> None:
         self._context = context
-        self._before = self._last = 0
+        self._pairs = pairs
+        self._sizes = [size.bytes for size in sizes]
+        self._number = 0
+        self._counts = True
         self._told_at = time.monotonic()
+
+    def begin(self, number: int, *, counts: bool) -> None:
+        """The tree of this number is copied next, or, where it no longer counts, is proved."""
+        self._number, self._counts = number, counts
+        if counts:
+            self._context.stage(f"copy {self._pairs[number].kind} {number + 1} of {len(self._pairs)}")
+            self._tell(0)
 
     def report(self, bytes_done: int) -> None:
-        self._last = bytes_done
+        """So many bytes of this tree: what is sent is a little more than what was measured."""
         if time.monotonic() - self._told_at >= _PROGRESS_SECONDS:
-            self._tell()
+            size_bytes = self._sizes[self._number]
+            self._tell(min(bytes_done, size_bytes) if self._counts else size_bytes)
 
-    def next(self) -> None:
-        """The tree is done."""
-        self._before, self._last = self._before + self._last, 0
-        self._tell()
+    def end(self) -> None:
+        """All trees are copied."""
+        self._number = len(self._sizes)
+        self._tell(0)
 
-    def _tell(self) -> None:
+    def _tell(self, bytes_done: int) -> None:
         self._told_at = time.monotonic()
         self._context.checkpoint()
-        self._context.progress(self._before + self._last)
+        self._context.progress(sum(self._sizes[: self._number]) + bytes_done)

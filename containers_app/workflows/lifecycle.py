@@ -14,8 +14,8 @@ from containers_app.workflows import inventory
 from containers_app.workflows.context import Context, Done
 from containers_app.workflows.health import wait_until_healthy
 from containers_app.workflows.protected import check_protected
+from containers_app.workflows.quiesce import stop_seconds
 
-DEFAULT_STOP_SECONDS = 10
 _GONE_SECONDS, _POLL_SECONDS = 30.0, 0.1
 _RUNNING = ("running", "paused", "restarting")
 
@@ -132,9 +132,7 @@ def _take(context: Context, gateway: EngineGateway, reference: str, *, confirmed
 
 def _stop_seconds(target: _Target, params: StopParams) -> int:
     """As asked, else the container's own, else the Engine's; -1 waits for ever."""
-    own = target.raw["Config"].get("StopTimeout")
-    default = DEFAULT_STOP_SECONDS if own is None else max(int(own), -1)
-    return default if params.timeout_seconds is None else params.timeout_seconds
+    return stop_seconds(target.raw) if params.timeout_seconds is None else params.timeout_seconds
 
 
 def _healthy(context: Context, gateway: EngineGateway, target: _Target, limit_seconds: float) -> bool:

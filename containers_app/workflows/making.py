@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from containers_app.engine.gateway import EngineGateway
 from containers_app.engine.layers import LayerTree, commit_layer, layer_obstacle
+from containers_app.engine.patience import patiently
 from containers_app.engine.transfer import move_image
-from containers_app.engine.trees import VolumeTree, tree_size
+from containers_app.engine.trees import VolumeTree
 from containers_app.specs.clone_volumes import VolumePlan
 from containers_app.specs.container import ClonePlan
-from containers_app.workflows.content import Ends, Pair, options_of
+from containers_app.workflows.content import Ends, Pair
 from containers_app.workflows.context import Context
 from containers_app.workflows.planning import Prepared
+from containers_app.workflows.undo import Step, remove_image, remove_labelled
 
 Inspect = Mapping[str, Any]
+REDIRECTED = "files were renamed in a way that refers to the image's layers"
 # A volume that was made for this: what the Engine put into it out of the image gives way to the source's content.
 FRESH = ("replace",)
 
@@ -26,16 +30,45 @@ def target_of(context: Context, host: str | None, source: EngineGateway) -> Abst
     return nullcontext(source) if host in (None, context.facts.host_name) else context.gateway(host)
 
 
+def taken_back(context: Context, ends: Ends) -> Step:
+    """The step that takes back what is made on the target; another source's is recorded here: helpers run there."""
+    if ends.elsewhere:
+        context.remember_undo(remove_labelled(context.facts.operation_id))
+    return remove_labelled(context.facts.operation_id, host=ends.host)
+
+
+def with_image(context: Context, ends: Ends, prepared: Prepared) -> Prepared:
+    """Bring the image to the other Engine where it is missing there; the plan names it as that Engine does."""
+    plan = prepared.plan
+    if not (ends.elsewhere and plan.image_to_move):
+        return prepared
+    reference = plan.create.settings.image
+    named = reference if reference != plan.image_id else None
+    context.stage("move the image", undo=remove_image(context.facts.operation_id, plan.image_id, host=ends.host))
+    moved = move_image(
+        ends.source,
+        ends.target,
+        image_id=plan.image_id,
+        reference=named,
+        on_progress=lambda done: context.checkpoint(),
+    )
+    if moved.same_id:
+        return prepared
+    context.remember_undo(remove_image(context.facts.operation_id, moved.image_id, host=ends.host))
+    by_name = replace(plan, image_id=moved.image_id)
+    return replace(prepared, plan=by_name if named else plan.from_image(moved.image_id))
+
+
 def make(context: Context, ends: Ends, prepared: Prepared) -> Inspect:
     """Make everything that the plan needs; returns the container's inspect. What it makes carries the label."""
-    if ends.elsewhere and prepared.plan.image_to_move:
-        context.stage("move the image")
-        reference = prepared.plan.create.settings.image
-        named = reference if reference != prepared.plan.image_id else None
-        move_image(ends.source, ends.target, image_id=prepared.plan.image_id, reference=named)
     for volume in prepared.volumes:
         if volume.target:
             _make_volume(ends.target, volume.target, volume)
+    known = {*prepared.around.there, *(volume.target for volume in prepared.volumes)}
+    for mount in prepared.wish.overrides.mounts:
+        if mount.kind == "volume" and mount.source and mount.source not in known:
+            # An Engine would make it by itself, without the label.
+            ends.target.create_volume(mount.source)
     return create(context, ends.target, prepared.plan)
 
 
@@ -83,27 +116,32 @@ def volume_pairs(prepared: Prepared, made: Inspect) -> tuple[Pair, ...]:
     return tuple(pairs)
 
 
-def layer_pair(context: Context, ends: Ends, source: Inspect, made: Inspect) -> Pair | str:
+def layer_pair(ends: Ends, source: Inspect, made: Inspect) -> Pair | str:
     """The writable layers as trees, or why they cannot be taken as such."""
     reason = layer_obstacle(ends.source, source) or layer_obstacle(ends.target, made)
     if reason is None and source["Image"] != made["Image"]:
         reason = "the clone has another image"
-    tree = LayerTree(container=str(source["Id"]))
-    if reason is None and tree_size(ends.source, tree, options_of(context)).elsewhere:
-        reason = "files were renamed in a way that refers to the image's layers"
     if reason is not None:
         return reason
-    name = str(source["Name"]).removeprefix("/")
-    target = LayerTree(container=str(made["Id"]))
-    return Pair(kind="layer", name=name, target_name=str(made["Name"]).removeprefix("/"), source=tree, target=target)
+    return Pair(
+        kind="layer",
+        name=str(source["Name"]).removeprefix("/"),
+        target_name=str(made["Name"]).removeprefix("/"),
+        source=LayerTree(container=str(source["Id"])),
+        target=LayerTree(container=str(made["Id"])),
+    )
 
 
 def make_from_commit(context: Context, ends: Ends, prepared: Prepared, made: Inspect, *, reason: str) -> Inspect:
     """The container again, from an image of the source as it is now: where its layer cannot be copied as a folder."""
     context.stage("commit the source")
-    image_id = str(commit_layer(ends.source, source=str(prepared.source["Id"]), reason=reason).image_id)
+    source_id = str(prepared.source["Id"])
+    committed = patiently(lambda: commit_layer(ends.source, source=source_id, reason=reason), tick=context.checkpoint)
+    image_id = str(committed.image_id)
     if ends.elsewhere:
-        image_id = move_image(ends.source, ends.target, image_id=image_id).image_id
+        moved = move_image(ends.source, ends.target, image_id=image_id, on_progress=lambda done: context.checkpoint())
+        ends.source.remove_image(image_id)
+        image_id = moved.image_id
     message = (
         f"The clone is made from an image of the source ({image_id}), which it needs as long as it exists: {reason}."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -23,6 +23,8 @@ from containers_app.specs.privilege import effective_powers
 from containers_app.workflows.context import Context
 
 Inspect = Mapping[str, Any]
+# Every Engine has its own of these.
+OWN_NETWORKS = frozenset({"bridge", "host", "none"})
 # Mounts of containers that do not exist yet, by the id under which others refer to them.
 Givers = Mapping[str, tuple[Mapping[str, Any], ...] | None]
 
@@ -185,7 +187,7 @@ def _planned(
         build_clone(source, facts, name=name, labels=labels) if wish.thorough else plan,
         volumes=volumes,
         collisions=(*find_collisions(plan, around.world), *elsewhere, *_privilege(powers)),
-        warnings=(*plan.warnings, *_shared(source, volumes)),
+        warnings=(*_told(plan.warnings, around), *_shared(source, volumes)),
         key=context.facts.plan_key,
         named=wish.named,
         bound={"data": wish.data, **wish.bound},
@@ -229,7 +231,7 @@ def default_name(source: Inspect) -> str:
 def own_networks(source: Inspect) -> tuple[NetworkSummary, ...]:
     """The Engine's own networks, where the source is in no other: their names mean one thing, and they never go."""
     endpoints = endpoints_of(source)
-    if not endpoints or not set(endpoints) <= {"bridge", "host", "none"}:
+    if not endpoints or not set(endpoints) <= OWN_NETWORKS:
         return ()
     return tuple(
         NetworkSummary(id=str(raw.get("NetworkID") or name), name=name, driver=name) for name, raw in endpoints.items()
@@ -268,6 +270,18 @@ def _privilege(powers: tuple[str, ...]) -> tuple[Collision, ...]:
         )
         for power in powers
     )
+
+
+def _told(warnings: Iterable[PlanWarning], around: Surroundings) -> Iterator[PlanWarning]:
+    """The warnings in words for where the clone goes: another host's networks are others in any case."""
+    for warning in warnings:
+        if not (around.elsewhere and warning.code == "NETWORK_REPLACED"):
+            yield warning
+            continue
+        name = warning.fields[0].removeprefix("NetworkSettings.Networks.").removesuffix(".NetworkID")
+        if name not in OWN_NETWORKS:
+            message = f"The clone joins the network {name} of the other host, which has the source's name alone."
+            yield replace(warning, code="NETWORK_OF_HOST", message=message)
 
 
 def _shared(source: Inspect, volumes: tuple[VolumePlan, ...]) -> tuple[PlanWarning, ...]:

@@ -19,10 +19,20 @@ from containers_app.workflows.content import Ends, Pair, carry, measure, prove
 from containers_app.workflows.context import ChildTarget, Context, Done
 from containers_app.workflows.fidelity import proven
 from containers_app.workflows.health import wait_until_healthy
-from containers_app.workflows.making import FRESH, layer_pair, make, make_from_commit, target_of, volume_pairs
+from containers_app.workflows.making import (
+    FRESH,
+    REDIRECTED,
+    layer_pair,
+    make,
+    make_from_commit,
+    taken_back,
+    target_of,
+    volume_pairs,
+    with_image,
+)
 from containers_app.workflows.planning import Givers, Inspect, planned_again
 from containers_app.workflows.protected import check_protected
-from containers_app.workflows.quiesce import quiet
+from containers_app.workflows.quiesce import check_quiet, quiet
 from containers_app.workflows.stack_plan import (
     PlannedMember,
     StackPlan,
@@ -31,7 +41,6 @@ from containers_app.workflows.stack_plan import (
     plan_stack,
     wanted_source,
 )
-from containers_app.workflows.undo import remove_labelled
 
 _HEALTHY, _ENDED_WELL = "service_healthy", "service_completed_successfully"
 _DEPENDENCY_SECONDS = 120
@@ -90,7 +99,7 @@ def clone_stack(context: Context, params: StackCloneParams) -> Done:
     """
     context.stage("find the project")
     with context.gateway() as gateway, target_of(context, params.host, gateway) as target:
-        ends = Ends(source=gateway, target=target)
+        ends = Ends(source=gateway, target=target, host="" if target is gateway else str(params.host))
         bound = {"host": params.host, "consistency": params.consistency, "start": params.start}
         stack = plan_stack(
             context,
@@ -102,6 +111,8 @@ def clone_stack(context: Context, params: StackCloneParams) -> Done:
         )
         for entry in stack.members:
             check_protected(context, entry.member.inspect, confirmed=params.confirm_protected)
+            if params.data != "none":
+                check_quiet(entry.member.inspect, params.consistency)
         plan = stack.document()
         if params.dry_run:
             context.stage("plan", plan=plan)
@@ -116,7 +127,7 @@ def clone_stack(context: Context, params: StackCloneParams) -> Done:
             warnings=stack.warnings,
             start=params.start,
         )
-        undo = remove_labelled(context.facts.operation_id, host=(params.host or "") if ends.elsewhere else "")
+        undo = taken_back(context, ends)
         context.stage("make networks and volumes", undo=undo, plan=plan)
         with _kept_on_failure(context, undo, keep=params.keep_on_failure):
             return _cloned(context, ends, params, stack)
@@ -208,6 +219,7 @@ def _made_member(
     world = replace(planned.prepared.around.world, networks=networks)
     source = wanted_source(planned.member, renaming)
     prepared = planned_again(context, planned.prepared, source=source, world=world, givers=givers)
+    prepared = with_image(context, ends, prepared)
     return make(context, ends, prepared), replace(planned, prepared=prepared)
 
 
@@ -232,8 +244,7 @@ def _filled(
         if params.data == "all":
             made, layers = _layers(context, ends, made)
         pairs = (*layers, *_volume_pairs(stack), *(pair for entry in made for pair in _own_volume_pairs(entry)))
-        measure(context, ends.source, pairs)
-        carried = carry(context, ends, pairs)
+        carried = carry(context, ends, pairs, measure(context, ends.source, pairs))
     quiet_seconds = 0.0 if params.consistency == "live" else round(time.monotonic() - begun, 1)
     context.stage("check the content")
     return Filled(made=made, content=tuple(prove(context, ends, carried)), quiet_seconds=quiet_seconds)
@@ -245,7 +256,9 @@ def _layers(context: Context, ends: Ends, made: tuple[MadeMember, ...]) -> tuple
     result: list[MadeMember] = []
     for entry in made:
         source = entry.planned.member.inspect
-        layer = layer_pair(context, ends, source, entry.inspect)
+        layer = layer_pair(ends, source, entry.inspect)
+        if isinstance(layer, Pair) and measure(context, ends.source, [layer])[0].elsewhere:
+            layer = REDIRECTED
         if isinstance(layer, str):
             again = make_from_commit(context, ends, entry.planned.prepared, entry.inspect, reason=layer)
             result.append(replace(entry, inspect=again, committed=True))

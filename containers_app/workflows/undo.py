@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 from containers_app.archives.stores.local import LocalStore, Location
 from containers_app.engine.gateway import EngineGateway
-from containers_app.errors import ContainerNotFound, MycoError
+from containers_app.errors import ContainerNotFound, EngineError, MycoError
 
 # The host's name; empty for the host of the operation itself.
 OpenGateway = Callable[[str], AbstractContextManager[EngineGateway]]
@@ -32,9 +33,19 @@ def remove_files(location: Location, *, operation_id: str, inode: int | None) ->
     }
 
 
-def restore_state(container_id: str, state: str) -> Step:
-    """The step that brings a container back to the state that it had: `running`."""
-    return {"action": "restore_state", "container": container_id, "state": state}
+def remove_image(operation_id: str, image_id: str, *, host: str) -> Step:
+    """The step that removes an image that was brought to a host, unless somebody else uses it by now."""
+    return {"action": "remove_image", "operation": operation_id, "image": image_id, "host": host}
+
+
+def restore_state(container_id: str, state: str, *, started_at: str = "", until_epoch_seconds: float = 0.0) -> Step:
+    """The step that brings a container back: to `unpaused`, or to `running`.
+
+    An Engine goes on with a stop that nobody waits for any more: until that moment, one that still runs since
+    `started_at` counts as being stopped.
+    """
+    step = {"action": "restore_state", "container": container_id, "state": state}
+    return {**step, "startedAt": started_at, "until": until_epoch_seconds} if started_at else step
 
 
 def replay(steps: Sequence[Step], *, open_gateway: OpenGateway, store: LocalStore) -> list[Step]:
@@ -52,29 +63,49 @@ def replay(steps: Sequence[Step], *, open_gateway: OpenGateway, store: LocalStor
 
 
 def wake(gateway: EngineGateway, step: Step) -> None:
-    """Bring the container of a `restore_state` step back; one that is gone, or as it was, is fine."""
+    """Bring the container of a `restore_state` step back; one that is gone, or as it was, is fine.
+
+    One that was paused and does not run any more was ended by somebody else, and stays so. Raises EngineError for one
+    that may still be on its way down.
+    """
     try:
         state = gateway.inspect(step["container"]).get("State") or {}
     except ContainerNotFound:
         return
     if state.get("Paused"):
         gateway.unpause(step["container"])
-    elif not state.get("Running"):
+    elif step["state"] == "running" and not state.get("Running"):
         gateway.start(step["container"])
+    elif state.get("StartedAt") == step.get("startedAt") and time.time() < step.get("until", 0.0):
+        raise EngineError("The container is still being stopped: it is started again as soon as it has.")
 
 
 def _remove_labelled(step: Step, open_gateway: OpenGateway, store: LocalStore) -> None:
-    """Containers first: they hold the rest."""
+    """Containers first: they hold the rest. One thing that cannot be removed yet does not keep the others."""
     operation_id = step["operation"]
+    failures: list[MycoError] = []
     with open_gateway(step.get("host", "")) as gateway:
-        for container_id in gateway.labelled(operation_id):
-            gateway.remove(container_id)
-        for volume in gateway.labelled_volumes(operation_id):
-            gateway.remove_volume(volume)
-        for network in gateway.labelled_networks(operation_id):
-            gateway.remove_network(network)
-        for image in gateway.labelled_images(operation_id):
-            gateway.remove_image(image)
+        kinds: tuple[tuple[Callable[[str], tuple[str, ...]], Callable[[str], None]], ...] = (
+            (gateway.labelled, gateway.remove),
+            (gateway.labelled_volumes, gateway.remove_volume),
+            (gateway.labelled_networks, gateway.remove_network),
+            (gateway.labelled_images, gateway.remove_image),
+        )
+        for find, remove in kinds:
+            for found in find(operation_id):
+                try:
+                    remove(found)
+                except MycoError as error:
+                    failures.append(error)
+    if failures:
+        raise failures[0]
+
+
+def _remove_image(step: Step, open_gateway: OpenGateway, store: LocalStore) -> None:
+    with open_gateway(step["host"]) as gateway:
+        if gateway.labelled(step["operation"]):
+            raise EngineError("The image is still used by what the operation made.")
+        gateway.remove_unused_image(step["image"])
 
 
 def _remove_files(step: Step, open_gateway: OpenGateway, store: LocalStore) -> None:
@@ -90,5 +121,6 @@ def _restore_state(step: Step, open_gateway: OpenGateway, store: LocalStore) -> 
 _ACTIONS: Mapping[str, Callable[[Step, OpenGateway, LocalStore], None]] = {
     "remove_labelled": _remove_labelled,
     "remove_files": _remove_files,
+    "remove_image": _remove_image,
     "restore_state": _restore_state,
 }

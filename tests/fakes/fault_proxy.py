@@ -20,12 +20,14 @@ class Fault:
     """What happens to answers of requests whose first line has `path` in it.
 
     `hold_bytes`: stop after so many raw bytes until `release()`. `cut_bytes`: end the chunked body cleanly after so
-    many bytes of it, as a proxy or a handler that gave up does. `asked` is set when such a request has passed.
+    many bytes of it, as a proxy or a handler that gave up does. `skip`: so many such requests pass before. `asked` is
+    set when such a request has passed.
     """
 
     path: str
     hold_bytes: int | None = None
     cut_bytes: int | None = None
+    skip: int = 0
     asked: threading.Event = field(default_factory=threading.Event)
     reached: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
@@ -58,9 +60,11 @@ class FaultProxy:
         self._listener.close()
 
     @contextlib.contextmanager
-    def fault(self, path: str, *, hold_bytes: int | None = None, cut_bytes: int | None = None) -> Iterator[Fault]:
+    def fault(
+        self, path: str, *, hold_bytes: int | None = None, cut_bytes: int | None = None, skip: int = 0
+    ) -> Iterator[Fault]:
         """While inside, answers to requests for `path` suffer this."""
-        self._fault = fault = Fault(path, hold_bytes=hold_bytes, cut_bytes=cut_bytes)
+        self._fault = fault = Fault(path, hold_bytes=hold_bytes, cut_bytes=cut_bytes, skip=skip)
         try:
             yield fault
         finally:
@@ -92,7 +96,10 @@ class FaultProxy:
         """The fault that this piece of a request asks for."""
         line = request.split(b"\r\n", 1)[0]
         fault = self._fault
-        return fault if fault and b" HTTP/1." in line and fault.path.encode() in line else None
+        if fault is None or b" HTTP/1." not in line or fault.path.encode() not in line:
+            return None
+        fault.skip -= 1
+        return fault if fault.skip < 0 else None
 
 
 class _Connection:

@@ -18,17 +18,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 
-from containers_app.specs.engine import OPERATION_LABEL
+from containers_app.specs.engine import LABEL_PREFIX, OPERATION_LABEL
 from tests.engine_fixture import SAMPLE_IMAGE, PrivateEngine
 from tests.fakes.fault_proxy import FaultProxy
 from tests.machine import PROJECT
 from tests.throwaway import wait_until
 
 PATIENCE_SECONDS = 30.0
+HELPER_LABEL = LABEL_PREFIX + "helper"
 ENGINE_CALL_SECONDS = 4.0
 LARGE_FILES = 8
+EMBEDDED = pytest.param("sqlite and the embedded broker", marks=pytest.mark.engine, id="embedded")
+# What does not depend on the databases and the broker is tested with one pair of them.
+embedded = pytest.mark.parametrize("running", [EMBEDDED], indirect=True)
 _LIMITS = {
     "MYCO_LEASE_SECONDS": "3",
     "MYCO_RECONCILE_SECONDS": "1",
@@ -196,9 +201,13 @@ class Stack:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _empty_engine(self) -> None:
-        """Remove every container: the next stack's databases know none of them."""
+        """Remove what was made: the next stack's databases know none of it."""
         for container in self.docker.containers.list(all=True):
             container.remove(force=True, v=True)
+        for volume in self.docker.volumes.list():
+            volume.remove(force=True)
+        for image in self.docker.images.list(filters={"label": OPERATION_LABEL}):
+            self.docker.images.remove(str(image.id), force=True)
 
     def ask(self, call: str, *arguments: str) -> Any:
         """Call a function of the console process."""
@@ -270,6 +279,17 @@ class Stack:
         found = self.docker.api.containers(all=True, filters={"label": OPERATION_LABEL})
         return {str(entry["Id"]): str(entry["Labels"][OPERATION_LABEL]) for entry in found}
 
+    def made(self, docker: Any = None) -> dict[str, str]:
+        """Volumes, networks, images and helpers that carry the label of an operation, and its id; on an Engine."""
+        api, labelled = (docker or self.docker).api, {"label": OPERATION_LABEL}
+        found = [
+            *(("volume", entry["Name"], entry) for entry in api.volumes(filters=labelled)["Volumes"] or ()),
+            *(("network", entry["Name"], entry) for entry in api.networks(filters=labelled)),
+            *(("image", entry["Id"], entry) for entry in api.images(filters=labelled)),
+            *(("helper", entry["Id"], entry) for entry in api.containers(all=True, filters={"label": HELPER_LABEL})),
+        ]
+        return {f"{kind} {name}": str(entry["Labels"][OPERATION_LABEL]) for kind, name, entry in found}
+
 
 def _as_headers(names: Mapping[str, str]) -> dict[str, str]:
     return {name.replace("_", "-"): value for name, value in names.items()}
@@ -302,6 +322,8 @@ def violations(stack: Stack) -> Iterator[str]:
     results = [row["result"] or {} for row in facts["operations"] if row["kind"] == "clone"]
     clones = {result["newId"] for result in results if "newId" in result}
     yield from (f"container {found} is left of {by}" for found, by in stack.labelled().items() if found not in clones)
+    good = {row["id"] for row in facts["operations"] if row["state"] in ("succeeded", "partial")}
+    yield from (f"{what} is left of {by}" for what, by in stack.made().items() if by not in good or "helper" in what)
 
 
 def _operation_violations(facts: dict[str, Any]) -> Iterator[str]:
@@ -313,8 +335,10 @@ def _operation_violations(facts: dict[str, Any]) -> Iterator[str]:
             yield f"{row['kind']} {row['id']} has {mine} in the ledger"
         if row["undo"] and row["state"] not in ("succeeded", "queued", "running"):
             yield f"{row['id']} still has to take back {row['undo']}"
+        if row["sealed"] and row["state"] not in ("queued", "running"):
+            yield f"{row['id']} still has sealed values"
         if row["state"] == "errored":
-            yield f"{row['id']} met a bug"
+            yield f"{row['id']} met a bug: {row['trace']}"
 
 
 def _storage_violations(stack: Stack, backups: list[dict[str, Any]]) -> Iterator[str]:

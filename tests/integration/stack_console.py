@@ -11,26 +11,32 @@ import django
 
 django.setup()
 
-from django.contrib.auth.models import Group, User  # noqa: E402 - Django comes first
+from django.apps import apps  # noqa: E402 - Django comes first
+from django.contrib.auth.models import Group, User  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from containers_app.audit import ledger  # noqa: E402
-from containers_app.models import ApiKey, Backup, Operation  # noqa: E402
-from containers_app.models.access import ADMINISTRATORS, OPERATORS, Scope  # noqa: E402
+from containers_app.models import ApiKey, Backup, DockerHost, Operation  # noqa: E402
+from containers_app.models.access import ADMINISTRATORS, AUDITORS, OPERATORS, Scope  # noqa: E402
 from containers_app.operations.dispatch import publish  # noqa: E402
 
 
 def prepare() -> dict[str, str]:
-    """Both databases, and a key of an operator and of an administrator."""
+    """Both databases, and a key of an operator, of an administrator, of an auditor and of somebody without a group."""
     for database in ("default", "audit"):
         call_command("migrate", database=database, verbosity=0)
-    return {"operator": _key("olga", OPERATORS), "administrator": _key("adam", ADMINISTRATORS)}
+    return {
+        "operator": _key("olga", OPERATORS),
+        "administrator": _key("adam", ADMINISTRATORS),
+        "auditor": _key("aude", AUDITORS),
+        "stranger": _key("charlie"),
+    }
 
 
-def _key(name: str, group: str) -> str:
+def _key(name: str, *groups: str) -> str:
     user = User.objects.create_user(name)
-    user.groups.add(Group.objects.get(name=group))
+    user.groups.set(Group.objects.filter(name__in=groups))
     issued = ApiKey.objects.issue(user=user, name="test", scopes=list(Scope.values), expires_in_days=1)
     return issued.text
 
@@ -59,6 +65,12 @@ def _operation(row: Operation) -> dict[str, Any]:
         "message": row.error_message,
         "undo": row.undo,
         "stage": row.stage,
+        "stages": [entry["name"] for entry in row.stages],
+        "warnings": [entry["code"] for entry in row.warnings],
+        "target": row.target_id,
+        "bytes": [row.bytes_done, row.bytes_total],
+        "sealed": bool(row.sealed),
+        "trace": row.error_trace,
     }
 
 
@@ -72,11 +84,32 @@ def republish(identifier: str) -> bool:
     return publish(Operation.objects.get(pk=identifier))
 
 
+def everything() -> str:
+    """Every row of both databases, and what the ledger discloses, as one text."""
+    models = apps.get_app_config("containers_app").get_models()
+    rows = [list(model._base_manager.using("default").values()) for model in models]
+    entries = list(ledger.entries())
+    return repr([rows, list(ledger.entries().values()), ledger.disclosed_all(entries)])
+
+
+def register(name: str, url: str) -> int:
+    """A Docker host."""
+    return DockerHost.objects.create(name=name, url=url).pk
+
+
+def disable(name: str) -> int:
+    """The host gets no operations any more."""
+    return DockerHost.objects.filter(name=name).update(enabled=False)
+
+
 CALLS: dict[str, Callable[..., Any]] = {
     "prepare": prepare,
     "facts": facts,
     "operation": operation,
     "republish": republish,
+    "everything": everything,
+    "register": register,
+    "disable": disable,
 }
 
 for line in sys.stdin:

