@@ -64,8 +64,9 @@ class EngineReader:
 
     def project(self, name: str) -> tuple[str, ...]:
         """Full ids of a compose project's containers, but for one-off runs."""
-        filters = json.dumps({"label": [f"{PROJECT_LABEL}={name}", f"{ONE_OFF_LABEL}=False"]})
-        return tuple(_id_of(raw) for raw in self._list("/containers/json", {"all": "1", "filters": filters}))
+        filters = json.dumps({"label": [f"{PROJECT_LABEL}={name}"]})
+        listed = self._list("/containers/json", {"all": "1", "filters": filters})
+        return tuple(_id_of(raw) for raw in listed if (raw.get("Labels") or {}).get(ONE_OFF_LABEL) != "True")
 
     def holdings(self) -> tuple[Holding, ...]:
         """What every container holds, from one list."""

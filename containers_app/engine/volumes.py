@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from containers_app.engine.transport import name_segment
 from containers_app.engine.verbs import Verbs, label_filter, names_in, text_of
+from containers_app.errors import NameTaken
+from containers_app.specs.engine import OPERATION_LABEL
 
 
 class VolumeVerbs(Verbs):
@@ -21,7 +23,8 @@ class VolumeVerbs(Verbs):
     ) -> str:
         """Create a volume with the operation's label; returns its name, which the Engine makes up for an empty one.
 
-        An Engine gives back a volume that exists as if it had made it, so look before whether the name is free.
+        An Engine gives back a volume that exists as if it had made it: one without our label raises NameTaken, before
+        anything is written into it.
         Driver options may hold passwords and are kept out of errors.
         """
         options = options or {}
@@ -29,6 +32,8 @@ class VolumeVerbs(Verbs):
         answer = self._connection.json(
             "POST", "/volumes/create", subject="volume", body=body, secrets=tuple(options.values())
         )
+        if (answer.get("Labels") or {}).get(OPERATION_LABEL) != self.receipt.operation_id:
+            raise NameTaken(f"A volume named {name} is there already: choose another name.", field="options.name")
         return text_of(answer, "Name")
 
     def remove_volume(self, name: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from containers_app.audit import ledger
+from containers_app.audit.canonical import Unrecordable
 from containers_app.audit.ledger import Actor, Outcome, Source, Subject
 from containers_app.models import Operation, State
 from containers_app.operations.kinds import KINDS
@@ -37,9 +38,19 @@ def record_outcome(operation: Operation, *, late: bool = False) -> int:
 
     Safe to repeat: a second call finds the first entry. Raises AuditUnavailable.
     """
-    kind = KINDS[operation.kind]
-    index = ledger.outcome(
-        action=kind.action,
+    try:
+        index = _outcome(operation, _details(operation), late=late)
+    except Unrecordable:
+        # An end must be told whatever a container's names may hold; the row has the rest.
+        index = _outcome(operation, {"state": operation.state, "unrecordable": True}, late=late)
+    Operation.objects.filter(pk=operation.pk, outcome_index=None).update(outcome_index=index)
+    operation.outcome_index = index
+    return index
+
+
+def _outcome(operation: Operation, details: dict[str, Any], *, late: bool) -> int:
+    return ledger.outcome(
+        action=KINDS[operation.kind].action,
         actor=actor_of(operation),
         source=Source(channel="worker", request_id=operation.request_id),
         subject=subject_of(operation),
@@ -49,12 +60,9 @@ def record_outcome(operation: Operation, *, late: bool = False) -> int:
         error_message=operation.error_message,
         duration_ms=_duration_milliseconds(operation),
         size_bytes=operation.bytes_done or None,
-        details=_details(operation),
+        details=details,
         late=late,
     )
-    Operation.objects.filter(pk=operation.pk, outcome_index=None).update(outcome_index=index)
-    operation.outcome_index = index
-    return index
 
 
 def actor_of(operation: Operation) -> Actor:
@@ -76,9 +84,37 @@ def subject_of(operation: Operation) -> Subject:
 
 
 def _details(operation: Operation) -> dict[str, Any]:
-    """What the ledger keeps of a result: whole numbers and words, no fractions."""
-    result = {name: value for name, value in (operation.result or {}).items() if not isinstance(value, float)}
-    return {"state": operation.state, "result": result, "warnings": [entry["code"] for entry in operation.warnings]}
+    """What the ledger keeps of a result: whole numbers and words; of a plan its hash, of a proof its verdict."""
+    result = {name: _recorded(name, value) for name, value in (operation.result or {}).items() if name != "plan"}
+    details = {
+        "state": operation.state,
+        "result": result,
+        "warnings": sorted({entry["code"] for entry in operation.warnings}),
+        "undoPending": len(operation.undo),
+    }
+    if operation.parent_id:
+        details["parent"] = str(operation.parent_id)
+    if operation.plan:
+        details["planHash"] = operation.plan["hash"]
+    if operation.proof:
+        details["proof"] = _verdict(operation.proof)
+    return details
+
+
+def _recorded(name: str, value: Any) -> Any:
+    """A duration in seconds as whole milliseconds; the ledger's numbers have no fractions."""
+    return int(value * 1000) if isinstance(value, float) else value
+
+
+def _verdict(proof: dict[str, Any]) -> dict[str, Any]:
+    """How many fields were compared and differ, and each tree with its hash."""
+    configuration = proof.get("configuration") or {}
+    trees = [
+        {"name": tree["name"], "equal": str(tree["equal"]), "sha256": (tree.get("copy") or {}).get("sha256", "")}
+        for tree in proof.get("content") or []
+    ]
+    differing = [entry for entry in configuration.get("differences") or [] if entry["reason"] is None]
+    return {"fields": configuration.get("comparedFields", 0), "unexplained": len(differing), "trees": trees}
 
 
 def _duration_milliseconds(operation: Operation) -> int:

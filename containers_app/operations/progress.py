@@ -26,6 +26,7 @@ from containers_app.operations.secrets import plan_key
 from containers_app.workflows.context import ChildTarget, Done, Facts
 
 _POLL_SECONDS = 0.25
+_STAGE_CHARACTERS = 64
 _STUCK_FACTOR = 10
 _CLEAN_UP_SECONDS = 5.0
 
@@ -107,7 +108,7 @@ class OperationContext:
         self.checkpoint()
         now = timezone.now().isoformat()
         self._operation.stages = [*_closed(self._operation.stages, now), _opened(name, now)]
-        values: dict[str, Any] = {"stage": name, "stages": self._operation.stages}
+        values: dict[str, Any] = {"stage": name[:_STAGE_CHARACTERS], "stages": self._operation.stages}
         if undo is not None:
             self._operation.undo = [*self._operation.undo, dict(undo)]
             values["undo"] = self._operation.undo

@@ -115,7 +115,7 @@ def _interrupt(operation: Operation, conf: Conf) -> bool:
         error_message=message,
         undo=operation.undo,
     )
-    if not transitions.interrupt(operation, ending):
+    if not transitions.interrupt(operation, ending, then=lambda: end_with(operation)):
         return False
     return _undo(operation, conf) or True
 

@@ -109,11 +109,16 @@ def end_queued(operation: Operation, ending: Ending) -> bool:
     return True
 
 
-def interrupt(operation: Operation, ending: Ending) -> bool:
-    """End a running operation whose lease ran out, judged by the database's clock. False when it lives after all."""
+def interrupt(operation: Operation, ending: Ending, *, then: Callable[[], object] = lambda: None) -> bool:
+    """End a running operation whose lease ran out, judged by the database's clock. False when it lives after all.
+
+    `then` as of `finish`.
+    """
     dead = held(operation.pk, operation.lease_token).filter(lease_until__lt=Now())
     if not dead.update(**_ended(ending)):
         return False
+    operation.refresh_from_db()
+    then()
     _record(operation)
     return True
 

@@ -21,6 +21,8 @@ from containers_app.specs.engine import LABEL_PREFIX
 from containers_app.specs.network import NETWORKS_ALONE
 
 WRITE_ONLY = "[write-only]"
+# A log takes everything under a name like the request's for a secret; these are names alone.
+_SHOWN_AS = MappingProxyType({"env": "variables"})
 # The request's names of resources, and the record's; sizes in bytes.
 RESOURCES: Mapping[str, str] = MappingProxyType(
     {
@@ -154,7 +156,7 @@ class Overrides:
     @property
     def shown(self) -> dict[str, Any]:
         """The request without its write-only values: what rows, the ledger and pages may keep."""
-        return {name: _shown(name, value) for name, value in self.raw.items()}
+        return {_SHOWN_AS.get(name, name): _shown(name, value) for name, value in self.raw.items()}
 
 
 AS_THE_SOURCE = Overrides()

@@ -18,6 +18,7 @@ from containers_app.workflows.fidelity import proven
 from containers_app.workflows.health import wait_until_healthy
 from containers_app.workflows.making import (
     REDIRECTED,
+    committed_layer,
     layer_pair,
     make,
     make_from_commit,
@@ -168,8 +169,9 @@ def _filled(context: Context, ends: Ends, params: CloneParams, prepared: Prepare
             pairs = volume_pairs(prepared, made)
         carried = carry(context, ends, pairs, sizes)
     context.stage("check the content")
-    content = tuple(prove(context, ends, carried))
-    return Made(inspect=made, committed=isinstance(layer, str), content=content)
+    committed = isinstance(layer, str)
+    unproved = [committed_layer(prepared.source, made)] if committed else []
+    return Made(inspect=made, committed=committed, content=(*unproved, *prove(context, ends, carried)))
 
 
 def _list(context: Context, target: EngineGateway, params: CloneParams, made: Made) -> None:

@@ -28,7 +28,8 @@ def proven(context: Context, prepared: Prepared, made: Mapping[str, Any], *, com
         expected |= dict.fromkeys(("Image", "Config.Image"), COMMITTED)
     proof = prove(prepared.wanted, made, expected=expected, other_engine=prepared.around.elsewhere)
     for difference in proof.unexplained:
-        message = f"The clone differs from its source in {difference.field}: {difference.source}, {difference.clone}."
+        message = f"{prepared.plan.name} differs from its source in {difference.field}: "
+        message += f"{difference.source}, {difference.clone}."
         context.warn("DIFFERS", message)
     volumes = prove(prepared.source, prepared.wanted).differences
     explained = tuple(replace(difference, reason=OWN_VOLUME) for difference in volumes)

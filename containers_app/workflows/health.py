@@ -52,6 +52,29 @@ def wait_until_healthy(context: Context, gateway: EngineReader, container_id: st
         time.sleep(min(pause, max(0.0, begun + limit_seconds - now)))
 
 
+def wait_until_ended(context: Context, gateway: EngineReader, container_id: str, *, limit_seconds: float) -> Verdict:
+    """Look at a started container until it has ended, or the limit has passed; up is an end with exit code 0.
+
+    Raises what `context.checkpoint` raises, and the Engine's errors.
+    """
+    begun = time.monotonic()
+    while True:
+        context.checkpoint()
+        try:
+            raw = gateway.inspect(container_id)
+        except ContainerNotFound:
+            return Verdict(up=False, code="ENDED", message="the container ended, and was removed as it was made to be")
+        state, name = raw["State"], str(raw.get("Name", "")).removeprefix("/")
+        if state.get("Status") in _OVER:
+            code = state.get("ExitCode")
+            return Verdict(up=code == 0, code="ENDED", message=f"{name} ended with exit code {code}: read its logs")
+        waited = time.monotonic() - begun
+        if waited >= limit_seconds:
+            message = f"{name} has not ended after {limit_seconds:g} s, and others wait for its end"
+            return Verdict(up=False, code="NOT_ENDED_IN_TIME", message=message)
+        time.sleep(min(_LONGEST_SECONDS, max(_SHORTEST_SECONDS, waited * _SHARE)))
+
+
 def _judged(raw: Mapping[str, Any], *, running_seconds: float, settle_seconds: float) -> Verdict | None:
     """The verdict if this inspect answer has one."""
     state, name = raw["State"], str(raw.get("Name", "")).removeprefix("/")

@@ -101,7 +101,7 @@ def volume_pairs(prepared: Prepared, made: Inspect) -> tuple[Pair, ...]:
     places = {str(mount.get("Destination")): str(mount.get("Name")) for mount in made.get("Mounts") or []}
     pairs = []
     for volume in prepared.volumes:
-        targets = [volume.target] if volume.target else [places[path] for path in volume.destinations]
+        targets = [volume.target] if volume.target else [places[path] for path in volume.destinations if path in places]
         for target in targets if volume.treatment == "copy" else ():
             source = VolumeTree(name=volume.source)
             name = volume.destinations[0] if volume.anonymous else volume.source
@@ -132,6 +132,12 @@ def layer_pair(ends: Ends, source: Inspect, made: Inspect) -> Pair | str:
     )
 
 
+def committed_layer(source: Inspect, made: Inspect) -> dict[str, Any]:
+    """What a proof says of a layer that came by a commit: nothing, so the clone is not proved to be whole."""
+    names = {"name": str(source["Name"]).removeprefix("/"), "target": str(made["Name"]).removeprefix("/")}
+    return {"kind": "layer", **names, "equal": None, "method": "commit"}
+
+
 def make_from_commit(context: Context, ends: Ends, prepared: Prepared, made: Inspect, *, reason: str) -> Inspect:
     """The container again, from an image of the source as it is now: where its layer cannot be copied as a folder."""
     context.stage("commit the source")
@@ -143,7 +149,8 @@ def make_from_commit(context: Context, ends: Ends, prepared: Prepared, made: Ins
         ends.source.remove_image(image_id)
         image_id = moved.image_id
     message = (
-        f"The clone is made from an image of the source ({image_id}), which it needs as long as it exists: {reason}."
+        f"The clone is made from an image of the source ({image_id}), which it needs as long as it exists: {reason}. "
+        "Extended attributes and access lists of what the source has written may be lost, which is not proved."
     )
     context.warn("LAYER_COMMITTED", message)
     ends.target.remove(str(made["Id"]))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from containers_app.engine.trees import VolumeTree
-from containers_app.errors import MycoError
+from containers_app.errors import Collides, MycoError
 from containers_app.models import DockerHost
 from containers_app.specs.clone_mounts import renamed_volume
 from containers_app.specs.stack import Renaming
@@ -18,10 +18,11 @@ from containers_app.workflows.admission import check_admission
 from containers_app.workflows.content import Ends, Pair, carry, measure, prove
 from containers_app.workflows.context import ChildTarget, Context, Done
 from containers_app.workflows.fidelity import proven
-from containers_app.workflows.health import wait_until_healthy
+from containers_app.workflows.health import wait_until_ended, wait_until_healthy
 from containers_app.workflows.making import (
     FRESH,
     REDIRECTED,
+    committed_layer,
     layer_pair,
     make,
     make_from_commit,
@@ -100,7 +101,12 @@ def clone_stack(context: Context, params: StackCloneParams) -> Done:
     context.stage("find the project")
     with context.gateway() as gateway, target_of(context, params.host, gateway) as target:
         ends = Ends(source=gateway, target=target, host="" if target is gateway else str(params.host))
-        bound = {"host": params.host, "consistency": params.consistency, "start": params.start}
+        bound = {
+            "host": params.host,
+            "data": params.data,
+            "consistency": params.consistency,
+            "start": params.start,
+        }
         stack = plan_stack(
             context,
             ends,
@@ -154,7 +160,7 @@ def _cloned(context: Context, ends: Ends, params: StackCloneParams, stack: Stack
     up = not params.start or _started(context, ends, params, filled.made)
     host = DockerHost.objects.get(name=params.host or context.facts.host_name)
     for entry in filled.made:
-        inventory.remember(host, ends.target.inspect(entry.id))
+        inventory.refresh(host, ends.target, entry.id)
     content = [dict(document) for document in filled.content]
     return Done(result=_result(params, filled), proof={"content": content}, partial=not (whole and up))
 
@@ -247,7 +253,9 @@ def _filled(
         carried = carry(context, ends, pairs, measure(context, ends.source, pairs))
     quiet_seconds = 0.0 if params.consistency == "live" else round(time.monotonic() - begun, 1)
     context.stage("check the content")
-    return Filled(made=made, content=tuple(prove(context, ends, carried)), quiet_seconds=quiet_seconds)
+    unproved = [committed_layer(entry.planned.member.inspect, entry.inspect) for entry in made if entry.committed]
+    content = (*unproved, *prove(context, ends, carried))
+    return Filled(made=made, content=content, quiet_seconds=quiet_seconds)
 
 
 def _layers(context: Context, ends: Ends, made: tuple[MadeMember, ...]) -> tuple[tuple[MadeMember, ...], list[Pair]]:
@@ -260,12 +268,26 @@ def _layers(context: Context, ends: Ends, made: tuple[MadeMember, ...]) -> tuple
         if isinstance(layer, Pair) and measure(context, ends.source, [layer])[0].elsewhere:
             layer = REDIRECTED
         if isinstance(layer, str):
+            _check_unreferenced(entry, made, reason=layer)
             again = make_from_commit(context, ends, entry.planned.prepared, entry.inspect, reason=layer)
             result.append(replace(entry, inspect=again, committed=True))
         else:
             pairs.append(layer)
             result.append(entry)
     return tuple(result), pairs
+
+
+def _check_unreferenced(entry: MadeMember, made: tuple[MadeMember, ...], *, reason: str) -> None:
+    """A member that is made again gets another id, which others could not refer to any more."""
+    name = entry.planned.member.name
+    referring = [
+        other.planned.member.name for other in made if entry.planned.member.id in other.planned.member.references
+    ]
+    if referring:
+        raise Collides(
+            f"the writable layer of {name} cannot be copied as a folder ({reason}), and {', '.join(referring)} refers "
+            "to its container: clone with 'data': 'volumes'"
+        )
 
 
 def _volume_pairs(stack: StackPlan) -> Iterable[Pair]:
@@ -286,7 +308,8 @@ def _own_volume_pairs(entry: MadeMember) -> tuple[Pair, ...]:
 
 def _described(context: Context, filled: Filled) -> bool:
     """Prove each clone, and say in its own operation what came of it; whether all is as it should be."""
-    whole = all(document["equal"] for document in filled.content)
+    shared = all(document["equal"] for document in filled.content)
+    whole = shared
     for entry in filled.made:
         prepared = entry.planned.prepared
         # Volumes that the Engine named for the clone are its own; what it takes over from others is compared by these.
@@ -303,10 +326,19 @@ def _described(context: Context, filled: Filled) -> bool:
             "newId": entry.id,
             "newName": entry.planned.new_name,
         }
-        done = Done(result=result, proof={"configuration": proof.document()}, partial=bool(proof.unexplained))
+        content = _content_of(entry, filled)
+        faithful = not proof.unexplained and all(document["equal"] for document in content)
+        done = Done(result=result, proof={"configuration": proof.document(), "content": content}, partial=not faithful)
         context.describe_child(entry.child, done)
         whole = whole and not proof.unexplained
     return whole
+
+
+def _content_of(entry: MadeMember, filled: Filled) -> list[dict[str, Any]]:
+    """The proofs of the trees that a member's clone has: its layer, and every volume that it mounts."""
+    mounted = {str(mount.get("Name")) for mount in entry.inspect.get("Mounts") or []}
+    names = {*mounted, entry.planned.new_name}
+    return [dict(document) for document in filled.content if document["target"] in names]
 
 
 def _started(context: Context, ends: Ends, params: StackCloneParams, made: tuple[MadeMember, ...]) -> bool:
@@ -335,11 +367,8 @@ def _conditions(made: Iterable[MadeMember]) -> dict[str, str]:
 
 def _is_up(context: Context, ends: Ends, entry: MadeMember, seconds: float, *, ends_well: bool = False) -> bool:
     """Whether it came up, or ended as it should; else a warning says why."""
-    verdict = wait_until_healthy(context, ends.target, entry.id, limit_seconds=seconds)
-    if ends_well:
-        state = ends.target.inspect(entry.id).get("State") or {}
-        if not state.get("Running") and state.get("ExitCode") == 0:
-            return True
+    wait = wait_until_ended if ends_well else wait_until_healthy
+    verdict = wait(context, ends.target, entry.id, limit_seconds=seconds)
     if not verdict.up:
         context.warn(verdict.code, f"{entry.planned.new_name}: {verdict.message}")
     return verdict.up
