@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from containers_app.api.stacks import read_stack_clone, source_host, stacks
+from containers_app.api.stacks import source_host, stacks
 from containers_app.errors import InvalidRequest
 from containers_app.models import Container, DockerHost
+from containers_app.operations.clone_options import read_stack_clone
 from containers_app.workflows.stack_clone import StackCloneParams
 from tests import recipes
 

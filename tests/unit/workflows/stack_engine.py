@@ -198,6 +198,7 @@ class Context:
         self.warnings: list[tuple[str, str]] = []
         self.children: list[tuple[ChildTarget, Any]] = []
         self.described: list[Done] = []
+        self.undo: list[Any] = []
         self.token = 1
 
     @property
@@ -215,8 +216,12 @@ class Context:
     def gateway(self, host_name: str | None = None) -> AbstractContextManager[Any]:
         return nullcontext(self._other if host_name == "other" else self._engine)
 
-    def stage(self, name: str, **more: Any) -> None:
+    def stage(self, name: str, *, undo: Any = None, plan: Any = None) -> None:
         self.stages.append(name)
+        self.undo += [undo] if undo else []
+
+    def remember_undo(self, step: Any) -> None:
+        self.undo.append(step)
 
     def checkpoint(self) -> None:
         """Nothing stops a test."""

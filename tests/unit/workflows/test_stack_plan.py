@@ -465,6 +465,7 @@ def carried_over(engine: Any) -> None:
     store = engine.there[id_of("shop-store-1")]
     store["Config"]["Volumes"] = None
     store["HostConfig"]["Binds"].append(f"{VOLUME}:/fresh:rw")
+    engine.there[id_of("shop-side-1")]["HostConfig"]["Binds"] = [f"{VOLUME}:/fresh:ro"]
 
 
 @pytest.mark.django_db
@@ -512,4 +513,4 @@ def test_a_refused_plan_makes_nothing_and_names_the_field() -> None:
     with pytest.raises(NameTaken) as caught:
         clone_stack(context, StackCloneParams(project="shop", new_project="new"))
     assert caught.value.field == "newProject"
-    assert (engine.sent, context.children) == ([], [])
+    assert (engine.sent, context.children, context.undo) == ([], [], [])
