@@ -78,7 +78,7 @@ class OperationAdmin(ReadOnlyAdmin):
         end = row.finished_at or timezone.now()
         elapsed = (end - (row.started_at or row.created_at)).total_seconds()
         return {
-            **outcome(row),
+            **outcome(row, asker_of(request)),
             "title": f"{KINDS[row.kind].verb} {visible(row.target_name)}",
             "verb": KINDS[row.kind].verb,
             "lasting": lasts(row.kind),

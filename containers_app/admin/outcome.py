@@ -7,26 +7,28 @@ from typing import Any
 
 from containers_app.admin.plans import obstacles
 from containers_app.models import Container, Operation
+from containers_app.operations.authority import Asker
+from containers_app.operations.visibility import visible_to
 
 _SHOWN_ELSEWHERE = frozenset({"warnings", "success", "plan"})
 
 
-def outcome(row: Operation) -> dict[str, Any]:
-    """For the page of an operation; each part is empty where the operation has none."""
+def outcome(row: Operation, asker: Asker) -> dict[str, Any]:
+    """For the page of an operation; each part is empty where there is none, or none that the asker may see."""
     proof = row.proof or {}
     configuration = proof.get("configuration") or {}
     differences = configuration.get("differences") or []
     return {
         "results": [(name, value) for name, value in (row.result or {}).items() if name not in _SHOWN_ELSEWHERE],
-        "made": _made(row.result or {}),
+        "made": _made(row.result or {}, asker),
         "plan": _plan(row),
         "obstacles": obstacles(row.plan or {}),
         "configuration": configuration,
         "explained": [entry for entry in differences if entry.get("reason")],
         "unexplained": [entry for entry in differences if not entry.get("reason")],
         "trees": [_tree(entry) for entry in proof.get("content") or ()],
-        "parent": row.parent,
-        "children": row.children.order_by("id"),
+        "parent": visible_to(asker, "operation").filter(pk=row.parent_id).first(),
+        "children": visible_to(asker, "operation").filter(parent=row).order_by("id"),
         "percent": min(100, int(100 * row.bytes_done / row.bytes_total)) if row.bytes_total else None,
     }
 
@@ -37,9 +39,10 @@ def _plan(row: Operation) -> dict[str, Any]:
     return {**plan, "warnings": [entry for entry in plan.get("warnings") or () if entry not in row.warnings]}
 
 
-def _made(result: Mapping[str, Any]) -> Container | None:
+def _made(result: Mapping[str, Any], asker: Asker) -> Container | None:
     """The new container, where the inventory has it."""
-    return Container.objects.filter(engine_id=str(result.get("newId") or "")).order_by("-id").first()
+    rows = visible_to(asker, "container").filter(engine_id=str(result.get("newId") or ""))
+    return rows.order_by("-id").first()
 
 
 def _tree(entry: Mapping[str, Any]) -> dict[str, Any]:

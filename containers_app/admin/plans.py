@@ -16,6 +16,7 @@ from containers_app.models import DockerHost, Operation
 from containers_app.operations.answers import published_error
 from containers_app.operations.kinds import Kind
 from containers_app.operations.submit import Submitted
+from containers_app.operations.visibility import visible_to
 from containers_app.operations.waiting import place, wait_until
 
 PLAN_SECONDS = 5.0
@@ -90,9 +91,8 @@ def own_plan(request: HttpRequest, kind: Kind, subject: str, host: DockerHost) -
         identifier = UUID(request.POST.get("planned", ""))
     except ValueError:
         return None
-    rows = Operation.objects.select_related("host", "api_key").filter(
-        pk=identifier, kind=kind.name, host=host, principal=asker_of(request).principal
-    )
+    asker = asker_of(request)
+    rows = visible_to(asker, "operation").filter(pk=identifier, kind=kind.name, host=host, principal=asker.principal)
     return next((row for row in rows if row.params.get("dry_run") and _subject(row) == subject), None)
 
 

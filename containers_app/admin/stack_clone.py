@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.views.generic import View
 
 from containers_app.admin.acts import ProtectableForm, request_by, tell
-from containers_app.admin.base import refused, state_badge
+from containers_app.admin.base import asker_of, refused, state_badge
 from containers_app.admin.clone_form import CONSISTENCY, LONGEST_SECONDS, PRIVILEGED
 from containers_app.admin.plans import Answer, look_at, own_plan, plan_changed, proposal, waited
 from containers_app.admin.stacks import Stack, stack_of
@@ -133,7 +133,7 @@ def _checked(request: HttpRequest, host: str, project: str) -> Stack:
     """Refuse who may not; what has no members is no stack."""
     if not request.user.has_perm(STACK_CLONE.permission):
         raise refused(request, "you may not clone stacks")
-    stack = stack_of(host, project)
+    stack = stack_of(asker_of(request), host, project)
     if stack is None:
         raise Http404
     return stack

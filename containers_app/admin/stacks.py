@@ -10,13 +10,16 @@ from itertools import groupby
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.generic import View
 
-from containers_app.admin.base import refused, state_badge
-from containers_app.models import Container, DockerHost, with_last_backup
+from containers_app.admin.base import asker_of, refused, state_badge
+from containers_app.models import DockerHost
+from containers_app.operations.authority import Asker
+from containers_app.operations.visibility import visible_to
 from containers_app.templatetags.console import visible
 
 _VIEW = "containers_app.view_container"
@@ -62,15 +65,14 @@ def stacks(rows: Iterable[Any]) -> Iterator[Stack]:
         yield Stack(project=project, host=host, members=found, address=stack_address(host.name, project))
 
 
-def members_of(host: str, project: str) -> Any:
-    """The containers of a project that its Engine still has."""
-    rows = Container.objects.present().filter(host__name=host, stack=project).exclude(stack="")
-    return with_last_backup(rows.select_related("host")).order_by("service", "name")
+def members(asker: Asker) -> QuerySet[Any]:
+    """The containers of all projects that the asker may see and that the Engines still have."""
+    return visible_to(asker, "container").filter(removed_at=None).exclude(stack="")
 
 
-def stack_of(host: str, project: str) -> Stack | None:
-    """One stack; None when the Engine has no container of it."""
-    return next(stacks(members_of(host, project)), None)
+def stack_of(asker: Asker, host: str, project: str) -> Stack | None:
+    """One stack; None when there is no container of it, or none that the asker may see."""
+    return next(stacks(members(asker).filter(host__name=host, stack=project)), None)
 
 
 class StackListView(View):
@@ -79,8 +81,7 @@ class StackListView(View):
     def get(self, request: HttpRequest) -> HttpResponse:
         """The list."""
         check_may_see(request)
-        rows = with_last_backup(Container.objects.present().exclude(stack="").select_related("host"))
-        context = {"title": "Stacks", "stacks": list(stacks(rows))}
+        context = {"title": "Stacks", "stacks": list(stacks(members(asker_of(request))))}
         return TemplateResponse(request, "myco/stacks.html", {**admin.site.each_context(request), **context})
 
 
@@ -90,12 +91,12 @@ class StackView(View):
     def get(self, request: HttpRequest, host: str, project: str) -> HttpResponse:
         """Its members. What has none is no stack."""
         check_may_see(request)
-        stack = stack_of(host, project)
+        stack = stack_of(asker_of(request), host, project)
         if stack is None:
             raise Http404
-        members = [(row, state_badge(row)) for row in stack.members]
+        badges = [(row, state_badge(row)) for row in stack.members]
         clone_address = reverse("admin:stack_clone", args=[host, project])
-        context = {"title": visible(project), "stack": stack, "members": members, "clone_address": clone_address}
+        context = {"title": visible(project), "stack": stack, "members": badges, "clone_address": clone_address}
         return TemplateResponse(request, "myco/stack.html", {**admin.site.each_context(request), **context})
 
 

@@ -19,6 +19,7 @@ class NetworkVerbs(Verbs):
         driver: str = "bridge",
         internal: bool = False,
         attachable: bool = False,
+        enable_ipv4: bool = True,
         enable_ipv6: bool = False,
         addressing: Mapping[str, Any] | None = None,
         options: Mapping[str, str] | None = None,
@@ -34,6 +35,8 @@ class NetworkVerbs(Verbs):
             "Driver": driver,
             "Internal": internal,
             "Attachable": attachable,
+            # Engines before 28 have no network without it.
+            **({} if enable_ipv4 else {"EnableIPv4": False}),
             "EnableIPv6": enable_ipv6,
             "Options": dict(options or {}),
             "Labels": self._labelled(labels or {}),

@@ -142,6 +142,17 @@ def _ports(plan: ClonePlan, world: World) -> Iterator[Collision]:
             yield Collision(kind="port", subject=shown, message=message, resolution=resolution, blocks="start")
 
 
+def expected_ports(plan: ClonePlan, world: World) -> tuple[HostPort, ...]:
+    """The host ports that the clone will hold while it runs; of a range the first one that is free."""
+    held = tuple((holding.name, port) for holding in world.holdings if holding.running for port in holding.ports)
+    expected: list[HostPort] = []
+    for entry in _wanted_ports(plan):
+        own = tuple((plan.name, port) for port in expected)
+        free = (number for number in entry.ports if _holder_of(entry, number, (*held, *own)) is None)
+        expected += [(entry.address, number, _protocol(entry)) for number in [next(free, None)] if number]
+    return tuple(expected)
+
+
 def _shown(entry: _Wanted) -> str:
     address = entry.address or "0.0.0.0"
     last = f"-{entry.ports[-1]}" if len(entry.ports) > 1 else ""

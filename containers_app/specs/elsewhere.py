@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from containers_app.specs.clone_mounts import container_of
 from containers_app.specs.clone_networks import has_own_network
 from containers_app.specs.collisions import Collision
 from containers_app.specs.container import ClonePlan
@@ -21,18 +22,28 @@ _BRIDGE: Mapping[str, Any] = {"overrides": {"networks": [{"name": "bridge"}]}}
 _NAMESPACES = ("NetworkMode", "PidMode", "IpcMode")
 
 
-def foreign_references(wanted: Mapping[str, Any], plan: ClonePlan) -> Iterator[Collision]:
-    """Other containers and networks that the clone refers to and another Engine does not have."""
+def foreign_references(
+    wanted: Mapping[str, Any], plan: ClonePlan, *, made: Collection[str] = ()
+) -> Iterator[Collision]:
+    """Other containers and networks that the clone refers to and another Engine does not have.
+
+    `made`: ids and names of containers that are made there before it.
+    """
     host = plan.create.host.body()
     for key in _NAMESPACES:
-        if str(host.get(key) or "").startswith("container:"):
+        kind, _, target = str(host.get(key) or "").partition(":")
+        if kind == "container" and target not in made:
             message = f"It uses a namespace of another container ({key}), which is not on the other host."
             resolution = _BRIDGE if key == "NetworkMode" else None
             yield Collision(kind="network", subject=key, message=message, resolution=resolution, blocks="create")
     for link in host.get("Links") or []:
+        if str(link).partition(":")[0] in made:
+            continue
         message = f"It is linked to {link}, which is not on the other host."
         yield Collision(kind="network", subject=str(link), message=message, blocks="create")
     for entry in host.get("VolumesFrom") or []:
+        if container_of(str(entry)) in made:
+            continue
         message = f"It takes volumes from {entry}, which is not on the other host: copy them."
         yield Collision(
             kind="volume", subject=str(entry), message=message, resolution={"data": "volumes"}, blocks="create"

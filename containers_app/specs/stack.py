@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from containers_app.errors import InvalidRequest
-from containers_app.specs.clone_mounts import renamed_bind, renamed_mount, renamed_volume
-from containers_app.specs.network import endpoints_of
+from containers_app.specs.clone_mounts import own_destinations, renamed_bind, renamed_mount, renamed_volume
+from containers_app.specs.engine import NetworkSummary
+from containers_app.specs.network import endpoints_of, find_network
+from containers_app.specs.reference import is_full_id
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
@@ -32,7 +34,10 @@ Inspect = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One container of a project; `depends_on` maps services to the condition that must hold before it starts."""
+    """One container of a project; `depends_on` maps services to the condition that must hold before it starts.
+
+    `own`: the volumes without a name that are made for it alone, with their mount points; see `with_own_volumes`.
+    """
 
     id: str
     name: str
@@ -40,15 +45,22 @@ class Member:
     number: str
     depends_on: Mapping[str, str]
     inspect: Inspect = field(repr=False)
+    own: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The words by which others refer to it."""
+        return (self.id, self.id[:_SHORTEST_ID], self.name)
 
     @property
     def references(self) -> tuple[str, ...]:
-        """Full ids of the containers whose namespaces or volumes it uses."""
+        """The containers that must be there before it is made: by namespaces, volumes and links of the old kind."""
         host = self.inspect["HostConfig"]
         modes = [str(host.get(key) or "") for key in ("NetworkMode", "PidMode", "IpcMode")]
         joined = [mode.partition(":")[2] for mode in modes if mode.startswith("container:")]
         taken = [str(entry).partition(":")[0] for entry in host.get("VolumesFrom") or []]
-        return tuple(dict.fromkeys((*joined, *taken)))
+        linked = [str(link).partition(":")[0].removeprefix("/") for link in host.get("Links") or []]
+        return tuple(dict.fromkeys((*joined, *taken, *linked)))
 
 
 def check_project(value: str, *, field_name: str) -> str:
@@ -84,30 +96,75 @@ def _depends_on(text: str) -> dict[str, str]:
 
 
 def in_order(members: Iterable[Member]) -> tuple[Member, ...]:
-    """Members after all those that they refer to or depend on; of equal rank by name. A circle is cut anywhere."""
-    every = sorted(members, key=lambda entry: entry.name)
-    by_reference = {key: entry for entry in every for key in (entry.id, entry.name)}
-    done: dict[str, Member] = {}
+    """Members after all those that they refer to or depend on; of equal rank by name.
 
-    def visit(entry: Member, above: frozenset[str]) -> None:
-        if entry.id in done or entry.id in above:
-            return
-        before = [by_reference[key] for key in entry.references if key in by_reference]
-        before += [other for other in every if other.service in entry.depends_on]
-        for other in before:
-            visit(other, above | {entry.id})
-        done[entry.id] = entry
+    A circle is cut where one only depends on another, which matters for the start alone. Where all refer to one
+    another it is cut anywhere: `circles` finds those.
+    """
+    left = sorted(members, key=lambda entry: entry.name)
+    done: list[Member] = []
+    while left:
+        free = [entry for entry in left if not _referred(entry, left)]
+        first = next((entry for entry in free if not _depended(entry, left)), (free or left)[0])
+        left.remove(first)
+        done.append(first)
+    return tuple(done)
 
-    for entry in every:
-        visit(entry, frozenset())
-    return tuple(done.values())
+
+def _referred(entry: Member, left: Iterable[Member]) -> list[Member]:
+    return [other for other in left if set(other.keys) & set(entry.references)]
+
+
+def _depended(entry: Member, left: Iterable[Member]) -> list[Member]:
+    return [other for other in left if other.service in entry.depends_on and other.id != entry.id]
+
+
+def circles(ordered: tuple[Member, ...]) -> tuple[tuple[str, str], ...]:
+    """Names of members, each with one that it refers to and that cannot be made before it."""
+    return tuple(
+        (entry.name, other.name) for number, entry in enumerate(ordered) for other in _referred(entry, ordered[number:])
+    )
+
+
+def with_own_volumes(ordered: Iterable[Member]) -> tuple[Member, ...]:
+    """The members with the volumes without a name that each asks for itself; of several the first one has it.
+
+    Compose mounts the volume of a container that it makes anew by its id, so such a mount counts as without a name.
+    """
+    owned: set[str] = set()
+    members = []
+    for entry in ordered:
+        asked = own_destinations(entry.inspect)
+        own = {
+            str(mount.get("Name")): str(mount.get("Destination"))
+            for mount in entry.inspect.get("Mounts") or []
+            if mount.get("Type") == "volume"
+            and is_full_id(str(mount.get("Name")))
+            and mount.get("Destination") in asked
+        }
+        own = {name: path for name, path in own.items() if name not in owned}
+        owned |= set(own)
+        members.append(replace(entry, own=own))
+    return tuple(members)
+
+
+def with_live_networks(inspect: Inspect, networks: tuple[NetworkSummary, ...]) -> dict[str, Any]:
+    """An inspect whose endpoints have the ids of the networks that they mean now.
+
+    One that never was started knows its network by name alone, and a network may have been made anew since.
+    """
+    endpoints = {}
+    for key, raw in endpoints_of(inspect).items():
+        found = find_network(key, str(raw.get("NetworkID") or ""), networks)
+        endpoints[key] = {**raw, "NetworkID": found.network.id} if found else raw
+    return {**inspect, "NetworkSettings": {**(inspect.get("NetworkSettings") or {}), "Networks": endpoints}}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Renaming:
     """Old to new.
 
-    `containers`: full ids and names to full ids; `names`: container names; `networks`: old ids and names to new
+    `containers`: ids and names to full ids; `names`: ids and names to new names; `networks`: old ids and names to new
     (name, id); `volumes`: names; `addresses`: static addresses. `drop_macs`: both would run side by side.
     """
 
@@ -196,7 +253,7 @@ def _mode(mode: str, inspect: Inspect, renaming: Renaming) -> str:
         old_id, network = str(raw.get("NetworkID") or ""), _network_of(key, raw, renaming)
         if network and (mode == key or (len(mode) >= _SHORTEST_ID and old_id.startswith(mode))):
             return network[0]
-    return mode
+    return renaming.networks[mode][0] if mode in renaming.networks else mode
 
 
 def _link(link: str, renaming: Renaming) -> str:

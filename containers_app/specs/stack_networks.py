@@ -12,10 +12,15 @@ from containers_app.specs.placeholder import placeholder_id
 from containers_app.specs.stack import NETWORK_LABEL, Member, new_resource_name, of_project
 from containers_app.specs.subnets import Network, free_subnet, moved, parsed, pool_body, within
 
+# Their subnets are those of a network outside, on an interface of the host.
+_ON_AN_INTERFACE = ("macvlan", "ipvlan")
+# The name of a bridge on the host, and the numbers that a swarm gave an overlay network.
+_ITS_OWN = ("com.docker.network.bridge.name", "com.docker.network.driver.overlay.vxlanid_list")
+
 
 @dataclass(frozen=True, kw_only=True)
 class NewNetwork:
-    """A network to make in place of one of the project's. `options` may hold secrets of a driver.
+    """A network to make in place of one of the project's. `options`, `labels` and `addressing` may hold secrets.
 
     `moves` are (old, new) subnets, `addresses` the members' static addresses by the old ones. `addressing` is the
     Engine's IPAM object, None for its own choice.
@@ -27,10 +32,11 @@ class NewNetwork:
     driver: str
     internal: bool
     attachable: bool
+    enable_ipv4: bool
     enable_ipv6: bool
-    labels: Mapping[str, str]
+    labels: Mapping[str, str] = field(repr=False)
     options: Mapping[str, str] = field(repr=False)
-    addressing: Mapping[str, Any] | None = None
+    addressing: Mapping[str, Any] | None = field(default=None, repr=False)
     addresses: Mapping[str, str] = field(default_factory=dict)
     lost_subnet: bool = False
 
@@ -40,6 +46,18 @@ class NewNetwork:
         pools = (self.addressing or {}).get("Config") or []
         subnets = tuple(str(pool.get("Subnet", "")) for pool in pools)
         return NetworkSummary(id=placeholder_id(self.name), name=self.name, driver=self.driver, subnets=subnets)
+
+    @property
+    def material(self) -> list[Any]:
+        """All that makes it this network, for the plan's hash."""
+        kind = [self.driver, self.internal, self.attachable, self.enable_ipv4, self.enable_ipv6]
+        where = [self.addressing, self.lost_subnet]
+        return [self.old_name, self.name, *kind, *where, dict(self.labels), dict(self.options), dict(self.addresses)]
+
+    @property
+    def shared_parent(self) -> str | None:
+        """The host's interface that it would be on beside the old network; None for one that has none to itself."""
+        return (self.options.get("parent") or None) if self.driver in _ON_AN_INTERFACE else None
 
     def document(self) -> dict[str, Any]:
         """As plans show it."""
@@ -59,14 +77,18 @@ def new_networks(
     new_project: str,
     around: tuple[NetworkSummary, ...],
 ) -> tuple[NewNetwork, ...]:
-    """Those of the members' networks that the project made; the others are used by both. `around`: the target's."""
+    """Those of the members' networks that the project made; the others are used by both. `around`: the target's.
+
+    Those that ask for a subnet come first: what the Engine chooses for the others may not be one of these.
+    """
+    every = tuple(members)
     taken = parsed(subnet for network in around for subnet in network.subnets)
     made = []
     for raw in networks:
         name = new_resource_name(raw.get("Labels") or {}, NETWORK_LABEL, project, new_project)
         if name is not None:
-            made.append(_network(raw, name, new_project, _static_addresses(raw, members), taken))
-    return tuple(made)
+            made.append(_network(raw, name, new_project, _static_addresses(raw, every), taken))
+    return tuple(sorted(made, key=lambda network: network.addressing is None))
 
 
 def _static_addresses(raw: Mapping[str, Any], members: Iterable[Member]) -> tuple[str, ...]:
@@ -92,7 +114,9 @@ def _network(
     needed = [
         pool
         for pool in pools
-        if ":" in str(pool["Subnet"]) or any(within(address, str(pool["Subnet"])) for address in static)
+        if ":" in str(pool["Subnet"])
+        or raw.get("Driver") in _ON_AN_INTERFACE
+        or any(within(address, str(pool["Subnet"])) for address in static)
     ]
     moves: dict[str, str] = {}
     for pool in needed:
@@ -109,6 +133,7 @@ def _network(
         driver=str(raw.get("Driver") or "bridge"),
         internal=bool(raw.get("Internal")),
         attachable=bool(raw.get("Attachable")),
+        enable_ipv4=raw.get("EnableIPv4") is not False,
         enable_ipv6=bool(raw.get("EnableIPv6")),
         labels=of_project(raw.get("Labels") or {}, new_project),
         options=_options(raw),
@@ -124,5 +149,5 @@ def _network(
 
 
 def _options(raw: Mapping[str, Any]) -> dict[str, str]:
-    """Driver options but for the name of a bridge on the host, which two networks cannot share."""
-    return {key: value for key, value in (raw.get("Options") or {}).items() if key != "com.docker.network.bridge.name"}
+    """Driver options but for those of which each network has its own."""
+    return {key: value for key, value in (raw.get("Options") or {}).items() if key not in _ITS_OWN}

@@ -22,8 +22,9 @@ def check_admission(
     collisions: Iterable[Collision],
     warnings: Iterable[PlanWarning],
     start: bool,
+    name_field: str = "options.name",
 ) -> None:
-    """Refuse what may not or cannot be done, and say what else is worth knowing.
+    """Refuse what may not or cannot be done, and say what else is worth knowing; `name_field`: where a name is chosen.
 
     Raises PlanChanged, PermissionDenied, NameTaken, ImageNotFound or Collides with every reason at once.
     """
@@ -34,7 +35,7 @@ def check_admission(
     stops = ("create", "start") if start else ("create",)
     blocking = [collision for collision in found if collision.blocks in stops]
     if blocking:
-        raise _refusal(blocking)
+        raise _refusal(blocking, name_field)
     for warning in warnings:
         context.warn(warning.code, warning.message)
     for collision in found:
@@ -42,11 +43,11 @@ def check_admission(
             context.warn(f"{collision.kind.upper()}_HELD", collision.message)
 
 
-def _refusal(blocking: list[Collision]) -> MycoError:
+def _refusal(blocking: list[Collision], name_field: str) -> MycoError:
     words = "; ".join(dict.fromkeys(collision.message for collision in blocking))
     kinds = {collision.kind for collision in blocking}
     if kinds == {"name"}:
-        return NameTaken(words, field="options.name")
+        return NameTaken(words, field=name_field)
     return ImageNotFound(words) if kinds == {"image"} else Collides(words)
 
 

@@ -36,7 +36,8 @@ class Wish:
     `volumes`: treatments by volume name or mount point.
 
     `thorough`: look at everything that the target's Engine has, not only at what the source itself holds.
-    `made_volumes`: volumes that are made by others, and used as they are. `bound`: what else the plan's hash is of.
+    `made_volumes`: volumes that are made by others, and used as they are; `made_containers`: ids and names of what is
+    made before the clone. `bound`: what else the plan's hash is of.
     """
 
     name: str | None = None
@@ -45,6 +46,7 @@ class Wish:
     volumes: Mapping[str, str] = field(default_factory=dict)
     thorough: bool = False
     made_volumes: frozenset[str] = frozenset()
+    made_containers: frozenset[str] = frozenset()
     named: bool = True
     bound: Mapping[str, Any] = field(default_factory=dict)
 
@@ -136,7 +138,7 @@ def prepare(
     first = _planned(context, source, wish, facts=facts, around=around, volumes=volumes, elsewhere=())
     if origin is None:
         return first
-    elsewhere = tuple(_elsewhere(reader, origin, first.wanted, first.plan))
+    elsewhere = tuple(_elsewhere(reader, origin, first))
     return _planned(context, source, wish, facts=facts, around=around, volumes=volumes, elsewhere=elsewhere)
 
 
@@ -206,13 +208,14 @@ def _planned(
     )
 
 
-def _elsewhere(reader: EngineReader, origin: EngineReader, wanted: Inspect, plan: ClonePlan) -> Iterator[Collision]:
+def _elsewhere(reader: EngineReader, origin: EngineReader, first: Prepared) -> Iterator[Collision]:
     """What another Engine cannot give."""
+    wanted, plan = first.wanted, first.plan
     here, there = origin.version().platform, reader.version().platform
     if here != there and wanted["Image"] == plan.image_id:
         message = f"The image is for {here}, and the other Engine is {there}: choose an image that is there."
         yield Collision(kind="image", subject=plan.image_id, message=message, blocks="create")
-    yield from foreign_references(wanted, plan)
+    yield from foreign_references(wanted, plan, made=first.wish.made_containers)
     for field_name, api in newer_fields(plan.create.body(), api=reader.api):
         message = f"The other Engine speaks API {reader.api}, and {field_name} needs {api}: it would be left out."
         yield Collision(kind="api", subject=field_name, message=message)

@@ -13,6 +13,7 @@ from containers_app.errors import Collides, MycoError
 from containers_app.models import DockerHost
 from containers_app.specs.clone_mounts import renamed_volume
 from containers_app.specs.stack import Renaming
+from containers_app.specs.stack_renaming import giver_mounts, wanted_source
 from containers_app.workflows import inventory
 from containers_app.workflows.admission import check_admission
 from containers_app.workflows.content import Ends, Pair, carry, measure, prove
@@ -34,14 +35,7 @@ from containers_app.workflows.making import (
 from containers_app.workflows.planning import Givers, Inspect, planned_again
 from containers_app.workflows.protected import check_protected
 from containers_app.workflows.quiesce import check_quiet, quiet
-from containers_app.workflows.stack_plan import (
-    PlannedMember,
-    StackPlan,
-    giver_mounts,
-    own_anonymous,
-    plan_stack,
-    wanted_source,
-)
+from containers_app.workflows.stack_plan import PlannedMember, StackPlan, plan_stack
 
 _HEALTHY, _ENDED_WELL = "service_healthy", "service_completed_successfully"
 _DEPENDENCY_SECONDS = 120
@@ -132,6 +126,7 @@ def clone_stack(context: Context, params: StackCloneParams) -> Done:
             collisions=stack.collisions,
             warnings=stack.warnings,
             start=params.start,
+            name_field="newProject",
         )
         undo = taken_back(context, ends)
         context.stage("make networks and volumes", undo=undo, plan=plan)
@@ -175,6 +170,7 @@ def _made_around(context: Context, ends: Ends, stack: StackPlan) -> Renaming:
             driver=network.driver,
             internal=network.internal,
             attachable=network.attachable,
+            enable_ipv4=network.enable_ipv4,
             enable_ipv6=network.enable_ipv6,
             addressing=network.addressing,
             options=network.options,
@@ -206,7 +202,7 @@ def _made_members(
         )
         inspect, final = _made_member(context, ends, planned, known, givers=givers, networks=networks)
         made.append(MadeMember(planned=final, inspect=inspect, child=child))
-        containers |= dict.fromkeys((entry.id, entry.name), str(inspect["Id"]))
+        containers |= dict.fromkeys(entry.keys, str(inspect["Id"]))
         volumes |= _anonymous_of(final, inspect)
         givers[str(inspect["Id"])] = giver_mounts(entry, replace(known, volumes=volumes))
     return tuple(made)
@@ -232,7 +228,7 @@ def _made_member(
 def _anonymous_of(planned: PlannedMember, inspect: Inspect) -> dict[str, str]:
     """The source's volumes without a name, and those that the Engine made for the clone at the same places."""
     places = {str(mount.get("Destination")): str(mount.get("Name")) for mount in inspect.get("Mounts") or []}
-    return {old: places[path] for old, path in own_anonymous(planned.member).items() if path in places}
+    return {old: places[path] for old, path in planned.member.own.items() if path in places}
 
 
 def _filled(

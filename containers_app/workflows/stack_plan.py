@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from containers_app.crypto.sealing import keyed_digest
 from containers_app.engine.facts import every_volume
 from containers_app.errors import ContainerNotFound
-from containers_app.specs.clone_mounts import renamed_volume, unnamed_destinations
 from containers_app.specs.clone_networks import PlanWarning
-from containers_app.specs.clone_volumes import Treatment, VolumeFacts
-from containers_app.specs.collisions import Collision, World
-from containers_app.specs.engine import Holding
+from containers_app.specs.clone_volumes import VolumeFacts
+from containers_app.specs.collisions import Collision, World, expected_ports
+from containers_app.specs.engine import Holding, NetworkSummary
 from containers_app.specs.network import endpoints_of
 from containers_app.specs.overrides import AS_THE_SOURCE, read_overrides
 from containers_app.specs.placeholder import placeholder_id
-from containers_app.specs.reference import is_full_id
 from containers_app.specs.stack import (
     HOOK_LABELS,
-    VOLUME_LABEL,
     Member,
     Renaming,
+    circles,
     in_order,
     labels_of,
     member,
-    new_container_name,
-    new_resource_name,
-    of_project,
-    renamed,
+    with_live_networks,
+    with_own_volumes,
 )
 from containers_app.specs.stack_networks import NewNetwork, new_networks
+from containers_app.specs.stack_renaming import giver_mounts, renaming_of, wanted_source
+from containers_app.specs.stack_volumes import StackVolume, stack_volumes
 from containers_app.workflows.content import Ends
 from containers_app.workflows.context import Context
 from containers_app.workflows.planning import (
@@ -44,27 +42,6 @@ from containers_app.workflows.planning import (
     planned_again,
     prepare,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class StackVolume:
-    """A volume that members name, and what becomes of it. `target` is the source itself where both share it."""
-
-    source: str
-    target: str
-    treatment: Treatment
-    mount_points: tuple[str, ...]
-    facts: VolumeFacts
-    labels: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-    def document(self) -> dict[str, Any]:
-        """As plans show it."""
-        return {
-            "source": self.source,
-            "target": self.target,
-            "treatment": self.treatment,
-            "mountPoints": list(self.mount_points),
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,34 +108,44 @@ def plan_stack(
 
     Raises ContainerNotFound where nothing belongs to it.
     """
-    members = in_order(member(ends.source.inspect(identifier)) for identifier in ends.source.project(project))
+    live = ends.source.networks()
+    inspects = [with_live_networks(ends.source.inspect(name), live) for name in ends.source.project(project)]
+    members = with_own_volumes(in_order(map(member, inspects)))
     if not members:
         raise ContainerNotFound(f"no container belongs to the compose project {project}", field="project")
     around = _surroundings(ends, members)
-    found = [ends.source.network(identifier) for identifier in _network_ids(members)]
-    raw_networks = list({str(raw["Id"]): raw for raw in found}.values())
-    networks = new_networks(
-        raw_networks, members, project=project, new_project=new_project, around=around.world.networks
-    )
-    volumes = _volumes(members, around, project=project, new_project=new_project, data=data, elsewhere=ends.elsewhere)
-    renaming = _renaming(members, networks, volumes, project=project, new_project=new_project, ends=ends)
-    world = replace(around.world, networks=(*around.world.networks, *(network.summary for network in networks)))
-    # What is made for the clone is plain, so it gives no power over the host.
-    plain = {new: VolumeFacts(name=new) for old, new in renaming.volumes.items() if old != new}
-    beside = replace(around, world=world, there={**plain, **around.there})
+    names = {"project": project, "new_project": new_project}
+    raw_networks = [ends.source.network(identifier) for identifier in _network_ids(members, live)]
+    networks = new_networks(raw_networks, members, **names, around=around.world.networks)
+    volumes = stack_volumes(members, around.known, **names, data=data)
+    renaming = renaming_of(members, networks, volumes, **names, drop_macs=not ends.elsewhere)
+    beside = _with_what_is_made(around, networks, volumes, renaming)
     planned = _members(context, ends, members, renaming, beside, data=data)
     collisions = tuple(_collisions(ends, planned, networks, volumes, around, new_project=new_project))
     return StackPlan(
-        project=project,
-        new_project=new_project,
+        **names,
         members=planned,
         networks=networks,
         volumes=volumes,
         renaming=renaming,
         collisions=collisions,
-        warnings=(*_warnings(planned, networks, volumes), *_hooks(members)),
-        hash=_hash(context, bound, planned=planned, networks=networks, volumes=volumes, collisions=collisions),
+        warnings=(*_warnings(ends, planned, networks, volumes), *_hooks(members)),
+        hash=_hash(
+            context,
+            {**bound, **names, "data": data},
+            planned=planned,
+            networks=networks,
+            volumes=volumes,
+            collisions=collisions,
+        ),
     )
+
+
+def _network_ids(members: Iterable[Member], live: Iterable[NetworkSummary]) -> tuple[str, ...]:
+    """The networks that members are in; one that is gone is reported by the plan of its member."""
+    there = {network.id for network in live}
+    found = [str(raw.get("NetworkID")) for entry in members for raw in endpoints_of(entry.inspect).values()]
+    return tuple(identifier for identifier in dict.fromkeys(found) if identifier in there)
 
 
 def _surroundings(ends: Ends, members: tuple[Member, ...]) -> Surroundings:
@@ -175,8 +162,17 @@ def _surroundings(ends: Ends, members: tuple[Member, ...]) -> Surroundings:
     )
 
 
+def _with_what_is_made(
+    around: Surroundings, networks: tuple[NewNetwork, ...], volumes: tuple[StackVolume, ...], renaming: Renaming
+) -> Surroundings:
+    """The surroundings of a member. What is made for the clone is plain, so it gives no power over the host."""
+    world = replace(around.world, networks=(*around.world.networks, *(network.summary for network in networks)))
+    plain = {name: VolumeFacts(name=name) for name in renaming.volumes.values()}
+    return replace(around, world=world, there={**plain, **around.there})
+
+
 def _asked_for(entry: Member) -> Holding:
-    """The host ports that a member is configured to take, whether it runs or not."""
+    """The host ports and addresses that a member is configured to take, whether it runs or not."""
     holding = own_holding(entry.inspect)
     bindings = entry.inspect["HostConfig"].get("PortBindings") or {}
     ports = tuple(
@@ -185,101 +181,10 @@ def _asked_for(entry: Member) -> Holding:
         for binding in entries or []
         if str(binding.get("HostPort") or "").isdigit() and int(binding["HostPort"])
     )
-    return replace(holding, name=entry.name, running=True, ports=(*holding.ports, *ports))
-
-
-def _network_ids(members: Iterable[Member]) -> tuple[str, ...]:
-    """One that never was started knows its networks by name alone."""
-    endpoints = [item for entry in members for item in endpoints_of(entry.inspect).items()]
-    return tuple(dict.fromkeys(str(raw.get("NetworkID") or name) for name, raw in endpoints))
-
-
-def own_anonymous(entry: Member) -> dict[str, str]:
-    """The volumes without a name that are a member's own, with their mount points."""
-    unnamed = unnamed_destinations(entry.inspect)
-    return {
-        str(mount.get("Name")): str(mount.get("Destination"))
-        for mount in entry.inspect.get("Mounts") or []
-        if mount.get("Type") == "volume" and is_full_id(str(mount.get("Name"))) and mount.get("Destination") in unnamed
-    }
-
-
-def _volumes(
-    members: tuple[Member, ...],
-    around: Surroundings,
-    *,
-    project: str,
-    new_project: str,
-    data: str,
-    elsewhere: bool,
-) -> tuple[StackVolume, ...]:
-    """The named volumes. What the project made is made anew; what it only uses is shared, or expected elsewhere."""
-    places: dict[str, list[str]] = {}
-    anonymous = {name for entry in members for name in own_anonymous(entry)}
-    for entry in members:
-        for mount in entry.inspect.get("Mounts") or []:
-            if mount.get("Type") == "volume" and str(mount.get("Name")) not in anonymous:
-                places.setdefault(str(mount.get("Name")), []).append(f"{entry.name}:{mount.get('Destination')}")
-    volumes = []
-    for name, points in sorted(places.items()):
-        facts = around.known.get(name, VolumeFacts(name=name))
-        target = new_resource_name(facts.labels, VOLUME_LABEL, project, new_project)
-        treatment: Treatment = "share" if target is None else "copy" if data != "none" else "empty"
-        volumes.append(
-            StackVolume(
-                source=name,
-                target=target or name,
-                treatment=treatment,
-                mount_points=tuple(points),
-                facts=facts,
-                labels=of_project(facts.labels, new_project) if target else {},
-            )
-        )
-    return tuple(volumes)
-
-
-def _renaming(
-    members: tuple[Member, ...],
-    networks: tuple[NewNetwork, ...],
-    volumes: tuple[StackVolume, ...],
-    *,
-    project: str,
-    new_project: str,
-    ends: Ends,
-) -> Renaming:
-    names = {entry.name: new_container_name(entry, project, new_project) for entry in members}
-    containers = {key: placeholder_id(names[entry.name]) for entry in members for key in (entry.id, entry.name)}
-    anonymous = {
-        name: placeholder_id(f"{names[entry.name]}:{path}")
-        for entry in members
-        for name, path in own_anonymous(entry).items()
-    }
-    return Renaming(
-        project=project,
-        new_project=new_project,
-        names=names,
-        containers=containers,
-        networks={
-            key: (network.name, network.summary.id)
-            for network in networks
-            for key in (network.old_id, network.old_name)
-        },
-        volumes={**anonymous, **{volume.source: volume.target for volume in volumes}},
-        addresses={old: new for network in networks for old, new in network.addresses.items()},
-        drop_macs=not ends.elsewhere,
-    )
-
-
-def wanted_source(entry: Member, renaming: Renaming) -> dict[str, Any]:
-    """The member as it should be in the new project; its own volumes without a name stay what they are copied from."""
-    own = own_anonymous(entry)
-    kept = {old: new for old, new in renaming.volumes.items() if old not in own}
-    return renamed(entry.inspect, replace(renaming, volumes=kept))
-
-
-def giver_mounts(entry: Member, renaming: Renaming) -> tuple[Mapping[str, Any], ...]:
-    """What others get from the member's clone by `VolumesFrom`."""
-    return tuple(renamed_volume(mount, renaming.volumes, "Name") for mount in entry.inspect.get("Mounts") or [])
+    configured = [raw.get("IPAMConfig") or {} for raw in endpoints_of(entry.inspect).values()]
+    static = [config.get(key) for config in configured for key in ("IPv4Address", "IPv6Address")]
+    addresses = (*holding.addresses, *(str(address) for address in static if address))
+    return replace(holding, running=True, ports=(*holding.ports, *ports), addresses=addresses)
 
 
 def _members(
@@ -294,21 +199,23 @@ def _members(
     """Each member's plan, with host ports that neither the others nor the sources hold."""
     planned: list[PlannedMember] = []
     givers: Givers = {renaming.containers[entry.id]: giver_mounts(entry, renaming) for entry in members}
+    origin = ends.source if ends.elsewhere else None
     for entry in members:
         source = wanted_source(entry, renaming)
-        own = own_anonymous(entry)
         mounted = {str(mount.get("Name")) for mount in source.get("Mounts") or [] if mount.get("Type") == "volume"}
         wish = Wish(
             name=renaming.names[entry.name],
-            volumes=dict.fromkeys(own, "copy" if data != "none" else "empty"),
+            volumes=dict.fromkeys(entry.own, "copy" if data != "none" else "empty"),
             thorough=True,
-            made_volumes=frozenset(mounted - set(own)),
+            made_volumes=frozenset(mounted - set(entry.own)),
+            made_containers=frozenset((*renaming.containers.values(), *renaming.names.values())),
         )
-        origin = ends.source if ends.elsewhere else None
         prepared = prepare(context, ends.target, source, wish, origin=origin, around=around, givers=givers)
         prepared = _with_free_ports(context, prepared)
         planned.append(PlannedMember(member=entry, prepared=prepared))
-        taken = Holding(id=placeholder_id(prepared.plan.name), name="", running=True, ports=_ports(prepared))
+        ports = expected_ports(prepared.plan, around.world)
+        name = prepared.plan.name
+        taken = Holding(id=placeholder_id(name), name=name, running=True, ports=ports)
         around = replace(around, world=replace(around.world, holdings=(*around.world.holdings, taken)))
     return tuple(planned)
 
@@ -321,16 +228,6 @@ def _with_free_ports(context: Context, prepared: Prepared) -> Prepared:
     return planned_again(context, prepared, overrides=read_overrides(proposal["overrides"]))
 
 
-def _ports(prepared: Prepared) -> tuple[tuple[str, int, str], ...]:
-    bindings = prepared.plan.create.host.port_bindings or {}
-    return tuple(
-        (binding.address or "", int(binding.port or 0), key.partition("/")[2] or "tcp")
-        for key, entries in bindings.items()
-        for binding in entries or ()
-        if (binding.port or "").isdigit()
-    )
-
-
 def _collisions(
     ends: Ends,
     planned: tuple[PlannedMember, ...],
@@ -339,11 +236,25 @@ def _collisions(
     around: Surroundings,
     *,
     new_project: str,
-) -> Iterable[Collision]:
+) -> Iterator[Collision]:
     if ends.target.project(new_project):
         message = f"Containers of a project {new_project} are there already: choose another name."
         yield Collision(kind="name", subject=new_project, message=message, blocks="create")
+    yield from _of_networks(networks, around, elsewhere=ends.elsewhere)
+    yield from _of_volumes(volumes, around, elsewhere=ends.elsewhere)
+    for name, other in circles(tuple(entry.member for entry in planned)):
+        message = (
+            f"{name} refers to {other}, which cannot be made before it: make one of the two anew without the other."
+        )
+        yield Collision(kind="reference", subject=name, message=message, blocks="create")
+    for entry in planned:
+        for collision in entry.prepared.collisions:
+            yield replace(collision, message=f"{entry.new_name}: {collision.message}")
+
+
+def _of_networks(networks: tuple[NewNetwork, ...], around: Surroundings, *, elsewhere: bool) -> Iterator[Collision]:
     present = {network.name for network in around.world.networks}
+    yield from _twice("network", [network.name for network in networks])
     for network in networks:
         if network.name in present:
             message = f"A network named {network.name} is there already: choose another project name."
@@ -351,32 +262,53 @@ def _collisions(
         if network.lost_subnet:
             message = f"No free subnet was found for {network.name}: its members would lose their static addresses."
             yield Collision(kind="address", subject=network.name, message=message, blocks="create")
+        if network.shared_parent and not elsewhere and network.options.get("macvlan_mode") == "passthru":
+            message = f"{network.old_name} has the host's interface {network.shared_parent} to itself (passthru)."
+            yield Collision(kind="network", subject=network.name, message=message, blocks="create")
+
+
+def _of_volumes(volumes: tuple[StackVolume, ...], around: Surroundings, *, elsewhere: bool) -> Iterator[Collision]:
+    yield from _twice("volume", [volume.target for volume in volumes if volume.treatment != "share"])
     for volume in volumes:
         if volume.treatment != "share" and volume.target in around.there:
             message = f"A volume named {volume.target} is there already: choose another project name."
             yield Collision(kind="volume", subject=volume.target, message=message, blocks="create")
-        if volume.treatment == "share" and ends.elsewhere and volume.source not in around.there:
+        if volume.treatment == "share" and elsewhere and volume.source not in around.there:
             message = f"The project uses the volume {volume.source}, which is not on the other host: make it there."
             yield Collision(kind="volume", subject=volume.source, message=message, blocks="create")
-    for entry in planned:
-        for collision in entry.prepared.collisions:
-            yield replace(collision, message=f"{entry.new_name}: {collision.message}")
+
+
+def _twice(kind: str, names: list[str]) -> Iterator[Collision]:
+    """Parts that compose made under one key at different times, which the clone could not tell apart."""
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        message = f"The project has two of what would be the {kind} {name}: bring the project up anew first."
+        yield Collision(kind=kind, subject=name, message=message, blocks="create")
 
 
 def _warnings(
-    planned: tuple[PlannedMember, ...], networks: tuple[NewNetwork, ...], volumes: tuple[StackVolume, ...]
-) -> Iterable[PlanWarning]:
+    ends: Ends,
+    planned: tuple[PlannedMember, ...],
+    networks: tuple[NewNetwork, ...],
+    volumes: tuple[StackVolume, ...],
+) -> Iterator[PlanWarning]:
     for entry in planned:
         for warning in entry.prepared.document.warnings:
             yield replace(warning, message=f"{entry.new_name}: {warning.message}")
         if entry.prepared.wish.overrides is not AS_THE_SOURCE:
-            ports = ", ".join(str(number) for _, number, _ in _ports(entry.prepared))
-            message = f"{entry.new_name} gets other host ports than its source, which holds them: {ports}."
+            ports = ", ".join(str(number) for _, number, _ in expected_ports(entry.prepared.plan, World()))
+            message = f"{entry.new_name} gets other host ports than its source, as those are held: {ports}."
             yield PlanWarning(code="PORT_REMAPPED", message=message)
     for network in networks:
         for old, new in network.addresses.items():
-            message = f"The static address {old} becomes {new} in {network.name}."
-            yield PlanWarning(code="ADDRESS_MOVED", message=message)
+            if old != new:
+                message = f"The static address {old} becomes {new} in {network.name}."
+                yield PlanWarning(code="ADDRESS_MOVED", message=message)
+        if network.shared_parent and not ends.elsewhere:
+            message = (
+                f"{network.name} is on the host's interface {network.shared_parent} as {network.old_name} is: some "
+                "Engines refuse that, and outside its new addresses are unknown."
+            )
+            yield PlanWarning(code="PARENT_SHARED", message=message)
     for volume in volumes:
         if volume.treatment == "share":
             message = f"The project only uses the volume {volume.source}, so both projects share it."
@@ -406,8 +338,8 @@ def _hash(
     material = {
         "bound": dict(bound),
         "members": [entry.prepared.document.hash for entry in planned],
-        "networks": [network.document() for network in networks],
-        "volumes": [volume.document() for volume in volumes],
+        "networks": [network.material for network in networks],
+        "volumes": [volume.material for volume in volumes],
         "collisions": sorted([collision.kind, collision.subject] for collision in collisions),
     }
     return keyed_digest(json.dumps(material, sort_keys=True).encode(), context.facts.plan_key)

@@ -113,3 +113,38 @@ def test_a_plan_that_is_stale_makes_nothing_and_shows_the_new_one(
     assert hidden(answer, "plan_hash") != seen
     assert [row["Names"] for row in api.containers(all=True, filters={"name": source.name})] == [[f"/{source.name}"]]
     api.close()
+
+
+@pytest.fixture
+def project(engine: PrivateEngine) -> Iterator[str]:
+    """Two containers of one compose project, as the inventory has them; and all that is cloned from it goes."""
+    api = docker.DockerClient(base_url=engine.url)
+    word = f"p{uuid.uuid4().hex[:8]}"
+    for service in ("web", "db"):
+        words = {"project": word, "service": service, "container-number": "1", "oneoff": "False"}
+        labels = {f"com.docker.compose.{key}": value for key, value in words.items()}
+        made = api.containers.create(SAMPLE_IMAGE, ["sleep", "600"], name=f"{word}-{service}-1", labels=labels)
+        remember(recipes.host(), api.api.inspect_container(str(made.id)))
+    yield word
+    for each in api.containers.list(all=True, filters={"name": word}):
+        each.remove(force=True, v=True)
+    api.close()
+
+
+def test_a_stack_is_made_as_it_was_planned(client: Client, project: str, engine: PrivateEngine) -> None:
+    address = reverse("admin:stack_clone", args=["local", project])
+    values = {"new_project": f"{project}-new", "content": "none", "consistency": "live"}
+    plan = client.post(address, values)
+    assert f"{project}-new-web-1" in plan.content.decode()
+    done = client.post(address, {**values, "confirmed": "1", "plan_hash": hidden(plan, "plan_hash")})
+    page = client.get(done["Location"]).content.decode()
+    assert "Its parts" in page
+    api = docker.APIClient(base_url=engine.url)
+    made = api.containers(all=True, filters={"label": f"com.docker.compose.project={project}-new"})
+    assert sorted(row["Names"][0] for row in made) == [f"/{project}-new-db-1", f"/{project}-new-web-1"]
+    part = re.search(r'Its parts.*?href="([^"]+/change/)"', page, re.DOTALL)
+    assert part
+    assert "Proof of the configuration" in client.get(part[1]).content.decode()
+    stack = client.get(reverse("admin:stack", args=["local", f"{project}-new"])).content.decode()
+    assert f"{project}-new-db-1" in stack
+    api.close()

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
@@ -126,6 +127,17 @@ def test_hostile_words_of_a_proof_stay_words(client: Client) -> None:
 
 def test_a_proof_that_another_version_wrote_breaks_no_page(client: Client) -> None:
     assert page_of(client, clone(proof={"configuration": None}, plan={"hash": "1"}, result={"newId": None}))
+
+
+def test_who_may_see_no_containers_is_led_to_none() -> None:
+    person = recipes.person("otto")
+    person.user_permissions.add(Permission.objects.get(codename="view_operation"))
+    reader = Client()
+    reader.force_login(person)
+    container = recipes.container(engine_id="f" * 64)
+    page = page_of(reader, clone(result={"newId": "f" * 64, "newName": "web-2"}))
+    assert "newName" in page
+    assert reverse("admin:containers_app_container_change", args=[container.pk]) not in page
 
 
 def test_a_stranger_sees_no_proof() -> None:

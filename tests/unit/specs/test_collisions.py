@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from containers_app.specs.bindings import canonical, same_binding
-from containers_app.specs.collisions import Collision, World, find_collisions, free_name
+from containers_app.specs.collisions import Collision, World, expected_ports, find_collisions, free_name
 from containers_app.specs.container import ClonePlan, build_clone
 from containers_app.specs.engine import Holding, NetworkSummary
 from containers_app.specs.overrides import read_overrides
@@ -306,3 +306,19 @@ def test_a_network_that_is_gone_is_not_proposed(known: Inspect) -> None:
 def test_a_document_has_every_key() -> None:
     plain = Collision(kind="image", subject="x", message="y").document()
     assert plain == {"kind": "image", "subject": "x", "message": "y", "resolution": None, "blocks": None}
+
+
+def test_the_ports_that_a_clone_will_hold_are_known_before() -> None:
+    bindings = {
+        "80/tcp": [port("8080", "127.0.0.1"), port("8000-8003")],
+        "53/udp": [port("8000-8003"), port(""), port("0")],
+    }
+    bindings["81/tcp"] = [port("8000-8003")]
+    world = World(holdings=(holding(ports=(("", 8000, "tcp"),)), holding(running=False, ports=(("", 8001, "tcp"),))))
+    assert expected_ports(plan_of(inspected(host={"PortBindings": bindings})), world) == (
+        ("127.0.0.1", 8080, "tcp"),
+        ("", 8001, "tcp"),
+        ("", 8000, "udp"),
+        ("", 8002, "tcp"),
+    )
+    assert expected_ports(plan_of(inspected(host={"PortBindings": bindings, "NetworkMode": "host"})), world) == ()

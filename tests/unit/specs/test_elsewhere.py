@@ -40,6 +40,16 @@ def test_links_and_volumes_of_other_containers_are_not_there() -> None:
     assert blocking(source, volumes_from={"giver": None}) == ["db:db"]
 
 
+def test_what_is_made_on_the_other_engine_before_is_there() -> None:
+    given = {"Type": "volume", "Name": "data", "Destination": "/data", "RW": True}
+    host = {"PidMode": f"container:{OTHER}", "Links": ["/db:/source/db"], "VolumesFrom": ["giver:ro"]}
+    source = inspected(host=host, Mounts=[given])
+    plan = build_clone(source, facts(volumes_from={"giver": (given,)}), name="clone", labels={})
+    assert len(list(foreign_references(source, plan))) == 3
+    assert list(foreign_references(source, plan, made={OTHER, "db", "giver"})) == []
+    assert [found.subject for found in foreign_references(source, plan, made={"db"})] == ["PidMode", "giver:ro"]
+
+
 @pytest.mark.parametrize(
     "source",
     [
