@@ -61,11 +61,11 @@ def everything() -> str:
 def test_neither_the_row_nor_the_ledger_has_a_value_and_the_row_has_the_names(asked: Operation) -> None:
     assert SECRET not in everything()
     row = Operation.objects.get(pk=asked.pk)
-    assert row.params["overrides"]["env"] == {"set": ["PASSWORD"], "drop": ["OLD"]}
+    assert row.params["overrides"]["variables"] == {"set": ["PASSWORD"], "drop": ["OLD"]}
     assert SECRET not in json.dumps(row.params) + row.sealed
     (intent,) = ledger.disclosed_all(ledger.entries())
     recorded = intent["params"]["overrides"]
-    assert (recorded["env"], recorded["labels"]["set"]) == ("redacted", ["token"])
+    assert (recorded["variables"]["set"], recorded["labels"]["set"]) == (["PASSWORD"], ["token"])
 
 
 def test_the_worker_gets_the_params_as_they_were_asked_for(asked: Operation) -> None:

@@ -54,7 +54,7 @@ def test_values_that_may_be_secret_are_neither_in_the_repr_nor_in_what_is_shown(
     read = read_overrides(FULL)
     for text in (repr(read), json.dumps(read.shown)):
         assert "hunter2" not in text
-    assert read.shown["env"] == {"set": ["TOKEN"], "drop": ["OLD"]}
+    assert read.shown["variables"] == {"set": ["TOKEN"], "drop": ["OLD"]}
     assert read.shown["labels"] == {"set": ["auth"], "drop": ["gone"]}
     assert read.shown["ports"] == FULL["ports"]
 
