@@ -33,7 +33,7 @@ def test_a_clone_is_answered_as_published_and_differs_in_nothing(stack: Stack) -
     answer = stack.act("clone", source.name, name=name)
     assert answer.status_code == 200, answer.text
     body = answer.json()
-    assert list(body) == [*CLONE_KEYS, *ADDED]
+    assert list(body) == [*CLONE_KEYS, "plan", "proof", *ADDED]
     assert body["message"] == "Container cloned successfully"
     assert (body["sourceId"], body["newName"], body["warnings"]) == (source.name, name, [])
     clone = stack.docker.api.inspect_container(body["newId"])
