@@ -20,6 +20,7 @@ from containers_app.specs.engine import OPERATION_LABEL, ContainerSummary, Engin
 from containers_app.specs.network import EndpointSpec
 from containers_app.specs.receipt import Receipt
 from containers_app.specs.reference import check_engine_name, check_reference, choose, is_full_id, may_be_id
+from containers_app.specs.secret_texts import secret_texts
 from containers_app.specs.settings import CreateRequest
 from containers_app.specs.stack import ONE_OFF_LABEL, PROJECT_LABEL
 
@@ -191,16 +192,20 @@ class EngineGateway(VolumeVerbs, NetworkVerbs, ImageVerbs, HelperVerbs, EngineRe
     def connect(self, network: str, container: str, endpoint: EndpointSpec) -> None:
         """Join a container to a network, both by full id."""
         body = {"Container": container_id(container), "EndpointConfig": endpoint.body()}
-        self._connection.json("POST", f"/networks/{network_id(network)}/connect", subject="network", body=body)
+        path, secrets = f"/networks/{network_id(network)}/connect", secret_texts(body)
+        self._connection.json("POST", path, subject="network", body=body, secrets=secrets)
 
     def disconnect(self, network: str, container: str) -> None:
         """Take a container out of a network, both by full id."""
         body = {"Container": container_id(container), "Force": True}
         self._connection.json("POST", f"/networks/{network_id(network)}/disconnect", subject="network", body=body)
 
-    def start(self, container: str) -> bool:
-        """Start a container. False when it runs already. Raises PortTaken, and the Engine's other refusals."""
-        return self._connection.change(f"/containers/{container_id(container)}/start", subject="start")
+    def start(self, container: str, *, secrets: tuple[str, ...] = ()) -> bool:
+        """Start a container. False when it runs already. Raises PortTaken, and the Engine's other refusals.
+
+        A refusal does not repeat the `secrets`: drivers tell their options when they fail.
+        """
+        return self._connection.change(f"/containers/{container_id(container)}/start", subject="start", secrets=secrets)
 
     def stop(self, container: str, *, timeout_seconds: int) -> bool:
         """Ask a container to stop, and kill it after the timeout (-1: never). False when it does not run."""

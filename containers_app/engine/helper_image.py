@@ -13,7 +13,7 @@ import sys
 import sysconfig
 import tarfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class HelperImage:
 
     reference: str
     content_hash: str
+    environment: tuple[str, ...]
     archive: bytes = field(repr=False)
 
 
@@ -56,25 +57,27 @@ def ensure_helper_image(gateway: EngineGateway, reference: str | None = None) ->
         except ImageNotFound as error:
             raise ImageNotFound(f"{SETTING} names an image that is not on the Engine: load it there first.") from error
     _check_platform(gateway.version().platform)
-    name, content_hash = _identity()
-    found = _found(gateway, name, content_hash)
+    found = _found(gateway, _identity())
     if found is None:
         # Built anew: an update of this machine may have changed its programs since they were named.
         built = _built()
         gateway.load_image(_blocks(built.archive))
-        found = _found(gateway, built.reference, built.content_hash)
+        found = _found(gateway, built)
     if found is None:
         raise EngineError(f"The Engine took the helper's image and does not show it; set {SETTING} to one that it has.")
     return found
 
 
-def _found(gateway: EngineGateway, name: str, content_hash: str) -> str | None:
+def _found(gateway: EngineGateway, wanted: HelperImage) -> str | None:
+    """Its id, if what has the name is the very content: anybody on the Engine can give an image a name and a label."""
     try:
-        image = gateway.image(name)
+        image = gateway.image(wanted.reference)
     except ImageNotFound:
         return None
-    labels: Mapping[str, str] = image.get("Config", {}).get("Labels") or {}
-    return str(image["Id"]) if labels.get(HELPER_LABEL) == content_hash else None
+    config: Mapping[str, Any] = image.get("Config") or {}
+    layers = (image.get("RootFS") or {}).get("Layers") or []
+    same = layers == [f"sha256:{wanted.content_hash}"] and tuple(config.get("Env") or []) == wanted.environment
+    return str(image["Id"]) if same and not config.get("Volumes") else None
 
 
 def _check_platform(engine: str) -> None:
@@ -91,10 +94,9 @@ def _architecture() -> str:
 
 
 @cache
-def _identity() -> tuple[str, str]:
-    """Name and content hash, without keeping the content."""
-    built = _built()
-    return built.reference, built.content_hash
+def _identity() -> HelperImage:
+    """What tells the image, without keeping the content."""
+    return replace(_built(), archive=b"")
 
 
 def _built() -> HelperImage:
@@ -110,7 +112,10 @@ def _built() -> HelperImage:
     content_hash = hashlib.sha256(layer).hexdigest()
     reference = f"{_REPOSITORY}:{content_hash[:12]}"
     return HelperImage(
-        reference=reference, content_hash=content_hash, archive=_archive(reference, content_hash, layer, files)
+        reference=reference,
+        content_hash=content_hash,
+        environment=_environment(files),
+        archive=_archive(reference, content_hash, layer, files),
     )
 
 
@@ -169,14 +174,18 @@ def _archive(reference: str, content_hash: str, layer: bytes, files: Mapping[str
     return buffer.getvalue()
 
 
-def _configuration(content_hash: str, files: Mapping[str, Path]) -> dict[str, Any]:
+def _environment(files: Mapping[str, Path]) -> tuple[str, ...]:
     libraries = sorted({str(Path(name).parent) for name in files if ".so" in Path(name).name})
+    return f"PATH={_SEARCH_PATH}", f"LD_LIBRARY_PATH={':'.join(libraries)}"
+
+
+def _configuration(content_hash: str, files: Mapping[str, Path]) -> dict[str, Any]:
     return {
         "architecture": _architecture(),
         "os": "linux",
         "created": _EPOCH,
         "config": {
-            "Env": [f"PATH={_SEARCH_PATH}", f"LD_LIBRARY_PATH={':'.join(libraries)}"],
+            "Env": list(_environment(files)),
             "Labels": {HELPER_LABEL: content_hash},
         },
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{content_hash}"]},

@@ -22,6 +22,11 @@ class LayerTree:
     container: str
     options: tuple[str, ...] = ("layer",)
 
+    @property
+    def place(self) -> str:
+        """Unlike that of any other tree."""
+        return f"layer of {self.container}"
+
     def mount(self, reader: EngineReader, target: str, *, read_only: bool) -> HelperMount:
         """The folder on the Engine's host. Raises EngineError where the Engine tells none that we trust."""
         upper = _upper(reader.inspect(self.container), reader.data_root())

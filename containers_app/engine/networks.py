@@ -7,6 +7,7 @@ from typing import Any
 
 from containers_app.engine.transport import network_id
 from containers_app.engine.verbs import Verbs, label_filter, names_in, text_of
+from containers_app.specs.secret_texts import secret_texts
 
 
 class NetworkVerbs(Verbs):
@@ -42,7 +43,9 @@ class NetworkVerbs(Verbs):
             "Labels": self._labelled(labels or {}),
             **({"IPAM": dict(addressing)} if addressing else {}),
         }
-        answer = self._connection.json("POST", "/networks/create", subject="network", body=body)
+        answer = self._connection.json(
+            "POST", "/networks/create", subject="network", body=body, secrets=secret_texts(body)
+        )
         return network_id(text_of(answer, "Id"))
 
     def remove_network(self, identifier: str) -> None:

@@ -169,7 +169,13 @@ class EngineConnection:
         return _decoded(content)
 
     def change(
-        self, path: str, *, subject: str, parameters: Parameters | None = None, patience_seconds: float = 0.0
+        self,
+        path: str,
+        *,
+        subject: str,
+        parameters: Parameters | None = None,
+        secrets: tuple[str, ...] = (),
+        patience_seconds: float = 0.0,
     ) -> bool:
         """POST a change of state. False when the Engine says that all is so already (304).
 
@@ -182,7 +188,7 @@ class EngineConnection:
             ) as response:
                 content = self._content(response, time.monotonic() + seconds)
         if response.status_code >= 400:
-            raise refusal(response.status_code, _message(content), subject)
+            raise refusal(response.status_code, _message(content), subject, secrets)
         return response.status_code != _UNCHANGED
 
     def stream(

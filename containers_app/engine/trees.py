@@ -20,6 +20,10 @@ class Tree(Protocol):
     """What a helper can mount: a volume, or a container's writable layer."""
 
     @property
+    def place(self) -> str:
+        """What it is on its Engine, whatever its options."""
+
+    @property
     def options(self) -> tuple[str, ...]:
         """What the tree program has to know about it; a layer is nothing without its trusted.* attributes."""
 
@@ -33,6 +37,11 @@ class VolumeTree:
 
     name: str
     options: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """Unlike that of any other tree."""
+        return f"volume {self.name}"
 
     def mount(self, reader: EngineReader, target: str, *, read_only: bool) -> HelperMount:
         """The volume by name; asked for first, because an Engine makes a volume that is missing."""
@@ -149,10 +158,13 @@ def run_tasks(
 
 def _places(tasks: Sequence[TreeTask]) -> dict[Tree, str]:
     """Where each tree is mounted: what is written to is below /target."""
-    targets = dict.fromkeys(task.target for task in tasks if task.target is not None)
+    targets = [task.target for task in tasks if task.target is not None]
     sources = dict.fromkeys(task.source for task in tasks)
-    if set(targets) & set(sources):
+    written = {tree.place for tree in targets}
+    if written & {tree.place for tree in sources}:
         raise EngineError("A tree is not copied into itself.")
+    if len(written) != len(targets):
+        raise EngineError("Two trees are not copied into one.")
     places: dict[Tree, str] = {tree: f"/source/{number}" for number, tree in enumerate(sources)}
     return places | {tree: f"/target/{number}" for number, tree in enumerate(targets)}
 

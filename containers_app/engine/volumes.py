@@ -8,6 +8,7 @@ from containers_app.engine.transport import name_segment
 from containers_app.engine.verbs import Verbs, label_filter, names_in, text_of
 from containers_app.errors import NameTaken
 from containers_app.specs.engine import OPERATION_LABEL
+from containers_app.specs.secret_texts import secret_texts
 
 
 class VolumeVerbs(Verbs):
@@ -30,7 +31,7 @@ class VolumeVerbs(Verbs):
         options = options or {}
         body = {"Name": name, "Driver": driver, "DriverOpts": dict(options), "Labels": self._labelled(labels or {})}
         answer = self._connection.json(
-            "POST", "/volumes/create", subject="volume", body=body, secrets=tuple(options.values())
+            "POST", "/volumes/create", subject="volume", body=body, secrets=secret_texts(body)
         )
         if (answer.get("Labels") or {}).get(OPERATION_LABEL) != self.receipt.operation_id:
             raise NameTaken(f"A volume named {name} is there already: choose another name.", field="options.name")

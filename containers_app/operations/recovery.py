@@ -36,7 +36,7 @@ _LATE_SECONDS = 10
 LONGEST_PAUSE = timedelta(hours=6)
 _ORPHAN_AGE, _ORPHAN_LIMIT = timedelta(minutes=5), timedelta(days=2)
 _BATCH = 500
-_TAKEN_BACK = "what it had begun is taken back. Run it again"
+_TAKEN_BACK = "what it had begun is being taken back. Run it again"
 _LASTS = "the Engine may have carried it out all the same. Look at the container's state before running it again"
 
 

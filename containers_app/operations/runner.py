@@ -64,7 +64,7 @@ def _attempt(operation: Operation, context: OperationContext) -> None:
         raise
     except Exception as error:  # noqa: BLE001 - the one place where a bug must become a state
         logger.error("a bug ended the operation", extra={"operation": str(operation.pk)})
-        _fail(operation, context, _unforeseen(operation, error))
+        _fail(operation, context, _unforeseen(operation, context, error))
 
 
 def _work(operation: Operation, context: OperationContext) -> Done:
@@ -81,16 +81,21 @@ def _foreseen(error: MycoError) -> Ending:
     return Ending(state=state, error_code=error.code, error_message=error.message)
 
 
-def _unforeseen(operation: Operation, error: Exception) -> Ending:
+def _unforeseen(operation: Operation, context: OperationContext, error: Exception) -> Ending:
     """The user gets a reference; staff get the frames, without values and without install paths."""
     frames = traceback.format_tb(error.__traceback__)
     trace = "".join(frames).replace(f"{_HERE}/", "") + type(error).__name__
-    left = "look at the container's state" if lasts(operation.kind) else "nothing was left behind"
+    lasting = lasts(operation.kind) or not context.undo
+    left = "look at the container's state" if lasting else "what it had begun is being taken back"
     message = f"internal error, reference {operation.pk}: {left}; tell your administrator"
     return Ending(state=State.ERRORED, error_code="INTERNAL", error_message=message, error_trace=trace)
 
 
 def _fail(operation: Operation, context: OperationContext, ending: Ending) -> None:
+    if transitions.has_succeeded(operation.pk):
+        # What failed came after the end was stored: nothing of the result is taken back for it.
+        logger.error("a success was stored and not told", extra={"operation": str(operation.pk)})
+        return
     pending = replay(context.undo, open_gateway=context.clean_up_gateway, store=context.store)
     stages = closed_stages(operation.stages, state="failed")
     ending = replace(ending, stages=stages, undo=pending)

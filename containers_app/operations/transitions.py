@@ -57,6 +57,11 @@ def held(operation_id: UUID, token: int) -> QuerySet[Operation]:
     return Operation.objects.filter(pk=operation_id, state=State.RUNNING, lease_token=token)
 
 
+def has_succeeded(operation_id: UUID) -> bool:
+    """Whether its end is stored, as a success; only the worker that held it stores that."""
+    return Operation.objects.filter(pk=operation_id, state__in=(State.SUCCEEDED, State.PARTIAL)).exists()
+
+
 def renew(operation_id: UUID, *, token: int, lease_seconds: float) -> bool:
     """Push the lease's end away. False when the lease is lost."""
     return bool(held(operation_id, token).update(lease_until=Now() + timedelta(seconds=lease_seconds)))

@@ -9,6 +9,8 @@ from typing import Any
 from containers_app.errors import InvalidRequest
 
 LONGEST_REASON, LONGEST_TICKET = 500, 64
+# Entries are compared with each other.
+LONGEST_LIST = 1024
 
 
 def only(body: Mapping[str, Any], known: frozenset[str], *, inside: str = "") -> None:
@@ -119,6 +121,8 @@ def _list(body: Mapping[str, Any], name: str, *, inside: str) -> list[Any] | Non
     value = body.get(name)
     if value is not None and not isinstance(value, list):
         raise InvalidRequest(f"'{inside + name}' must be a list", field=inside + name)
+    if value is not None and len(value) > LONGEST_LIST:
+        raise InvalidRequest(f"'{inside + name}' has more than {LONGEST_LIST} entries", field=inside + name)
     return value
 
 

@@ -15,6 +15,7 @@ from containers_app.specs.clone_volumes import VolumePlan, renamed_volumes, volu
 from containers_app.specs.collisions import Collision
 from containers_app.specs.container import ClonePlan
 from containers_app.specs.engine import LABEL_PREFIX
+from containers_app.specs.secret_texts import DRIVER_OPTIONS
 
 # Here an empty list is not the default: nothing is masked.
 _MEANT_EMPTY = ("MaskedPaths", "ReadonlyPaths")
@@ -81,7 +82,7 @@ def shown(body: Mapping[str, Any]) -> dict[str, Any]:
     if host.get("Mounts"):
         host["Mounts"] = [shown_mount(mount) for mount in host["Mounts"]]
     health = body.get("Healthcheck")
-    return {
+    told = {
         **body,
         "Env": [str(entry).partition("=")[0] for entry in body.get("Env") or []],
         **{name: _counted(body[name]) for name in ("Cmd", "Entrypoint", "OnBuild", "Shell") if body.get(name)},
@@ -89,6 +90,18 @@ def shown(body: Mapping[str, Any]) -> dict[str, Any]:
         "Labels": dict.fromkeys(_foreign_labels(body), HIDDEN),
         "HostConfig": host,
     }
+    return {key: _without_options(key, value) for key, value in told.items()}
+
+
+def _without_options(key: str, value: Any) -> Any:
+    """What drivers define may be secret; its names are told."""
+    if isinstance(value, Mapping):
+        if key in DRIVER_OPTIONS:
+            return dict.fromkeys(value, HIDDEN)
+        return {inner: _without_options(inner, entry) for inner, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_options(key, entry) for entry in value]
+    return value
 
 
 def _brief(body: dict[str, Any]) -> dict[str, Any]:

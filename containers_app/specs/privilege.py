@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from containers_app.specs.clone_volumes import VolumeFacts, VolumePlan
@@ -71,22 +71,36 @@ def effective_powers(
     """The powers of a planned clone: by the host settings it would be created with, and the mounts it would have.
 
     A volume that is made for the clone is a plain one, so its source's options do not count; `known` are all volumes
-    of the clone's Engine, which makes a plain one of a name that it does not know.
+    of the clone's Engine, which makes a plain one of a name that it does not know. What the request itself chose counts
+    more than what the source has: each path of the host, and each volume that is there and not the source's.
     """
+    own = {str(mount.get("Name")) for mount in source.get("Mounts") or [] if mount.get("Type") == "volume"}
     made = {volume.source for volume in volumes if volume.target or (volume.anonymous and volume.treatment != "share")}
-    replaced = {mount.target for mount in overrides.mounts}
-    mounts = [
-        mount
-        for mount in source.get("Mounts") or []
-        if mount.get("Destination") not in replaced and str(mount.get("Name")) not in made
-    ]
+    # Which of its mounts another container gives, and would give again, cannot be told apart.
+    replaced = set() if host.get("VolumesFrom") else {mount.target for mount in overrides.mounts}
+    mounts = [mount for mount in source.get("Mounts") or [] if _is_kept(mount, replaced, made)]
     mounts += [
         {"Type": "volume", "Name": mount.source, "Destination": mount.target, "RW": True}
         for mount in overrides.mounts
         if mount.kind == "volume" and mount.source in known
     ]
     options = {name: {"Options": facts.options} for name, facts in known.items()}
-    return host_powers({"HostConfig": host, "Mounts": mounts}, options)
+    found = host_powers({"HostConfig": host, "Mounts": mounts}, options)
+    return tuple(dict.fromkeys((*found, *_chosen(overrides, own=own, known=known))))
+
+
+def _is_kept(mount: Inspect, replaced: Collection[str], made: Collection[str]) -> bool:
+    is_made = mount.get("Type") == "volume" and str(mount.get("Name")) in made
+    return not is_made and mount.get("Destination") not in replaced
+
+
+def _chosen(overrides: Overrides, *, own: Collection[str], known: Collection[str]) -> Iterator[str]:
+    """Symbolic links can lead from any path of the host to its sensitive ones, and whoever asked chose the path."""
+    for mount in overrides.mounts:
+        if mount.kind == "bind":
+            yield f"It binds the host's path {mount.source}, which the request chose."
+        if mount.kind == "volume" and mount.source in known and mount.source not in own:
+            yield f"It mounts the volume {mount.source}, which is there and not its source's."
 
 
 def _flags(host: Inspect) -> Iterator[str]:
@@ -111,8 +125,9 @@ def _namespaces(host: Inspect) -> Iterator[str]:
     for key, words in kinds:
         if host.get(key) == "host":
             yield f"It shares the host's {words} namespace."
-    if str(host.get("PidMode") or "").startswith("container:"):
-        yield "It shares the process namespace of another container."
+    for key, words in kinds[:2]:
+        if str(host.get(key) or "").startswith("container:"):
+            yield f"It shares the {words} namespace of another container."
 
 
 def _devices(host: Inspect) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from containers_app.specs.host_settings import HostSettings
 from containers_app.specs.network import EndpointSpec
 from containers_app.specs.record import BOOLEAN, INTEGER, KEY_SET, TEXT, TEXT_MAP, TEXTS, Record, engine_field, record
+from containers_app.specs.secret_texts import secret_texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,5 @@ class CreateRequest:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Texts that must not be repeated in an error: `KEY=VALUE` pairs and the log driver's options."""
-        options = (self.host.log.options or {}) if self.host.log else {}
-        return (*(self.settings.environment or ()), *options.values())
+        """Texts that must not be repeated in an error, `KEY=VALUE` pairs among them."""
+        return secret_texts(self.body())

@@ -9,6 +9,7 @@ from typing import Any
 
 from containers_app.specs.host_settings import HostSettings
 from containers_app.specs.record import Record
+from containers_app.specs.secret_texts import DRIVER_OPTIONS
 from containers_app.specs.settings import ContainerSettings
 
 SHOWN_CHARACTERS = 200
@@ -16,8 +17,7 @@ HIDDEN = "[hidden]"
 ABSENT = "[absent]"
 
 # Besides what the records call secret: free text of users, and options that drivers define.
-_HIDDEN_KEYS = frozenset({"Healthcheck", "OnBuild", "Shell", "Annotations", "StorageOpt", "Labels", "Options"})
-_HIDDEN_KEYS |= {"DriverOpts"}
+_HIDDEN_KEYS = frozenset({"Healthcheck", "OnBuild", "Shell", "Labels", *DRIVER_OPTIONS})
 
 
 def _public_keys(cls: type[Record]) -> frozenset[str]:

@@ -125,7 +125,7 @@ def clone(context: Context, params: CloneParams) -> Done:
         made = _made(context, ends, params, prepared)
         context.stage("check the clone")
         proof = proven(context, prepared, made.inspect, committed=made.committed)
-        up = not params.start or _started(context, target, params, made)
+        up = not params.start or _started(context, target, params, made, prepared.plan.create.secrets)
         _list(context, target, params, made)
     whole = up and not proof.unexplained and all(document["equal"] for document in made.content)
     return Done(
@@ -183,10 +183,12 @@ def _list(context: Context, target: EngineGateway, params: CloneParams, made: Ma
         inventory.remember(host, made.inspect)
 
 
-def _started(context: Context, target: EngineGateway, params: CloneParams, made: Made) -> bool:
+def _started(
+    context: Context, target: EngineGateway, params: CloneParams, made: Made, secrets: tuple[str, ...]
+) -> bool:
     """Start the clone, and wait for it as long as asked. A start that fails fails the clone."""
     context.stage("start the clone")
-    target.start(made.id)
+    target.start(made.id, secrets=secrets)
     if not params.wait_healthy_seconds:
         return True
     context.stage("wait until it is healthy")

@@ -53,7 +53,8 @@ def refresh(host: DockerHost, reader: EngineReader, container_id: str) -> Contai
 def remember(host: DockerHost, raw: Mapping[str, Any]) -> Container:
     """Keep what an inspect answer says."""
     with transaction.atomic():
-        row, _ = Container.objects.update_or_create(host=host, engine_id=str(raw["Id"]), defaults=describe(raw))
+        columns = {name: _storable(name, value) for name, value in describe(raw).items()}
+        row, _ = Container.objects.update_or_create(host=host, engine_id=str(raw["Id"]), defaults=columns)
     return row
 
 
@@ -100,6 +101,22 @@ def describe(raw: Mapping[str, Any]) -> dict[str, Any]:
         "last_seen_at": timezone.now(),
         "removed_at": None,
     }
+
+
+def _storable(column: str, value: Any) -> Any:
+    """What a database takes: whoever makes containers chooses labels and names, and must not stop the inventory."""
+    kept = _clean(value)
+    longest = getattr(Container._meta.get_field(column), "max_length", None)
+    return kept[:longest] if isinstance(kept, str) else kept
+
+
+def _clean(value: Any) -> Any:
+    """Without the two kinds of character that PostgreSQL refuses: NUL, and halves of a pair."""
+    if isinstance(value, str):
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, Mapping):
+        return {_clean(key): _clean(entry) for key, entry in value.items()}
+    return [_clean(entry) for entry in value] if isinstance(value, list) else value
 
 
 def _differs(row: Container, summary: ContainerSummary) -> bool:

@@ -344,7 +344,7 @@ def _started(context: Context, ends: Ends, params: StackCloneParams, made: tuple
     for entry in made:
         service = entry.planned.member.service
         context.stage(f"start {entry.planned.new_name}")
-        ends.target.start(entry.id)
+        ends.target.start(entry.id, secrets=entry.planned.prepared.plan.create.secrets)
         if service in waited:
             up = _is_up(context, ends, entry, _DEPENDENCY_SECONDS, ends_well=waited[service] == _ENDED_WELL) and up
     if params.wait_healthy_seconds:

@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,3 +66,37 @@ def test_a_program_that_is_not_gnus_is_refused_by_name(tmp_path: Path, monkeypat
     monkeypatch.setattr(helper_image, "_SEARCH_PATH", str(tmp_path))
     with pytest.raises(EngineError, match=r"no GNU tar.*MYCO_HELPER_IMAGE"):
         helper_image._built()
+
+
+class Shelf:
+    """An Engine that has one image under the helper's name."""
+
+    def __init__(self, image: dict[str, Any]) -> None:
+        self._image = image
+
+    def image(self, reference: str) -> dict[str, Any]:
+        return self._image
+
+
+def shelved(**changed: Any) -> tuple[Any, helper_image.HelperImage]:
+    built = helper_image._built()
+    config = {"Env": list(built.environment), "Labels": {"org.mycodocker.helper": built.content_hash}}
+    layers = changed.pop("layers", [f"sha256:{built.content_hash}"])
+    return Shelf({"Id": "sha256:x", "Config": {**config, **changed}, "RootFS": {"Layers": layers}}), built
+
+
+def test_the_very_content_is_taken() -> None:
+    assert helper_image._found(*shelved()) == "sha256:x"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"layers": ["sha256:" + "0" * 64]},
+        {"layers": []},
+        {"Env": ["PATH=/usr/bin", "LD_PRELOAD=/source/evil.so"]},
+        {"Volumes": {"/tmp": {}}},
+    ],
+)
+def test_an_image_that_only_has_the_name_and_the_label_is_not_run(changed: dict[str, Any]) -> None:
+    assert helper_image._found(*shelved(**changed)) is None

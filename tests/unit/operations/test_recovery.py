@@ -122,7 +122,7 @@ def test_a_dead_lease_is_interrupted_and_what_it_made_is_removed(claimed: Make) 
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("backup", "taken back. Run it again"),
+        ("backup", "being taken back. Run it again"),
         ("stop", "may have carried it out all the same. Look at the container's state"),
         ("remove", "may have carried it out all the same. Look at the container's state"),
     ],

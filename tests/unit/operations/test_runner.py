@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -120,10 +121,36 @@ def test_a_bug_gets_a_reference_and_no_value_leaves_the_process(
     assert published_error(row) == {"error": f"Backup failed: {row.error_message}", "code": "BACKUP_FAILED"}
 
 
-@pytest.mark.parametrize(("kind", "words"), [("backup", "nothing was left behind"), ("stop", "look at the container")])
-def test_a_bug_is_not_said_to_leave_nothing_behind_where_nothing_is_taken_back(kind: str, words: str) -> None:
-    ending = runner._unforeseen(recipes.operation(kind=kind), ValueError())
-    assert words in ending.error_message
+@pytest.mark.parametrize(
+    ("kind", "undo", "words"),
+    [
+        ("backup", [remove_labelled("x")], "is being taken back"),
+        ("backup", [], "look at the container's state"),
+        ("stop", [remove_labelled("x")], "look at the container's state"),
+    ],
+)
+def test_a_bug_is_said_to_be_taken_back_only_where_something_is(kind: str, undo: list[Any], words: str) -> None:
+    context: Any = SimpleNamespace(undo=undo)
+    assert words in runner._unforeseen(recipes.operation(kind=kind), context, ValueError()).error_message
+
+
+def test_a_failure_after_a_success_was_stored_takes_nothing_of_it_back(
+    run: Callable[..., Operation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replayed: list[object] = []
+
+    def replay(undo: object, **clients: object) -> list[object]:
+        replayed.append(undo)
+        return []
+
+    monkeypatch.setattr(runner, "replay", replay)
+
+    def broken(operation: Operation) -> None:
+        raise ValueError
+
+    monkeypatch.setattr(transitions, "record_outcome", broken)
+    row = run(lambda context, params: Done(result={"x": 1}))
+    assert (row.state, replayed) == (State.SUCCEEDED, [])
 
 
 def test_whoever_lost_the_right_meanwhile_runs_nothing(run: Callable[..., Operation]) -> None:

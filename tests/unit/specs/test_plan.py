@@ -132,6 +132,9 @@ SECRETS: Inspect = {
     },
     "host": {
         "LogConfig": {"Type": "splunk", "Config": {"splunk-token": "hunter2"}},
+        "Annotations": {"note": "hunter2"},
+        "StorageOpt": {"key": "hunter2"},
+        "DeviceRequests": [{"Driver": "nvidia", "Options": {"key": "hunter2"}}],
         "Mounts": [
             {
                 "Type": "volume",

@@ -58,6 +58,7 @@ def test_an_ordinary_container_has_no_power_over_its_host() -> None:
         ({"PidMode": "host"}, "process namespace"),
         ({"PidMode": "container:" + "a" * 64}, "another container"),
         ({"IpcMode": "host"}, "inter-process"),
+        ({"IpcMode": "container:" + "a" * 64}, "another container"),
         ({"NetworkMode": "host"}, "network namespace"),
         ({"UTSMode": "host"}, "host name namespace"),
         ({"UsernsMode": "host"}, "user namespace"),
@@ -257,14 +258,40 @@ def with_bind(path: str, *, spelt: str = "/v") -> Inspect:
     ],
 )
 def test_power_that_an_override_adds_is_caught(overrides: Inspect) -> None:
-    assert len(powers(inspected(), overrides, known={"root": BINDING, "plain": PLAIN})) == 1
+    assert powers(inspected(), overrides, known={"root": BINDING, "plain": PLAIN}) != ()
+
+
+def test_any_path_of_the_host_that_the_request_chooses_counts_as_it_may_be_a_link() -> None:
+    overrides = {"mounts": [{"type": "bind", "source": "/srv/app", "target": "/x"}]}
+    assert powers(inspected(), overrides) == ("It binds the host's path /srv/app, which the request chose.",)
+
+
+def test_a_volume_of_somebody_else_that_the_request_mounts_counts_and_the_sources_own_does_not() -> None:
+    overrides = {"mounts": [{"type": "volume", "source": "plain", "target": "/x"}]}
+    known = {"plain": PLAIN}
+    (sentence,) = powers(inspected(), overrides, known=known)
+    assert sentence == "It mounts the volume plain, which is there and not its source's."
+    assert powers(with_volume("plain"), overrides, known=known) == ()
+
+
+def test_an_override_does_not_hide_what_another_container_gives() -> None:
+    source = inspected(Mounts=[{**bound("/etc"), "Destination": "/v"}])
+    wish = read_overrides({"mounts": [{"type": "tmpfs", "target": "/v"}]})
+    taken_over = {"VolumesFrom": ["giver"]}
+    assert effective_powers(source, taken_over, volumes=(), known={}, overrides=wish) != ()
+    assert effective_powers(source, {}, volumes=(), known={}, overrides=wish) == ()
+
+
+def test_a_bind_is_not_taken_for_a_volume_that_is_called_none() -> None:
+    volume = {"Type": "volume", "Name": "None", "Source": "/volumes/None", "Destination": "/n", "RW": True}
+    source = inspected(host={"Binds": ["None:/n"]}, Mounts=[volume, {**bound("/etc"), "Destination": "/v"}])
+    assert powers(source, {}, known={"None": VolumeFacts(name="None")}, choices={"None": "copy"}) != ()
 
 
 @pytest.mark.parametrize(
     "overrides",
     [
-        {"mounts": [{"type": "bind", "source": "/srv/app", "target": "/x"}]},
-        {"mounts": [{"type": "volume", "source": "plain", "target": "/x"}, {"target": "/y"}]},
+        {"mounts": [{"target": "/y"}]},
         {"mounts": [{"type": "volume", "source": "new-one", "target": "/x"}]},
         {"mounts": [{"type": "tmpfs", "target": "/etc"}]},
         {"networks": [{"name": "front"}], "user": "0:0", "command": ["sh"]},

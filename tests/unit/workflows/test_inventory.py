@@ -173,3 +173,15 @@ def test_an_engine_that_does_not_answer_is_noted_and_its_containers_stay() -> No
     assert stored.reachable is False
     assert len(stored.last_error) == 500
     assert Container.objects.present().count() == 1
+
+
+@pytest.mark.django_db
+def test_labels_and_names_that_no_column_takes_do_not_stop_the_inventory() -> None:
+    host = recipes.host()
+    labels = {"com.docker.compose.project": "p" * 4000, "com.docker.compose.service": "a\0b", "odd": "x\0\ud800y"}
+    raw = inspected(WEB, "web", Config={"Image": "i" * 4000, "Env": ["A\0B=1"], "Labels": labels})
+    inventory.reconcile(host, engine(raw, inspected(DATABASE, "database")))
+    row = Container.objects.get(engine_id=WEB)
+    assert (row.stack, len(row.image), row.service) == ("p" * 255, 512, "a\N{REPLACEMENT CHARACTER}b")
+    assert row.labels["odd"] == "x\N{REPLACEMENT CHARACTER}?y"
+    assert Container.objects.get(engine_id=DATABASE).name == "database"
