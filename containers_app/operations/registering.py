@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from django.db import DatabaseError, IntegrityError, transaction
-from django.db.models import ProtectedError, Q
+from django.db.models import ProtectedError, Q, QuerySet
 
 from containers_app.audit import ledger
 from containers_app.audit.ledger import Source, Subject
@@ -93,7 +93,8 @@ def remove(host: DockerHost, by: Author) -> bool:
 
 def is_referenced(host: DockerHost) -> bool:
     """Whether a container, an operation or a backup is of this host, so that its row has to stay."""
-    return any(model.objects.filter(host=host).exists() for model in (Container, Operation, Backup))
+    rows = any(model.objects.filter(host=host).exists() for model in (Container, Operation, Backup))
+    return rows or _unfinished(host).exists()
 
 
 def _permit(by: Author, permission: str) -> None:
@@ -123,9 +124,14 @@ def _check_change(host: DockerHost, before: HostValues, after: HostValues) -> No
         check_queue(after.queue)
     else:
         _check(after)
-    unfinished = Operation.objects.filter(Q(state__in=ACTIVE_STATES) | ~Q(undo=[]), host=host)
-    if changed.intersection(_OF_THE_ENGINE) and unfinished.exists():
+    if changed.intersection(_OF_THE_ENGINE) and _unfinished(host).exists():
         raise Busy("operations of this host are not over, or not taken back yet: change its address afterwards")
+
+
+def _unfinished(host: DockerHost) -> QuerySet[Operation]:
+    """What runs on the host, or from another one to it, and what is still to be taken back there."""
+    on_it = Q(host=host) | Q(params__host=host.name)
+    return Operation.objects.filter(on_it, Q(state__in=ACTIVE_STATES) | ~Q(undo=[]))
 
 
 def _update(host: DockerHost, before: HostValues, after: HostValues) -> None:

@@ -78,6 +78,30 @@ def prove(
     )
 
 
+# What an Engine keeps as it was asked for; others it completes or rounds.
+_KEPT = {
+    "Config": ("Cmd", "Entrypoint", "Hostname", "User"),
+    "HostConfig": ("CpuShares", "CpusetCpus", "Memory", "NanoCpus", "ShmSize"),
+}
+
+
+def unfulfilled(asked: Mapping[str, Any], made: Inspect) -> tuple[Difference, ...]:
+    """What a create request asked for and the container does not have, though the Engine took it."""
+    config = made["Config"]
+    lost = [f"Config.Env.{entry.partition('=')[0]}" for entry in set(asked.get("Env") or []) - set(config["Env"] or [])]
+    labels = config.get("Labels") or {}
+    lost += [f"Config.Labels.{key}" for key, text in (asked.get("Labels") or {}).items() if labels.get(key) != text]
+    for part, names in _KEPT.items():
+        wanted = asked if part == "Config" else asked["HostConfig"]
+        # An emptied entrypoint is sent as one empty word.
+        lost += [f"{part}.{key}" for key in names if wanted.get(key) not in (None, "", 0, [""], made[part].get(key))]
+    return tuple(_unlike(field) for field in sorted(lost))
+
+
+def _unlike(field: str) -> Difference:
+    return Difference(field=printable(field), source="[asked for]", clone="[another]", reason=None)
+
+
 def differences(source: Inspect, clone: Inspect) -> tuple[Difference, ...]:
     """The unexplained differences of two inspects; an empty tuple says that the clone is faithful."""
     return prove(source, clone).unexplained

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -50,16 +50,15 @@ _OF_IMAGE = (
     "Image",
     "Mounts",
 )
+_CHANGED_BY_NAME = MappingProxyType({"env": "Env", "labels": "Labels"})
 _TOUCHED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "image": _OF_IMAGE,
         "command": ("Config.Cmd",),
         "entrypoint": ("Config.Entrypoint",),
-        "env": ("Config.Env",),
-        "labels": ("Config.Labels",),
         "ports": ("Config.ExposedPorts", "HostConfig.PortBindings", "HostConfig.PublishAllPorts"),
         "networks": ("NetworkSettings.Networks", "HostConfig.NetworkMode", "Config.MacAddress", "Config.ExposedPorts"),
-        "mounts": ("Mounts", "Config.Volumes", "HostConfig.Binds", "HostConfig.Mounts", "HostConfig.Tmpfs"),
+        "mounts": ("Config.Volumes", "HostConfig.Binds", "HostConfig.Mounts", "HostConfig.Tmpfs"),
         "resources": (
             *(f"HostConfig.{key}" for key in ("Memory", "MemoryReservation", "MemorySwap", "ShmSize", "PidsLimit")),
             *(f"HostConfig.{key}" for key in ("NanoCpus", "CpuShares", "CpuQuota", "CpuPeriod", "CpusetCpus")),
@@ -151,7 +150,15 @@ class Overrides:
     def touched(self) -> tuple[str, ...]:
         """The inspected fields, or beginnings of them, that these overrides may make different."""
         asked = (name for name, value in self.raw.items() if value is not None and value != {})
-        return tuple(field_name for name in asked for field_name in _TOUCHED[name])
+        return tuple(field_name for name in asked for field_name in (*_TOUCHED.get(name, ()), *self._named(name)))
+
+    def _named(self, name: str) -> Iterator[str]:
+        """Of what is changed by name, no other is excused."""
+        changes = {"env": self.environment, "labels": self.labels}.get(name)
+        if changes:
+            yield from (f"Config.{_CHANGED_BY_NAME[name]}.{key}" for key in (*changes.set, *changes.drop))
+        if name == "mounts":
+            yield from (f"Mounts.{mount.target}" for mount in self.mounts)
 
     @property
     def shown(self) -> dict[str, Any]:

@@ -85,12 +85,15 @@ class Made:
 def recorded_clone(params: CloneParams) -> dict[str, Any]:
     """The params as the row and the ledger keep them: without the overrides' write-only values."""
     kept = {entry.name: getattr(params, entry.name) for entry in fields(params)}
-    return {**kept, "volumes": dict(params.volumes), "overrides": params.overrides.shown}
+    # As keys, names would be read as the ledger reads keys: `secrets` hidden, and none but ASCII.
+    choices = [{"volume": name, "treatment": treatment} for name, treatment in params.volumes.items()]
+    return {**kept, "volumes": choices, "overrides": params.overrides.shown}
 
 
 def reopened_clone(recorded: Mapping[str, Any], sealed: Mapping[str, Any]) -> dict[str, Any]:
     """The params of a row, with the overrides that were sealed."""
-    return {**recorded, "overrides": read_overrides(sealed)}
+    choices = {choice["volume"]: choice["treatment"] for choice in recorded.get("volumes") or []}
+    return {**recorded, "volumes": choices, "overrides": read_overrides(sealed)}
 
 
 def clone(context: Context, params: CloneParams) -> Done:

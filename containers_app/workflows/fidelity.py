@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from containers_app.specs.fidelity import FidelityProof, prove
+from containers_app.specs.fidelity import FidelityProof, prove, unfulfilled
 from containers_app.workflows.context import Context
 from containers_app.workflows.planning import Prepared
 
@@ -27,6 +27,7 @@ def proven(context: Context, prepared: Prepared, made: Mapping[str, Any], *, com
     if committed:
         expected |= dict.fromkeys(("Image", "Config.Image"), COMMITTED)
     proof = prove(prepared.wanted, made, expected=expected, other_engine=prepared.around.elsewhere)
+    proof = replace(proof, differences=(*proof.differences, *unfulfilled(prepared.plan.create.body(), made)))
     for difference in proof.unexplained:
         message = f"{prepared.plan.name} differs from its source in {difference.field}: "
         message += f"{difference.source}, {difference.clone}."

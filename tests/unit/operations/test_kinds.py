@@ -30,7 +30,9 @@ from containers_app.workflows.lifecycle import RemoveParams, StartParams, StopPa
 from containers_app.workflows.stack_clone import StackCloneParams
 
 EXAMPLES: dict[str, Any] = {
-    "clone": CloneParams(container="web", name="copy", confirm_privileged=True),
+    "clone": CloneParams(
+        container="web", name="copy", confirm_privileged=True, volumes={"db_secrets": "copy", "/données": "empty"}
+    ),
     "backup": BackupParams(container="web", name="a.tar", path="team", confirm_protected=True),
     "hostTest": HostTestParams(host="local"),
     "stackClone": StackCloneParams(project="shop", new_project="shop-test", data="volumes", start=True),

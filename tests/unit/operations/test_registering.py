@@ -226,6 +226,15 @@ def test_the_address_stays_while_operations_depend_on_it(unfinished: dict[str, A
     assert not change(host, {"enabled": False}, author()).enabled
 
 
+@pytest.mark.parametrize("unfinished", [{"state": State.QUEUED}, {"state": State.FAILED, "undo": [{"step": "x"}]}])
+def test_a_clone_from_another_host_counts_for_the_host_it_goes_to(unfinished: dict[str, Any]) -> None:
+    host = add(SITE, author())
+    recipes.operation(host=recipes.host(), params={"host": host.name}, **unfinished)
+    with pytest.raises(Busy, match="not over"):
+        change(host, PLAIN, author())
+    assert remove(host, author()) is False
+
+
 def test_a_host_that_breaks_a_newer_rule_can_still_be_disabled_but_not_enabled() -> None:
     host = DockerHost.objects.create(name="old", url="tcp://169.254.1.1:80")
     assert not change(host, {"enabled": False}, author()).enabled

@@ -38,12 +38,15 @@ pytestmark = [
     pytest.mark.usefixtures("groups"),
 ]
 
+# A name that a log takes for a secret's, and one that is not ASCII.
+CHOICES = {"db_secrets": "copy", "/données": "empty"}
+
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Operation:
     """A clone with secrets, submitted by an operator."""
     monkeypatch.setattr("containers_app.operations.submit.publish", lambda operation: True)
-    params = CloneParams(container="web", overrides=read_overrides(RAW))
+    params = CloneParams(container="web", overrides=read_overrides(RAW), volumes=CHOICES)
     request = Request(
         kind=CLONE,
         params=params,
@@ -65,13 +68,14 @@ def test_neither_the_row_nor_the_ledger_has_a_value_and_the_row_has_the_names(as
     assert SECRET not in json.dumps(row.params) + row.sealed
     (intent,) = ledger.disclosed_all(ledger.entries())
     recorded = intent["params"]["overrides"]
+    assert [choice["volume"] for choice in intent["params"]["volumes"]] == list(CHOICES)
     assert (recorded["variables"]["set"], recorded["labels"]["set"]) == (["PASSWORD"], ["token"])
 
 
 def test_the_worker_gets_the_params_as_they_were_asked_for(asked: Operation) -> None:
     row = Operation.objects.get(pk=asked.pk)
     params = CLONE.restore(row.params, unsealed(row))
-    assert params == CloneParams(container="web", overrides=read_overrides(RAW))
+    assert params == CloneParams(container="web", overrides=read_overrides(RAW), volumes=CHOICES)
     assert SECRET not in repr(params)
 
 

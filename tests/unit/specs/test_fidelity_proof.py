@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from containers_app.specs.fidelity import prove
+from containers_app.specs.fidelity import prove, unfulfilled
 from tests.unit.specs.inspects import BACK, BRIDGE, CLONE_ID, FRONT, IMAGE_ID, Inspect, endpoint, inspected
 
 SECRET = "hunter2-very-secret"
@@ -244,3 +244,39 @@ def test_control_characters_of_a_name_are_not_repeated() -> None:
     (found,) = prove(rich(), clone).unexplained
     assert found.field == "Config.Labels.a��[31m�"
     assert "\\u0000" not in json.dumps(prove(rich(), clone).document())
+
+
+ASKED: dict[str, Any] = {
+    "Env": ["A=1"],
+    "Labels": {"b": "2"},
+    "Cmd": ["run"],
+    "Entrypoint": [""],
+    "User": "",
+    "HostConfig": {"Memory": 64, "NanoCpus": 0, "CpusetCpus": "0"},
+}
+MADE: dict[str, Any] = {
+    "Config": {"Env": ["PATH=/bin", "A=1"], "Labels": {"b": "2", "c": "3"}, "Cmd": ["run"], "Entrypoint": None},
+    "HostConfig": {"Memory": 64, "NanoCpus": 0, "CpusetCpus": "0"},
+}
+
+
+def test_what_was_asked_for_and_what_the_image_adds_is_fulfilled() -> None:
+    assert unfulfilled(ASKED, MADE) == ()
+
+
+@pytest.mark.parametrize(
+    ("part", "changed", "lost"),
+    [
+        ("Config", {"Env": ["A=2"]}, "Config.Env.A"),
+        ("Config", {"Env": None}, "Config.Env.A"),
+        ("Config", {"Labels": None}, "Config.Labels.b"),
+        ("Config", {"Cmd": ["other"]}, "Config.Cmd"),
+        ("HostConfig", {"Memory": 0}, "HostConfig.Memory"),
+        ("HostConfig", {"CpusetCpus": ""}, "HostConfig.CpusetCpus"),
+    ],
+)
+def test_what_an_engine_took_and_did_not_do_is_a_difference_that_nothing_excuses(
+    part: str, changed: dict[str, Any], lost: str
+) -> None:
+    (found,) = unfulfilled(ASKED, {**MADE, part: {**MADE[part], **changed}})
+    assert (found.field, found.reason) == (lost, None)

@@ -71,6 +71,14 @@ def test_what_is_touched_is_what_was_asked_for() -> None:
     assert {"HostConfig.PortBindings", "Config.ExposedPorts"} <= set(read_overrides({"ports": []}).touched)
 
 
+def test_of_what_is_changed_by_name_no_other_is_touched() -> None:
+    changes = {"set": {"NEW": "1"}, "drop": ["OLD"]}
+    assert read_overrides({"env": changes}).touched == ("Config.Env.NEW", "Config.Env.OLD")
+    assert read_overrides({"labels": changes}).touched == ("Config.Labels.NEW", "Config.Labels.OLD")
+    mounts = read_overrides({"mounts": [{"type": "tmpfs", "target": "/x"}]}).touched
+    assert [name for name in mounts if name.startswith("Mounts")] == ["Mounts./x"]
+
+
 @pytest.mark.parametrize(
     ("raw", "field"),
     [
