@@ -41,7 +41,7 @@ class HelperImage:
 
     reference: str
     content_hash: str
-    environment: tuple[str, ...]
+    environment: tuple[str, ...] = field(repr=False)
     archive: bytes = field(repr=False)
 
 
