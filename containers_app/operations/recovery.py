@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ from containers_app.audit import ledger
 from containers_app.conf import Conf, load
 from containers_app.engine.connection import open_gateway
 from containers_app.engine.gateway import EngineGateway
-from containers_app.errors import MycoError
+from containers_app.errors import EngineUnavailable, MycoError
 from containers_app.models import Operation, State
 from containers_app.operations import transitions
 from containers_app.operations.children import end_with
@@ -43,12 +43,13 @@ _LASTS = "the Engine may have carried it out all the same. Look at the container
 def reconcile() -> dict[str, int]:
     """One sweep. Returns how many of each it put right. A row that cannot be mended does not stop the others."""
     conf = load()
+    away: set[str] = set()
     return {
         "expired": _each(_past_deadline(), _cancel_expired),
         "republished": _each(_lost_messages(), republish),
-        "interrupted": _each(_dead_leases(), lambda operation: _interrupt(operation, conf)),
+        "interrupted": _each(_dead_leases(), lambda operation: _interrupt(operation, conf, away)),
         "parts": _each(_left_parts(), end_with),
-        "undone": _each(_unfinished_undo(), lambda operation: _undo(operation, conf)),
+        "undone": _each(_unfinished_undo(), lambda operation: _undo(operation, conf, away)),
         "late": _each(_without_outcome(), _late_outcome),
         "orphans": _close_orphan_intents(),
         "swept": _sweep_storage(conf),
@@ -104,7 +105,7 @@ def _left_parts() -> list[Operation]:
     return _rows(Q(state__in=Operation.TERMINAL_STATES, pk__in=parts))
 
 
-def _interrupt(operation: Operation, conf: Conf) -> bool:
+def _interrupt(operation: Operation, conf: Conf, away: set[str]) -> bool:
     """Fence first, take back after: once the row is terminal, the worker's token is worth nothing."""
     left = _LASTS if lasts(operation.kind) else _TAKEN_BACK
     message = f"the worker died or lost its connection; {left}"
@@ -117,18 +118,28 @@ def _interrupt(operation: Operation, conf: Conf) -> bool:
     )
     if not transitions.interrupt(operation, ending, then=lambda: end_with(operation)):
         return False
-    return _undo(operation, conf) or True
+    return _undo(operation, conf, away) or True
 
 
 def _unfinished_undo() -> list[Operation]:
     return _rows(Q(state__in=Operation.TERMINAL_STATES) & ~Q(undo=[]))
 
 
-def _undo(operation: Operation, conf: Conf) -> bool:
-    def gateway(host_name: str) -> AbstractContextManager[EngineGateway]:
+def _undo(operation: Operation, conf: Conf, away: set[str]) -> bool:
+    """`away` are hosts whose Engine did not answer in this sweep: each is waited for once, not for every row."""
+
+    @contextmanager
+    def gateway(host_name: str) -> Iterator[EngineGateway]:
         host = host_named(host_name) if host_name else operation.host
+        if host.name in away:
+            raise EngineUnavailable(f"The Engine of {host.name} did not answer a moment ago.")
         brief = replace(limits(conf), call_seconds=_CLEAN_UP_SECONDS)
-        return open_gateway(endpoint_of(host), brief, receipt_of(operation))
+        try:
+            with open_gateway(endpoint_of(host), brief, receipt_of(operation)) as opened:
+                yield opened
+        except EngineUnavailable:
+            away.add(host.name)
+            raise
 
     before = operation.undo
     pending = replay(before, open_gateway=gateway, store=store_of(conf))

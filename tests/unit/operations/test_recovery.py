@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import time_machine
@@ -16,9 +16,11 @@ from django.utils import timezone
 
 from containers_app.archives.stores.local import LocalStore
 from containers_app.audit import ledger
+from containers_app.errors import EngineUnavailable
 from containers_app.models import Operation, State
 from containers_app.models.identifiers import uuid7
 from containers_app.operations import recovery
+from containers_app.specs.endpoint import Endpoint
 from containers_app.workflows.undo import remove_files, remove_labelled
 from tests.unit.operations.conftest import Make, intent_of, outcomes_of
 
@@ -275,3 +277,19 @@ def test_a_storage_that_cannot_be_read_stops_nothing(claimed: Make, backup_root:
     recovery.reconcile()
     backup_root.unlink()
     assert stored(operation).state == State.INTERRUPTED
+
+
+def test_a_sweep_asks_a_dead_engine_once_and_not_for_every_row(claimed: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def dead(endpoint: Endpoint, *rest: object) -> NoReturn:
+        asked.append(endpoint.url)
+        raise EngineUnavailable("no answer")
+
+    monkeypatch.setattr(recovery, "open_gateway", dead)
+    for _ in range(3):
+        row = claimed(lease_until=past(2))
+        Operation.objects.filter(pk=row.pk).update(undo=[remove_labelled(str(row.pk))], state=State.FAILED)
+    recovery.reconcile()
+    assert len(asked) == 1
+    assert all(row.undo for row in Operation.objects.all())
