@@ -83,7 +83,7 @@ class EngineReader:
         if may_be_id(reference):
             return self.inspect(reference if is_full_id(reference) else self.resolve(reference).id)
         try:
-            raw = self._object(f"/containers/{name_segment(reference)}/json", subject="container")
+            raw = self._container(name_segment(reference))
         except ContainerNotFound:
             raw = {}
         return raw if raw.get("Name") == f"/{reference}" else self.inspect(self.resolve(reference).id)
@@ -93,8 +93,17 @@ class EngineReader:
         return choose(reference, self.containers())
 
     def inspect(self, identifier: str) -> dict[str, Any]:
-        """The Engine's JSON for a container, by full id. It holds environment values. Raises ContainerNotFound."""
-        return self._object(f"/containers/{container_id(identifier)}/json", subject="container")
+        """The Engine's JSON for a container, by full id. It holds environment values. Raises ContainerNotFound.
+
+        Its mounts come by their places: an Engine lists them in another order each time, which is no change.
+        """
+        return self._container(container_id(identifier))
+
+    def _container(self, segment: str) -> dict[str, Any]:
+        found = self._object(f"/containers/{segment}/json", subject="container")
+        if found.get("Mounts"):
+            found["Mounts"] = sorted(found["Mounts"], key=lambda mount: str(mount.get("Destination")))
+        return found
 
     def network(self, id_or_name: str) -> dict[str, Any]:
         """The Engine's JSON for a network. Raises EngineError when there is none."""
