@@ -16,7 +16,7 @@ import pytest
 from docker.errors import APIError, NotFound
 
 from tests.machine import ENGINE_SUITES, ENGINES, require
-from tests.throwaway import Throwaway, run_script
+from tests.throwaway import Throwaway, run_script, wait_until
 
 if TYPE_CHECKING:
     from containers_app.specs.endpoint import Endpoint
@@ -88,6 +88,8 @@ class PrivateEngine(Throwaway):
         daemon = self._daemon()
         os.kill(daemon, signal.SIGSTOP)
         try:
+            # On a busy machine a thread may answer once more before it has stopped.
+            wait_until(lambda: _is_stopped(daemon), seconds=10, what="the stop of every thread")
             yield
         finally:
             os.kill(daemon, signal.SIGCONT)
@@ -100,6 +102,11 @@ class PrivateEngine(Throwaway):
                 return process
             waiting.extend(_children(process))
         raise RuntimeError("dockerd is not running")
+
+
+def _is_stopped(process: int) -> bool:
+    texts = [path.read_text() for path in Path(f"/proc/{process}/task").glob("*/status")]
+    return all("\nState:\tT" in text for text in texts)
 
 
 @contextlib.contextmanager

@@ -81,7 +81,8 @@ def test_a_hardware_address_in_a_second_network_is_kept_of_a_running_source(
 
     clone_id, plan = make_clone(gateway, lab, source)
 
-    assert [warning.code for warning in plan.warnings] == ["MAC_HELD"]
+    world = World(holdings=gateway.holdings(), networks=gateway.networks())
+    assert {"mac"} == {found.kind for found in find_collisions(plan, world)} - {"name"}
     lab.client.api.kill(source["Id"])
     lab.start(clone_id)
     assert lab.inspect(clone_id)["NetworkSettings"]["Networks"][modes[1]]["MacAddress"] == mac
@@ -89,7 +90,9 @@ def test_a_hardware_address_in_a_second_network_is_kept_of_a_running_source(
 
 def test_what_a_running_source_holds_is_found_and_the_proposal_starts(lab: Laboratory, gateway: EngineGateway) -> None:
     bindings = {"80/tcp": [{"HostPort": str(20000 + lab.octet)}]}
-    source = lab.inspect(lab.container({"HostConfig": {"PortBindings": bindings}}, start=True))
+    source = lab.inspect(
+        lab.container({"ExposedPorts": {"80/tcp": {}}, "HostConfig": {"PortBindings": bindings}}, start=True)
+    )
     facts = clone_facts(gateway, source)
     plan = build_clone(source, facts, name=f"{lab.word}-clone", labels={})
     world = World(holdings=gateway.holdings(), networks=facts.networks)

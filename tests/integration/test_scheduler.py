@@ -25,7 +25,7 @@ from tests.machine import PROJECT
 from tests.throwaway import wait_until
 
 pytestmark = pytest.mark.django_db(databases=["default", "audit"], transaction=True)
-TIMERS = {"reconcile", "backups", "inventory", "events"}
+TIMERS = {"reconcile", "backups", "hosts", "inventory of local", "events of local"}
 
 
 @pytest.fixture

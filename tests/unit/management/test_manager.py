@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,9 +35,10 @@ def places() -> Iterator[Places]:
 
 @pytest.fixture
 def handlers() -> Iterator[None]:
-    """The handlers of this process are as they were afterwards."""
+    """The usual handlers, whatever whoever runs the tests ignores; afterwards as they were."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
+    usual: tuple[Any, ...] = (signal.default_int_handler, signal.SIG_DFL, signal.SIG_DFL)
+    before = {number: signal.signal(number, handler) for number, handler in zip(numbers, usual, strict=True)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

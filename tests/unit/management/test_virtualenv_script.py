@@ -38,7 +38,8 @@ def project(tmp_path: Path) -> Path:
 
 def begin(project: Path) -> subprocess.Popen[bytes]:
     environment = {"PATH": "/usr/bin:/bin", "PYTHON": str(project / "python")}
-    words = [str(project / "bin" / "virtualenv"), "runtime"]
+    # Whoever runs the tests may ignore these signals, which a shell could never undo.
+    words = ["env", "--default-signal=HUP,INT,TERM", str(project / "bin" / "virtualenv"), "runtime"]
     return subprocess.Popen(
         words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )

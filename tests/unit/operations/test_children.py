@@ -18,7 +18,7 @@ from containers_app.workflows.context import ChildTarget, Done
 from tests import recipes
 from tests.unit.operations.conftest import Make, outcomes_of
 
-pytestmark = pytest.mark.django_db(databases=["default", "audit"])
+pytestmark = [pytest.mark.django_db(databases=["default", "audit"]), pytest.mark.usefixtures("groups")]
 TARGET = ChildTarget(kind="clone", container_id="c" * 64, name="shop-web-1", lock=True)
 PARAMS = {"container": "c" * 64, "name": "copy-web-1"}
 MADE = Done(result={"success": True, "newId": "d" * 64}, proof={"configuration": {"equal": True}})
