@@ -250,7 +250,7 @@ def test_power_over_the_host_by_an_override_is_for_administrators_who_say_so(sta
     source = stack.source()
     root: dict[str, Any] = {"overrides": {"mounts": [{"type": "bind", "source": "/", "target": "/host"}]}}
     planned = plan(stack, source, **root)
-    assert [(entry["kind"], entry["blocks"]) for entry in planned["collisions"]] == [("privilege", "confirm")]
+    assert {(entry["kind"], entry["blocks"]) for entry in planned["collisions"]} == {("privilege", "confirm")}
     before = stack.labelled()
     for who, options in (("operator", {"confirmPrivileged": True}), ("administrator", {})):
         assert refusal(stack, source, by=who, **root, **options)[:2] == (403, "PERMISSION_DENIED")
