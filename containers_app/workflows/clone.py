@@ -18,6 +18,7 @@ from containers_app.workflows.fidelity import proven
 from containers_app.workflows.health import wait_until_healthy
 from containers_app.workflows.making import (
     REDIRECTED,
+    cloned,
     committed_layer,
     layer_pair,
     make,
@@ -132,7 +133,7 @@ def clone(context: Context, params: CloneParams) -> Done:
         _list(context, target, params, made)
     whole = up and not proof.unexplained and all(document["equal"] for document in made.content)
     return Done(
-        result=_result(params, made.id, prepared.plan.name),
+        result=cloned(params.container, made.id, prepared.plan.name),
         proof={"configuration": proof.document(), "content": [dict(document) for document in made.content]},
         partial=not whole,
     )
@@ -216,15 +217,3 @@ def _wish(params: CloneParams) -> Wish:
         thorough=not params.is_plain,
         bound={"host": params.host, "consistency": params.consistency, "start": params.start},
     )
-
-
-def _result(params: CloneParams, new_id: str, name: str) -> dict[str, Any]:
-    """The published body."""
-    return {
-        "success": True,
-        "message": "Container cloned successfully",
-        "action": "clone",
-        "sourceId": params.container,
-        "newId": new_id,
-        "newName": name,
-    }

@@ -12,7 +12,7 @@ from containers_app.engine.layers import LayerTree, commit_layer, layer_obstacle
 from containers_app.engine.patience import patiently
 from containers_app.engine.transfer import move_image
 from containers_app.engine.trees import VolumeTree
-from containers_app.specs.clone_volumes import VolumePlan
+from containers_app.specs.clone_volumes import VolumeFacts
 from containers_app.specs.container import ClonePlan
 from containers_app.workflows.content import Ends, Pair
 from containers_app.workflows.context import Context
@@ -63,7 +63,7 @@ def make(context: Context, ends: Ends, prepared: Prepared) -> Inspect:
     """Make everything that the plan needs; returns the container's inspect. What it makes carries the label."""
     for volume in prepared.volumes:
         if volume.target:
-            _make_volume(ends.target, volume.target, volume)
+            make_volume(ends.target, volume.target, volume.facts, labels=volume.facts.labels)
     known = {*prepared.around.there, *(volume.target for volume in prepared.volumes)}
     for mount in prepared.wish.overrides.mounts:
         if mount.kind == "volume" and mount.source and mount.source not in known:
@@ -72,10 +72,22 @@ def make(context: Context, ends: Ends, prepared: Prepared) -> Inspect:
     return create(context, ends.target, prepared.plan)
 
 
-def _make_volume(gateway: EngineGateway, name: str, volume: VolumePlan) -> None:
-    """Fresh, with the source's driver and labels; its options too, unless they name a place that both would share."""
-    options = {} if volume.facts.is_elsewhere else volume.facts.options
-    gateway.create_volume(name, driver=volume.facts.driver, options=options, labels=volume.facts.labels)
+def make_volume(gateway: EngineGateway, name: str, facts: VolumeFacts, *, labels: Mapping[str, str]) -> None:
+    """Fresh, with the source's driver; its options too, unless they name a place that both would share."""
+    options = {} if facts.is_elsewhere else facts.options
+    gateway.create_volume(name, driver=facts.driver, options=options, labels=labels)
+
+
+def cloned(source: str, new_id: str, name: str) -> dict[str, Any]:
+    """The published body of one clone; `source` as it is to be named in it."""
+    return {
+        "success": True,
+        "message": "Container cloned successfully",
+        "action": "clone",
+        "sourceId": source,
+        "newId": new_id,
+        "newName": name,
+    }
 
 
 def create(context: Context, gateway: EngineGateway, plan: ClonePlan) -> Inspect:

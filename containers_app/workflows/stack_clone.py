@@ -23,10 +23,12 @@ from containers_app.workflows.health import wait_until_ended, wait_until_healthy
 from containers_app.workflows.making import (
     FRESH,
     REDIRECTED,
+    cloned,
     committed_layer,
     layer_pair,
     make,
     make_from_commit,
+    make_volume,
     taken_back,
     target_of,
     volume_pairs,
@@ -179,8 +181,7 @@ def _made_around(context: Context, ends: Ends, stack: StackPlan) -> Renaming:
         real |= dict.fromkeys((network.old_id, network.old_name), (network.name, identifier))
     for volume in stack.volumes:
         if volume.treatment != "share":
-            options = {} if volume.facts.is_elsewhere else volume.facts.options
-            ends.target.create_volume(volume.target, driver=volume.facts.driver, options=options, labels=volume.labels)
+            make_volume(ends.target, volume.target, volume.facts, labels=volume.labels)
     return replace(stack.renaming, networks=real)
 
 
@@ -314,14 +315,7 @@ def _described(context: Context, filled: Filled) -> bool:
         wanted = {**prepared.wanted, "Mounts": mounts}
         prepared = replace(prepared, source=wanted, wanted=wanted)
         proof = proven(context, prepared, entry.inspect, committed=entry.committed)
-        result = {
-            "success": True,
-            "message": "Container cloned successfully",
-            "action": "clone",
-            "sourceId": entry.planned.member.id,
-            "newId": entry.id,
-            "newName": entry.planned.new_name,
-        }
+        result = cloned(entry.planned.member.id, entry.id, entry.planned.new_name)
         content = _content_of(entry, filled)
         faithful = not proof.unexplained and all(document["equal"] for document in content)
         done = Done(result=result, proof={"configuration": proof.document(), "content": content}, partial=not faithful)
