@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from containers_app.engine.gateway import EngineReader
@@ -31,25 +31,16 @@ def wait_until_healthy(context: Context, gateway: EngineReader, container_id: st
     Up is `healthy`; without a healthcheck, running since the same start for SETTLE_SECONDS, or the limit if that is
     shorter. Raises what `context.checkpoint` raises, and the Engine's errors.
     """
-    begun = time.monotonic()
     settle_seconds = min(SETTLE_SECONDS, limit_seconds)
-    since, started_at = begun, ""
-    while True:
-        context.checkpoint()
-        try:
-            raw = gateway.inspect(container_id)
-        except ContainerNotFound:
-            return Verdict(up=False, code="ENDED", message="the container ended, and was removed as it was made to be")
-        now = time.monotonic()
+    since, started_at = time.monotonic(), ""
+
+    def judge(raw: Mapping[str, Any]) -> Verdict | None:
+        nonlocal since, started_at
         if str(raw["State"].get("StartedAt", "")) != started_at:
-            since, started_at = now, str(raw["State"].get("StartedAt", ""))
-        verdict = _judged(raw, running_seconds=now - since, settle_seconds=settle_seconds)
-        if verdict:
-            return verdict
-        if now - begun >= limit_seconds:
-            return _late(raw, limit_seconds)
-        pause = min(_LONGEST_SECONDS, max(_SHORTEST_SECONDS, (now - begun) * _SHARE))
-        time.sleep(min(pause, max(0.0, begun + limit_seconds - now)))
+            since, started_at = time.monotonic(), str(raw["State"].get("StartedAt", ""))
+        return _judged(raw, running_seconds=time.monotonic() - since, settle_seconds=settle_seconds)
+
+    return _watched(context, gateway, container_id, limit_seconds=limit_seconds, judge=judge, late=_late)
 
 
 def wait_until_ended(context: Context, gateway: EngineReader, container_id: str, *, limit_seconds: float) -> Verdict:
@@ -57,6 +48,19 @@ def wait_until_ended(context: Context, gateway: EngineReader, container_id: str,
 
     Raises what `context.checkpoint` raises, and the Engine's errors.
     """
+    return _watched(context, gateway, container_id, limit_seconds=limit_seconds, judge=_ended, late=_not_ended)
+
+
+def _watched(
+    context: Context,
+    gateway: EngineReader,
+    container_id: str,
+    *,
+    limit_seconds: float,
+    judge: Callable[[Mapping[str, Any]], Verdict | None],
+    late: Callable[[Mapping[str, Any], float], Verdict],
+) -> Verdict:
+    """Look, in growing pauses, until there is a verdict."""
     begun = time.monotonic()
     while True:
         context.checkpoint()
@@ -64,28 +68,41 @@ def wait_until_ended(context: Context, gateway: EngineReader, container_id: str,
             raw = gateway.inspect(container_id)
         except ContainerNotFound:
             return Verdict(up=False, code="ENDED", message="the container ended, and was removed as it was made to be")
-        state, name = raw["State"], str(raw.get("Name", "")).removeprefix("/")
-        if state.get("Status") in _OVER:
-            code = state.get("ExitCode")
-            return Verdict(up=code == 0, code="ENDED", message=f"{name} ended with exit code {code}: read its logs")
         waited = time.monotonic() - begun
-        if waited >= limit_seconds:
-            message = f"{name} has not ended after {limit_seconds:g} s, and others wait for its end"
-            return Verdict(up=False, code="NOT_ENDED_IN_TIME", message=message)
-        time.sleep(min(_LONGEST_SECONDS, max(_SHORTEST_SECONDS, waited * _SHARE)))
+        verdict = judge(raw)
+        if verdict or waited >= limit_seconds:
+            return verdict or late(raw, limit_seconds)
+        pause = min(_LONGEST_SECONDS, max(_SHORTEST_SECONDS, waited * _SHARE))
+        time.sleep(min(pause, limit_seconds - waited))
+
+
+def _ended(raw: Mapping[str, Any]) -> Verdict | None:
+    state = raw["State"]
+    if state.get("Status") not in _OVER:
+        return None
+    code = state.get("ExitCode")
+    return Verdict(up=code == 0, code="ENDED", message=f"{_name(raw)} ended with exit code {code}: read its logs")
+
+
+def _not_ended(raw: Mapping[str, Any], limit_seconds: float) -> Verdict:
+    message = f"{_name(raw)} has not ended after {limit_seconds:g} s, and others wait for its end"
+    return Verdict(up=False, code="NOT_ENDED_IN_TIME", message=message)
+
+
+def _name(raw: Mapping[str, Any]) -> str:
+    return str(raw.get("Name", "")).removeprefix("/")
 
 
 def _judged(raw: Mapping[str, Any], *, running_seconds: float, settle_seconds: float) -> Verdict | None:
     """The verdict if this inspect answer has one."""
-    state, name = raw["State"], str(raw.get("Name", "")).removeprefix("/")
-    if state.get("Status") in _OVER:
-        code = state.get("ExitCode")
-        return Verdict(up=False, code="ENDED", message=f"{name} ended with exit code {code}: read its logs")
-    if state.get("Status") != "running":
+    ended = _ended(raw)
+    if ended:
+        return replace(ended, up=False)
+    if raw["State"].get("Status") != "running":
         return None
     health = _health(raw)
     if health == "unhealthy":
-        return Verdict(up=False, code="UNHEALTHY", message=f"{name} is unhealthy: {_last_check(raw)}")
+        return Verdict(up=False, code="UNHEALTHY", message=f"{_name(raw)} is unhealthy: {_last_check(raw)}")
     if health == "healthy" or (not health and running_seconds >= settle_seconds):
         return Verdict(up=True)
     return None
@@ -97,9 +114,8 @@ def _health(raw: Mapping[str, Any]) -> str:
 
 
 def _late(raw: Mapping[str, Any], limit_seconds: float) -> Verdict:
-    name = str(raw.get("Name", "")).removeprefix("/")
     state = _health(raw) or str(raw["State"].get("Status", ""))
-    message = f"{name} is still {state} after {limit_seconds:g} s: {_last_check(raw)}"
+    message = f"{_name(raw)} is still {state} after {limit_seconds:g} s: {_last_check(raw)}"
     return Verdict(up=False, code="NOT_HEALTHY_IN_TIME", message=message)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from containers_app.errors import Cancelled, ContainerNotFound
 from containers_app.workflows import health
-from containers_app.workflows.health import SETTLE_SECONDS, Verdict, wait_until_healthy
+from containers_app.workflows.health import SETTLE_SECONDS, Verdict, wait_until_ended, wait_until_healthy
 from tests.unit.workflows.lifecycle_engine import SECRET, WEB, Context, inspected
 
 Look = Callable[[float], Any]
@@ -51,10 +51,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     return own  # type: ignore[return-value]
 
 
-def watch(clock: Clock, look: Look, *, limit_seconds: float = 60) -> tuple[Verdict, float]:
+def watch(
+    clock: Clock, look: Look, *, limit_seconds: float = 60, wait: Callable[..., Verdict] = wait_until_healthy
+) -> tuple[Verdict, float]:
     """The verdict, and the seconds that it took."""
     begun, film = clock.now, Film(clock, look)
-    verdict = wait_until_healthy(Context(film), film, WEB, limit_seconds=limit_seconds)  # type: ignore[arg-type]
+    verdict = wait(Context(film), film, WEB, limit_seconds=limit_seconds)
     assert SECRET not in repr(verdict)
     return verdict, clock.now - begun
 
@@ -142,3 +144,29 @@ def test_the_wait_can_be_cancelled(clock: Clock) -> None:
     with pytest.raises(Cancelled):
         wait_until_healthy(context, film, WEB, limit_seconds=3600)  # type: ignore[arg-type]
     assert film.looks == 3
+
+
+def over(code: int) -> Any:
+    return {"Name": "/web", "State": {"Status": "exited", "ExitCode": code}}
+
+
+RUNNING = {"Name": "/web", "State": {"Status": "running", "StartedAt": "1"}}
+
+
+@pytest.mark.parametrize(("code", "up"), [(0, True), (3, False)])
+def test_a_container_whose_end_others_wait_for_is_up_when_it_ended_well(clock: Clock, code: int, up: bool) -> None:
+    verdict, seconds = watch(clock, turning(20, RUNNING, over(code)), wait=wait_until_ended)
+    assert (verdict.up, verdict.code) == (up, "ENDED")
+    assert f"exit code {code}" in verdict.message
+    assert 20 <= seconds <= 21
+
+
+def test_an_end_that_does_not_come_is_waited_for_to_the_limit_and_no_longer(clock: Clock) -> None:
+    verdict, seconds = watch(clock, lambda _: RUNNING, limit_seconds=30, wait=wait_until_ended)
+    assert (verdict.up, verdict.code) == (False, "NOT_ENDED_IN_TIME")
+    assert seconds == pytest.approx(30)
+
+
+def test_one_that_vanished_while_its_end_was_waited_for_is_not_up(clock: Clock) -> None:
+    verdict, _ = watch(clock, turning(5, RUNNING, None), wait=wait_until_ended)
+    assert (verdict.up, verdict.code) == (False, "ENDED")
