@@ -131,8 +131,7 @@ HOST_TEST_RESPONSES: dict[int, Any] = {
         {
             "host": serializers.CharField(),
             "engineVersion": serializers.CharField(),
-            "apiVersion": serializers.CharField(),
-            "platform": serializers.CharField(),
+            "apiVersion": serializers.CharField(help_text="The newest that both sides speak."),
             "operationId": serializers.CharField(),
             "warnings": WarningSerializer(many=True),
         },

@@ -59,7 +59,6 @@ RESULT_ORDER = (
     "host",
     "engineVersion",
     "apiVersion",
-    "platform",
     "operationId",
     "warnings",
 )

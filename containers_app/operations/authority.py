@@ -58,10 +58,10 @@ class Asker:
 
 def still_may(operation: Operation, permission: str) -> bool:
     """Whether the operation's asker may do this now: rights are read again at the moment of the work."""
-    user = User.objects.filter(pk=operation.user_id or 0).first()
-    key = (
-        ApiKey.objects.select_related("user").filter(pk=operation.api_key_id).first() if operation.api_key_id else None
-    )
-    if user is None or (key is not None and not key.is_alive):
-        return False
-    return Asker(user=user, api_key=key).may(permission, KINDS[operation.kind].scope)
+    key = None
+    if operation.api_key_id:
+        key = ApiKey.objects.select_related("user").filter(pk=operation.api_key_id, user=operation.user_id).first()
+        if key is None or not key.is_alive:
+            return False
+    user = key.user if key else User.objects.filter(pk=operation.user_id or 0).first()
+    return user is not None and Asker(user=user, api_key=key).may(permission, KINDS[operation.kind].scope)

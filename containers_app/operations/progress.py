@@ -113,7 +113,7 @@ class OperationContext:
             self._operation.undo = [*self._operation.undo, dict(undo)]
             values["undo"] = self._operation.undo
         if plan is not None:
-            values["plan"] = dict(plan)
+            self._operation.plan = values["plan"] = dict(plan)
         self._write(**values)
 
     def progress(self, bytes_done: int, *, bytes_total: int | None = None) -> None:

@@ -49,7 +49,7 @@ def claim(operation_id: UUID, *, worker: str, lease_seconds: float) -> Operation
     )
     if not won:
         return None
-    return Operation.objects.select_related("host", "user", "api_key", "api_key__user").get(pk=operation_id)
+    return Operation.objects.select_related("host", "api_key").get(pk=operation_id)
 
 
 def held(operation_id: UUID, token: int) -> QuerySet[Operation]:
@@ -96,11 +96,10 @@ def finish(
     the operation is shown as running.
     """
     with transaction.atomic():
-        if not held(operation.pk, operation.lease_token).update(**_ended(ending)):
+        if not _end(operation, held(operation.pk, operation.lease_token), ending):
             return False
         if record:
             record()
-    operation.refresh_from_db()
     then()
     _record(operation)
     return True
@@ -108,7 +107,7 @@ def finish(
 
 def end_queued(operation: Operation, ending: Ending) -> bool:
     """End an operation that no worker has claimed. False when one has."""
-    if not Operation.objects.filter(pk=operation.pk, state=State.QUEUED).update(**_ended(ending)):
+    if not _end(operation, Operation.objects.filter(pk=operation.pk, state=State.QUEUED), ending):
         return False
     _record(operation)
     return True
@@ -120,8 +119,9 @@ def interrupt(operation: Operation, ending: Ending, *, then: Callable[[], object
     `then` as of `finish`.
     """
     dead = held(operation.pk, operation.lease_token).filter(lease_until__lt=Now())
-    if not dead.update(**_ended(ending)):
+    if not _end(operation, dead, ending):
         return False
+    # The worker may have written more since this row was read.
     operation.refresh_from_db()
     then()
     _record(operation)
@@ -131,7 +131,7 @@ def interrupt(operation: Operation, ending: Ending, *, then: Callable[[], object
 def end_part(operation: Operation, ending: Ending) -> bool:
     """End a running part of an operation that is over. False when somebody did."""
     parts = Operation.objects.filter(pk=operation.pk, state=State.RUNNING, parent__isnull=False)
-    if not parts.exclude(parent__state__in=(State.QUEUED, State.RUNNING)).update(**_ended(ending)):
+    if not _end(operation, parts.exclude(parent__state__in=(State.QUEUED, State.RUNNING)), ending):
         return False
     _record(operation)
     return True
@@ -144,6 +144,16 @@ def request_cancel(operation: Operation, *, reason: str) -> bool:
     running = Operation.objects.filter(pk=operation.pk, state=State.RUNNING)
     asked = running.filter(cancel_requested_at=None).update(cancel_requested_at=timezone.now(), cancel_reason=reason)
     return bool(asked) or running.exists()
+
+
+def _end(operation: Operation, rows: QuerySet[Operation], ending: Ending) -> bool:
+    """Store the end in the row if it still is among `rows`; only then the object has it too."""
+    values = _ended(ending)
+    if not rows.update(**values):
+        return False
+    for name, value in values.items():
+        setattr(operation, name, value)
+    return True
 
 
 def _ended(ending: Ending) -> dict[str, Any]:
@@ -165,7 +175,6 @@ def _ended(ending: Ending) -> dict[str, Any]:
 
 
 def _record(operation: Operation) -> None:
-    operation.refresh_from_db()
     try:
         record_outcome(operation)
     except AuditUnavailable:

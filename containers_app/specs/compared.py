@@ -26,12 +26,12 @@ _SETS = ("Volumes", "ExposedPorts")
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """One field of both: its name, whether it is equal, and its values as short texts without secrets."""
+    """One field of both: its name, whether it is equal, and where not its values as short texts without secrets."""
 
     name: str
     equal: bool
-    source: str
-    clone: str
+    source: str = ""
+    clone: str = ""
 
 
 def compare(source: Inspect, clone: Inspect) -> Iterator[Compared]:
@@ -70,8 +70,11 @@ def endpoints_of(inspect: Inspect) -> Mapping[str, Inspect]:
 def _each(prefix: str, left: Inspect, right: Inspect, show: Callable[..., str]) -> Iterator[Compared]:
     for key in sorted({*left, *right}):
         one, other = left.get(key), right.get(key)
+        if one == other or _bare(one) == _bare(other):
+            yield Compared(name=prefix + key, equal=True)
+            continue
         texts = (show(one), show(other)) if show is shown else (show(key, one), show(key, other))
-        yield Compared(name=prefix + key, equal=bool(_bare(one) == _bare(other)), source=texts[0], clone=texts[1])
+        yield Compared(name=prefix + key, equal=False, source=texts[0], clone=texts[1])
 
 
 def _hidden(_key: str, value: Any) -> str:

@@ -32,6 +32,6 @@ def proven(context: Context, prepared: Prepared, made: Mapping[str, Any], *, com
         message = f"{prepared.plan.name} differs from its source in {difference.field}: "
         message += f"{difference.source}, {difference.clone}."
         context.warn("DIFFERS", message)
-    volumes = prove(prepared.source, prepared.wanted).differences
+    volumes = () if prepared.wanted == prepared.source else prove(prepared.source, prepared.wanted).differences
     explained = tuple(replace(difference, reason=OWN_VOLUME) for difference in volumes)
     return replace(proof, differences=(*proof.differences, *explained))

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import transaction
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
@@ -52,9 +51,11 @@ def refresh(host: DockerHost, reader: EngineReader, container_id: str) -> Contai
 
 def remember(host: DockerHost, raw: Mapping[str, Any]) -> Container:
     """Keep what an inspect answer says."""
-    with transaction.atomic():
-        columns = {name: _storable(name, value) for name, value in describe(raw).items()}
-        row, _ = Container.objects.update_or_create(host=host, engine_id=str(raw["Id"]), defaults=columns)
+    columns = {name: _storable(name, value) for name, value in describe(raw).items()}
+    row = Container(host=host, engine_id=str(raw["Id"]), **columns)
+    Container.objects.bulk_create(
+        [row], update_conflicts=True, unique_fields=("host", "engine_id"), update_fields=tuple(columns)
+    )
     return row
 
 
