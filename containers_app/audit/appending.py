@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from containers_app.errors import AuditUnavailable
 # The first 63 bits of SHA-256("mycodocker audit ledger"): advisory locks share one number space per database.
 LOCK_NUMBER: Final = 3_160_585_963_228_209_605
 LOCK_SECONDS: Final = 5
+_here = threading.local()
 
 
 class HeadUnfit(DatabaseError):
@@ -41,12 +43,20 @@ def answering() -> Iterator[None]:
 def appending() -> Iterator[None]:
     """Hold the ledger's one writer lock for the transaction that `append` needs; durable at the end.
 
-    Never hold it across anything but the ledger's own queries. Raises `AuditUnavailable` when the database fails or
-    the lock is not free within 5 s; then nothing was written, save that a failed commit may have been carried out.
+    Never hold it across anything but the ledger's own queries; within it, a second one belongs to the first. Raises
+    `AuditUnavailable` when the database fails or the lock is not free within 5 s; then nothing was written, save that
+    a failed commit may have been carried out.
     """
+    if getattr(_here, "held", False):
+        yield
+        return
     with answering(), transaction.atomic(using=ALIAS, durable=True):
         _lock()
-        yield
+        _here.held = True
+        try:
+            yield
+        finally:
+            _here.held = False
 
 
 def append(fact: Fact) -> Entry:

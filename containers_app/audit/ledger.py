@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -39,6 +40,7 @@ __all__ = [
     "open_intents",
     "outcome",
     "self_check",
+    "together",
     "verify_receipt",
 ]
 
@@ -61,6 +63,16 @@ class OpenIntent:
     actor_type: str
     actor_id: str
     subject: Subject
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """What is recorded inside is written at its end, with one flush: all of it, or nothing if anything is raised.
+
+    Nothing may be done on a receipt before that. Raises `AuditUnavailable`.
+    """
+    with appending():
+        yield
 
 
 def intent(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -14,7 +13,7 @@ from containers_app.errors import Busy
 from containers_app.models import Operation, State
 from containers_app.models.identifiers import uuid7
 from containers_app.operations import transitions
-from containers_app.operations.evidence import actor_of
+from containers_app.operations.evidence import actor_of, subject_of
 from containers_app.operations.kinds import KINDS
 from containers_app.operations.transitions import Ending
 from containers_app.workflows.context import ChildTarget, Done
@@ -22,27 +21,44 @@ from containers_app.workflows.context import ChildTarget, Done
 _DONE = (State.SUCCEEDED, State.PARTIAL)
 
 
-def begin(parent: Operation, target: ChildTarget, params: Mapping[str, Any]) -> str:
-    """Write the intent, then the row. It has no lease: its parent's decides. Raises AuditUnavailable."""
-    kind, child_id = KINDS[target.kind], uuid7()
+def begin(parent: Operation, targets: Sequence[ChildTarget]) -> tuple[str, ...]:
+    """Write all intents, then all rows; returns their ids. They have no lease: their parent's decides.
+
+    Raises AuditUnavailable, and Busy when another operation holds a target; then there is none of them.
+    """
+    with ledger.together():
+        rows = [_recorded(parent, target) for target in targets]
+    try:
+        with transaction.atomic():
+            Operation.objects.bulk_create(rows)
+    except IntegrityError as error:
+        held = Operation.objects.filter(target_lock__in=[row.target_lock for row in rows if row.target_lock]).first()
+        why = f"another operation works on {held.target_name if held else 'one of them'}: wait for it, or cancel it"
+        _close_intents(rows, why)
+        raise Busy(why) from error
+    return tuple(str(row.pk) for row in rows)
+
+
+def _recorded(parent: Operation, target: ChildTarget) -> Operation:
+    """The row of a part whose intent was written just now."""
+    kind, child_id, now = KINDS[target.kind], uuid7(), timezone.now()
     receipt = ledger.intent(
         action=kind.action,
         actor=actor_of(parent),
         source=Source(channel="worker", request_id=parent.request_id),
         subject=Subject(type=kind.subject_type, id=target.container_id, name=target.name, host=parent.host.name),
         operation_id=str(child_id),
-        params={**params, "parent": str(parent.pk)},
+        params={**target.params, "parent": str(parent.pk)},
         reason=parent.reason,
         ticket=parent.ticket,
     )
-    now = timezone.now()
-    row = Operation(
+    return Operation(
         id=child_id,
         kind=target.kind,
         parent=parent,
         state=State.RUNNING,
         host=parent.host,
-        params=dict(params),
+        params=dict(target.params),
         target_id=target.container_id,
         target_name=target.name,
         user_id=parent.user_id,
@@ -60,16 +76,21 @@ def begin(parent: Operation, target: ChildTarget, params: Mapping[str, Any]) -> 
         started_at=now,
         target_lock=f"{parent.host_id}:{target.container_id}" if target.lock else None,
     )
-    _store(row)
-    return str(child_id)
 
 
-def _store(row: Operation) -> None:
-    try:
-        with transaction.atomic():
-            row.save(force_insert=True)
-    except IntegrityError as error:
-        raise Busy(f"another operation works on {row.target_name}: wait for it, or cancel it") from error
+def _close_intents(rows: Iterable[Operation], why: str) -> None:
+    with ledger.together():
+        for row in rows:
+            ledger.outcome(
+                action=KINDS[row.kind].action,
+                actor=actor_of(row),
+                source=Source(channel="worker", request_id=row.request_id),
+                subject=subject_of(row),
+                operation_id=str(row.pk),
+                outcome="failure",
+                error_code="NOT_STARTED",
+                error_message=why,
+            )
 
 
 def describe(parent: Operation, child_id: str, part: Done) -> None:
@@ -82,7 +103,7 @@ def describe(parent: Operation, child_id: str, part: Done) -> None:
 def end_with(parent: Operation) -> int:
     """End the parts of an operation that is over: those of one that failed are taken back. Returns how many ended."""
     parts = Operation.objects.select_related("host", "api_key").filter(parent=parent, state=State.RUNNING)
-    return sum(transitions.end_part(part, _ending(parent, part)) for part in parts)
+    return transitions.end_parts([(part, _ending(parent, part)) for part in parts])
 
 
 def _ending(parent: Operation, part: Operation) -> Ending:

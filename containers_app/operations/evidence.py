@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.utils import timezone
@@ -38,14 +39,26 @@ def record_outcome(operation: Operation, *, late: bool = False) -> int:
 
     Safe to repeat: a second call finds the first entry. Raises AuditUnavailable.
     """
+    (index,) = record_outcomes([operation], late=late)
+    return index
+
+
+def record_outcomes(operations: Iterable[Operation], *, late: bool = False) -> list[int]:
+    """The same for several, which are told at one moment. Raises AuditUnavailable; then none is told."""
+    with ledger.together():
+        told = [(operation, _told(operation, late=late)) for operation in operations]
+    for operation, index in told:
+        Operation.objects.filter(pk=operation.pk, outcome_index=None).update(outcome_index=index)
+        operation.outcome_index = index
+    return [index for _, index in told]
+
+
+def _told(operation: Operation, *, late: bool) -> int:
     try:
-        index = _outcome(operation, _details(operation), late=late)
+        return _outcome(operation, _details(operation), late=late)
     except Unrecordable:
         # An end must be told whatever a container's names may hold; the row has the rest.
-        index = _outcome(operation, {"state": operation.state, "unrecordable": True}, late=late)
-    Operation.objects.filter(pk=operation.pk, outcome_index=None).update(outcome_index=index)
-    operation.outcome_index = index
-    return index
+        return _outcome(operation, {"state": operation.state, "unrecordable": True}, late=late)
 
 
 def _outcome(operation: Operation, details: dict[str, Any], *, late: bool) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -145,11 +145,11 @@ class OperationContext:
         self._operation.undo = [*self._operation.undo, dict(step)]
         self._write(undo=self._operation.undo)
 
-    def begin_child(self, target: ChildTarget, params: Mapping[str, Any]) -> str:
-        """Record an operation of its own for one part of the work, intent first; returns its id."""
+    def begin_children(self, targets: Sequence[ChildTarget]) -> tuple[str, ...]:
+        """Record an operation of its own for each part of the work, intents first; returns their ids."""
         self.checkpoint()
         self.has_parts = True
-        return children.begin(self._operation, target, params)
+        return children.begin(self._operation, targets)
 
     def describe_child(self, child_id: str, part: Done) -> None:
         """What came of a part so far."""

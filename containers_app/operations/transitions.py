@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from containers_app.errors import AuditUnavailable, Busy, LeaseLost
 from containers_app.models import Operation, State
-from containers_app.operations.evidence import record_outcome
+from containers_app.operations.evidence import record_outcomes
 
 logger = logging.getLogger(__name__)
 
@@ -128,13 +128,15 @@ def interrupt(operation: Operation, ending: Ending, *, then: Callable[[], object
     return True
 
 
-def end_part(operation: Operation, ending: Ending) -> bool:
-    """End a running part of an operation that is over. False when somebody did."""
-    parts = Operation.objects.filter(pk=operation.pk, state=State.RUNNING, parent__isnull=False)
-    if not _end(operation, parts.exclude(parent__state__in=(State.QUEUED, State.RUNNING)), ending):
-        return False
-    _record(operation)
-    return True
+def end_parts(endings: Sequence[tuple[Operation, Ending]]) -> int:
+    """End the running parts of an operation that is over. Returns how many somebody else had not ended already."""
+    ended = []
+    for operation, ending in endings:
+        parts = Operation.objects.filter(pk=operation.pk, state=State.RUNNING, parent__isnull=False)
+        if _end(operation, parts.exclude(parent__state__in=(State.QUEUED, State.RUNNING)), ending):
+            ended.append(operation)
+    _record(*ended)
+    return len(ended)
 
 
 def request_cancel(operation: Operation, *, reason: str) -> bool:
@@ -174,8 +176,9 @@ def _ended(ending: Ending) -> dict[str, Any]:
     }
 
 
-def _record(operation: Operation) -> None:
+def _record(*operations: Operation) -> None:
     try:
-        record_outcome(operation)
+        record_outcomes(operations)
     except AuditUnavailable:
-        logger.error("the ledger took no outcome; the reconciler will", extra={"operation": str(operation.pk)})
+        for operation in operations:
+            logger.error("the ledger took no outcome; the reconciler will", extra={"operation": str(operation.pk)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -39,7 +39,7 @@ class Done:
 
 @dataclass(frozen=True, kw_only=True)
 class ChildTarget:
-    """What a part of the work is about: a verb's name, and the container by full id and name.
+    """What a part of the work is about: a verb's name with its params, and the container by full id and name.
 
     With `lock`, nothing else may work on it meanwhile.
     """
@@ -47,6 +47,7 @@ class ChildTarget:
     kind: str
     container_id: str
     name: str
+    params: Mapping[str, Any] = field(default_factory=dict)
     lock: bool = False
 
 
@@ -86,11 +87,11 @@ class Context(Protocol):
     def remember_undo(self, step: Mapping[str, Any]) -> None:
         """Record durably how to take back what comes next."""
 
-    def begin_child(self, target: ChildTarget, params: Mapping[str, Any]) -> str:
-        """Record an operation of its own for one part of the work, intent first; returns its id.
+    def begin_children(self, targets: Sequence[ChildTarget]) -> tuple[str, ...]:
+        """Record an operation of its own for each part of the work, intents first; returns their ids.
 
-        It ends with its parent: done if the parent is, taken back if not. Raises Busy when another operation holds a
-        target that is to be locked.
+        They end with their parent: done if the parent is, taken back if not. Raises Busy when another operation holds
+        a target that is to be locked; then none is recorded.
         """
 
     def describe_child(self, child_id: str, part: Done) -> None:

@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
-from containers_app.engine.trees import VolumeTree
-from containers_app.errors import Collides, MycoError
+from containers_app.errors import MycoError
 from containers_app.models import DockerHost
 from containers_app.specs.clone_mounts import renamed_volume
 from containers_app.specs.stack import Renaming
 from containers_app.specs.stack_renaming import giver_mounts, wanted_source
 from containers_app.workflows import inventory
 from containers_app.workflows.admission import check_admission
-from containers_app.workflows.content import Ends, Pair, carry, measure, prove
+from containers_app.workflows.content import Ends
 from containers_app.workflows.context import ChildTarget, Context, Done
 from containers_app.workflows.fidelity import proven
 from containers_app.workflows.health import wait_until_ended, wait_until_healthy
 from containers_app.workflows.making import (
-    FRESH,
-    REDIRECTED,
     cloned,
-    committed_layer,
-    layer_pair,
     make,
-    make_from_commit,
     make_volume,
     taken_back,
     target_of,
-    volume_pairs,
     with_image,
 )
 from containers_app.workflows.planning import Givers, Inspect, planned_again
 from containers_app.workflows.protected import check_protected
-from containers_app.workflows.quiesce import check_quiet, quiet
+from containers_app.workflows.quiesce import check_quiet
+from containers_app.workflows.stack_content import Filled, MadeMember, fill
 from containers_app.workflows.stack_plan import PlannedMember, StackPlan, plan_stack
 
 _HEALTHY, _ENDED_WELL = "service_healthy", "service_completed_successfully"
@@ -62,30 +55,6 @@ class StackCloneParams:
     confirm_protected: bool = False
     dry_run: bool = False
     plan_hash: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class MadeMember:
-    """A member's clone; `planned` has its final plan, `child` the operation that is about it."""
-
-    planned: PlannedMember
-    inspect: Inspect = field(repr=False)
-    child: str
-    committed: bool = False
-
-    @property
-    def id(self) -> str:
-        """Its 64-hex id."""
-        return str(self.inspect["Id"])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Filled:
-    """The members with their content, its proofs, and how long their sources were kept quiet."""
-
-    made: tuple[MadeMember, ...]
-    content: tuple[Mapping[str, Any], ...] = ()
-    quiet_seconds: float = 0.0
 
 
 def clone_stack(context: Context, params: StackCloneParams) -> Done:
@@ -149,15 +118,20 @@ def _kept_on_failure(context: Context, undo: Mapping[str, Any], *, keep: bool) -
 
 
 def _cloned(context: Context, ends: Ends, params: StackCloneParams, stack: StackPlan) -> Done:
-    renaming = _made_around(context, ends, stack)
-    made = _made_members(context, ends, stack, renaming, lock=params.data != "none")
-    filled = _filled(context, ends, params, stack, made)
+    lock = params.data != "none"
+    children = context.begin_children([_child_target(planned, lock=lock) for planned in stack.members])
+    made = _made_members(context, ends, stack, _made_around(context, ends, stack), children)
+    filled = fill(context, ends, stack, made, data=params.data, consistency=params.consistency)
     context.stage("check the clones")
     whole = _described(context, filled)
     up = not params.start or _started(context, ends, params, filled.made)
     host = DockerHost.objects.get(name=params.host or context.facts.host_name)
     for entry in filled.made:
-        inventory.refresh(host, ends.target, entry.id)
+        # What was started may have changed, or be gone by now.
+        if params.start:
+            inventory.refresh(host, ends.target, entry.id)
+        else:
+            inventory.remember(host, entry.inspect)
     content = [dict(document) for document in filled.content]
     return Done(result=_result(params, filled), proof={"content": content}, partial=not (whole and up))
 
@@ -186,27 +160,29 @@ def _made_around(context: Context, ends: Ends, stack: StackPlan) -> Renaming:
 
 
 def _made_members(
-    context: Context, ends: Ends, stack: StackPlan, renaming: Renaming, *, lock: bool
+    context: Context, ends: Ends, stack: StackPlan, renaming: Renaming, children: Iterable[str]
 ) -> tuple[MadeMember, ...]:
     """Every member in its order: whatever one refers to is there before it, under its real id."""
-    networks = ends.target.networks()
+    networks = ends.target.networks() if stack.networks else stack.members[0].prepared.around.world.networks
     containers, volumes = dict(renaming.containers), dict(renaming.volumes)
     givers: dict[str, tuple[Mapping[str, Any], ...] | None] = {}
     made: list[MadeMember] = []
-    for number, planned in enumerate(stack.members, 1):
+    for number, (planned, child) in enumerate(zip(stack.members, children, strict=True), 1):
         context.stage(f"make container {number} of {len(stack.members)}")
         entry = planned.member
         known = replace(renaming, containers=containers, volumes=volumes)
-        child = context.begin_child(
-            ChildTarget(kind="clone", container_id=entry.id, name=entry.name, lock=lock),
-            {"container": entry.id, "name": planned.new_name},
-        )
         inspect, final = _made_member(context, ends, planned, known, givers=givers, networks=networks)
         made.append(MadeMember(planned=final, inspect=inspect, child=child))
         containers |= dict.fromkeys(entry.keys, str(inspect["Id"]))
         volumes |= _anonymous_of(final, inspect)
         givers[str(inspect["Id"])] = giver_mounts(entry, replace(known, volumes=volumes))
     return tuple(made)
+
+
+def _child_target(planned: PlannedMember, *, lock: bool) -> ChildTarget:
+    entry = planned.member
+    params = {"container": entry.id, "name": planned.new_name}
+    return ChildTarget(kind="clone", container_id=entry.id, name=entry.name, params=params, lock=lock)
 
 
 def _made_member(
@@ -230,77 +206,6 @@ def _anonymous_of(planned: PlannedMember, inspect: Inspect) -> dict[str, str]:
     """The source's volumes without a name, and those that the Engine made for the clone at the same places."""
     places = {str(mount.get("Destination")): str(mount.get("Name")) for mount in inspect.get("Mounts") or []}
     return {old: places[path] for old, path in planned.member.own.items() if path in places}
-
-
-def _filled(
-    context: Context, ends: Ends, params: StackCloneParams, stack: StackPlan, made: tuple[MadeMember, ...]
-) -> Filled:
-    """Copy the content of all members at one moment: all are quiet together, dependents first."""
-    if params.data == "none":
-        return Filled(made=made)
-    begun = time.monotonic()
-    with ExitStack() as quieted:
-        for entry in reversed(made):
-            source = entry.planned.member.inspect
-            quieted.enter_context(quiet(context, ends.source, source, params.consistency))
-        layers: list[Pair] = []
-        if params.data == "all":
-            made, layers = _layers(context, ends, made)
-        pairs = (*layers, *_volume_pairs(stack), *(pair for entry in made for pair in _own_volume_pairs(entry)))
-        carried = carry(context, ends, pairs, measure(context, ends.source, pairs))
-    quiet_seconds = 0.0 if params.consistency == "live" else round(time.monotonic() - begun, 1)
-    context.stage("check the content")
-    unproved = [committed_layer(entry.planned.member.inspect, entry.inspect) for entry in made if entry.committed]
-    content = (*unproved, *prove(context, ends, carried))
-    return Filled(made=made, content=content, quiet_seconds=quiet_seconds)
-
-
-def _layers(context: Context, ends: Ends, made: tuple[MadeMember, ...]) -> tuple[tuple[MadeMember, ...], list[Pair]]:
-    """The writable layers; a member whose layer is no folder is made again from an image of its source."""
-    pairs: list[Pair] = []
-    result: list[MadeMember] = []
-    for entry in made:
-        source = entry.planned.member.inspect
-        layer = layer_pair(ends, source, entry.inspect)
-        if isinstance(layer, Pair) and measure(context, ends.source, [layer])[0].elsewhere:
-            layer = REDIRECTED
-        if isinstance(layer, str):
-            _check_unreferenced(entry, made, reason=layer)
-            again = make_from_commit(context, ends, entry.planned.prepared, entry.inspect, reason=layer)
-            result.append(replace(entry, inspect=again, committed=True))
-        else:
-            pairs.append(layer)
-            result.append(entry)
-    return tuple(result), pairs
-
-
-def _check_unreferenced(entry: MadeMember, made: tuple[MadeMember, ...], *, reason: str) -> None:
-    """A member that is made again gets another id, which others could not refer to any more."""
-    name = entry.planned.member.name
-    referring = [
-        other.planned.member.name for other in made if entry.planned.member.id in other.planned.member.references
-    ]
-    if referring:
-        raise Collides(
-            f"the writable layer of {name} cannot be copied as a folder ({reason}), and {', '.join(referring)} refers "
-            "to its container: clone with 'data': 'volumes'"
-        )
-
-
-def _volume_pairs(stack: StackPlan) -> Iterable[Pair]:
-    for volume in stack.volumes:
-        if volume.treatment == "copy":
-            yield Pair(
-                kind="volume",
-                name=volume.source,
-                target_name=volume.target,
-                source=VolumeTree(name=volume.source),
-                target=VolumeTree(name=volume.target, options=FRESH),
-            )
-
-
-def _own_volume_pairs(entry: MadeMember) -> tuple[Pair, ...]:
-    return volume_pairs(entry.planned.prepared, entry.inspect)
 
 
 def _described(context: Context, filled: Filled) -> bool:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from containers_app.audit import ledger
 from containers_app.audit.ledger import Source
@@ -19,8 +22,14 @@ from tests import recipes
 from tests.unit.operations.conftest import Make, outcomes_of
 
 pytestmark = [pytest.mark.django_db(databases=["default", "audit"]), pytest.mark.usefixtures("groups")]
-TARGET = ChildTarget(kind="clone", container_id="c" * 64, name="shop-web-1", lock=True)
-PARAMS = {"container": "c" * 64, "name": "copy-web-1"}
+TARGET = ChildTarget(
+    kind="clone",
+    container_id="c" * 64,
+    name="shop-web-1",
+    params={"container": "c" * 64, "name": "copy-web-1"},
+    lock=True,
+)
+OTHER = replace(TARGET, container_id="d" * 64, name="shop-db-1")
 MADE = Done(result={"success": True, "newId": "d" * 64}, proof={"configuration": {"equal": True}})
 
 
@@ -30,7 +39,7 @@ def parent(claimed: Make) -> Operation:
 
 
 def part_of(parent: Operation, *, done: Done | None = MADE) -> Operation:
-    child_id = children.begin(parent, TARGET, PARAMS)
+    (child_id,) = children.begin(parent, [TARGET])
     if done is not None:
         children.describe(parent, child_id, done)
     return stored(child_id)
@@ -50,7 +59,7 @@ def test_a_part_is_in_the_ledger_before_it_is_a_row(
 ) -> None:
     mend = break_ledger()
     with pytest.raises(AuditUnavailable):
-        children.begin(parent, TARGET, PARAMS)
+        children.begin(parent, [TARGET, OTHER])
     mend()
     assert not Operation.objects.filter(parent=parent).exists()
 
@@ -64,9 +73,41 @@ def test_a_part_is_in_the_ledger_before_it_is_a_row(
 def test_a_part_holds_its_target_until_it_is_over(parent: Operation) -> None:
     part_of(parent)
     with pytest.raises(Busy, match="shop-web-1"):
-        children.begin(parent, TARGET, PARAMS)
+        children.begin(parent, [OTHER, TARGET])
+    assert Operation.objects.filter(parent=parent).count() == 1
     end(parent, State.SUCCEEDED)
     assert set(Operation.objects.filter(parent=parent).values_list("target_lock", flat=True)) == {None}
+
+
+def test_what_was_announced_for_a_held_target_is_closed_at_once(parent: Operation) -> None:
+    part = part_of(parent)
+    with pytest.raises(Busy):
+        children.begin(parent, [OTHER, TARGET])
+    told = ledger.entries().exclude(operation_id=str(part.pk)).exclude(operation_id=str(parent.pk))
+    announced = set(told.filter(phase="intent").values_list("operation_id", flat=True))
+    assert len(announced) == 2
+    closed = told.filter(phase="outcome", outcome="failure", operation_id__in=announced)
+    assert sorted(closed.values_list("object_name", flat=True)) == ["shop-db-1", "shop-web-1"]
+    assert all("NOT_STARTED" in entry.payload for entry in closed)
+
+
+def test_parts_that_end_together_are_told_together(
+    parent: Operation, break_ledger: Callable[[], Callable[[], None]]
+) -> None:
+    begun = children.begin(parent, [TARGET, OTHER])
+    for child_id in begun:
+        children.describe(parent, child_id, MADE)
+    Operation.objects.filter(pk=parent.pk).update(state=State.SUCCEEDED)
+    parent.state = State.SUCCEEDED
+    mend = break_ledger()
+    assert children.end_with(parent) == 2
+    mend()
+    assert {stored(child_id).outcome_index for child_id in begun} == {None}
+    Operation.objects.filter(pk__in=begun).update(finished_at=timezone.now() - timedelta(minutes=1))
+    recovery.reconcile()
+    indexes = {stored(child_id).outcome_index for child_id in begun}
+    assert None not in indexes
+    assert len(indexes) == 2
 
 
 @pytest.mark.parametrize(
@@ -116,7 +157,7 @@ def test_a_part_ends_once(parent: Operation) -> None:
     part = part_of(parent)
     end(parent, State.SUCCEEDED)
     assert children.end_with(parent) == 0
-    assert not transitions.end_part(part, Ending(state=State.FAILED))
+    assert transitions.end_parts([(part, Ending(state=State.FAILED))]) == 0
     assert stored(part.pk).state == State.SUCCEEDED
     assert outcomes_of(part) == ["success"]
 

@@ -145,10 +145,10 @@ def test_a_failure_after_a_success_was_stored_takes_nothing_of_it_back(
 
     monkeypatch.setattr(runner, "replay", replay)
 
-    def broken(operation: Operation) -> None:
+    def broken(operations: object) -> None:
         raise ValueError
 
-    monkeypatch.setattr(transitions, "record_outcome", broken)
+    monkeypatch.setattr(transitions, "record_outcomes", broken)
     row = run(lambda context, params: Done(result={"x": 1}))
     assert (row.state, replayed) == (State.SUCCEEDED, [])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -229,9 +230,9 @@ class Context:
     def warn(self, code: str, message: str) -> None:
         self.warnings.append((code, message))
 
-    def begin_child(self, target: ChildTarget, params: Any) -> str:
-        self.children.append((target, params))
-        return str(len(self.children))
+    def begin_children(self, targets: Sequence[ChildTarget]) -> tuple[str, ...]:
+        self.children.extend((target, target.params) for target in targets)
+        return tuple(str(number) for number in range(1, len(self.children) + 1))
 
     def describe_child(self, child_id: str, part: Done) -> None:
         self.described.append(part)
