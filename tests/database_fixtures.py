@@ -57,20 +57,33 @@ def postgres_server() -> Iterator[_PostgresServer]:
         server.destroy()
 
 
-@pytest.fixture
-def make_postgres_database(postgres_server: _PostgresServer) -> Iterator[Callable[[], str]]:
-    """A function that makes an empty database and returns its URL; all of them are dropped after the test."""
+@contextlib.contextmanager
+def _databases(server: _PostgresServer) -> Iterator[Callable[[], str]]:
     names: list[str] = []
 
     def make() -> str:
         name = f"test_{uuid.uuid4().hex}"
-        postgres_server.execute(f"CREATE DATABASE {name}")
+        server.execute(f"CREATE DATABASE {name}")
         names.append(name)
-        return postgres_server.url(name)
+        return server.url(name)
 
     yield make
     for name in names:
-        postgres_server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def make_postgres_database(postgres_server: _PostgresServer) -> Iterator[Callable[[], str]]:
+    """A function that makes an empty database and returns its URL; all of them are dropped after the test."""
+    with _databases(postgres_server) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def make_shared_database(postgres_server: _PostgresServer) -> Iterator[Callable[[], str]]:
+    """The same for all tests of a module."""
+    with _databases(postgres_server) as make:
+        yield make
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from containers_app.api.serializers import ContainerSerializer
 from containers_app.api.strict_json import read_object
 from containers_app.api.views import ConsoleView
 from containers_app.audit.origin import source_of
+from containers_app.errors import InvalidRequest
 from containers_app.models import Container, DockerHost
 from containers_app.operations.authority import Asker
 from containers_app.operations.clone_options import read_stack_clone
@@ -114,10 +115,16 @@ class StackCloneView(ConsoleView):
 
 
 def source_host(body: Mapping[str, Any], project: str) -> DockerHost:
-    """The host that the body names, else the one that has the project, else the local one."""
+    """The host that the body names, else the one that has the project, else the local one.
+
+    Raises InvalidRequest where several have it: whose data is meant must not be guessed.
+    """
     name = fields.text(body, "sourceHost", longest=63)
     if name is not None:
         return host_named(name, field_name="sourceHost")
     members = Container.objects.present().filter(stack=project)
-    found = DockerHost.objects.filter(enabled=True, containers__in=members).distinct()[:2]
-    return found[0] if len(found) == 1 else local_host()
+    found = list(DockerHost.objects.filter(enabled=True, containers__in=members).order_by("name").distinct())
+    if len(found) > 1:
+        names = ", ".join(host.name for host in found)
+        raise InvalidRequest(f"'sourceHost' is needed: {names} have a project {project}", field="sourceHost")
+    return found[0] if found else local_host()

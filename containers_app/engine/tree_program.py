@@ -126,6 +126,13 @@ def measure(root: str, *options: str) -> int:
     return DONE
 
 
+def space(*options: str) -> int:
+    """Tell what is free where the Engine keeps its containers: this one's own files are there too."""
+    facts = os.statvfs("/")
+    tell("space", free=facts.f_bavail * facts.f_frsize)
+    return DONE
+
+
 class Proof:
     """The canonical description of a tree, hashed on the way; docs/reference/tree-proof.md has the format."""
 
@@ -398,6 +405,7 @@ def each(*arguments: str) -> int:
 VERBS: "dict[str, Callable[..., int]]" = {
     "each": each,
     "measure": measure,
+    "space": space,
     "prove": prove,
     "copy": copy,
     "pack": pack,

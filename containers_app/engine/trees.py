@@ -51,11 +51,16 @@ class VolumeTree:
 
 @dataclass(frozen=True, kw_only=True)
 class TreeTask:
-    """One verb of the tree program: `measure` or `prove` a tree, or `copy` one into another."""
+    """One verb of the tree program: `measure` or `prove` a tree, `copy` one into another, or tell the free `space`."""
 
     verb: str
-    source: Tree
+    source: Tree | None = None
     target: Tree | None = None
+
+    @property
+    def trees(self) -> tuple[Tree, ...]:
+        """What it is about, the source first."""
+        return tuple(tree for tree in (self.source, self.target) if tree is not None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +164,7 @@ def run_tasks(
 def _places(tasks: Sequence[TreeTask]) -> dict[Tree, str]:
     """Where each tree is mounted: what is written to is below /target."""
     targets = [task.target for task in tasks if task.target is not None]
-    sources = dict.fromkeys(task.source for task in tasks)
+    sources = dict.fromkeys(task.source for task in tasks if task.source is not None)
     written = {tree.place for tree in targets}
     if written & {tree.place for tree in sources}:
         raise EngineError("A tree is not copied into itself.")
@@ -170,8 +175,8 @@ def _places(tasks: Sequence[TreeTask]) -> dict[Tree, str]:
 
 
 def _words(task: TreeTask, places: Mapping[Tree, str]) -> tuple[str, ...]:
-    trees = (task.source,) if task.target is None else (task.source, task.target)
-    return (task.verb, *(places[tree] for tree in trees), *trees[-1].options, "--")
+    options = task.trees[-1].options if task.trees else ()
+    return (task.verb, *(places[tree] for tree in task.trees), *options, "--")
 
 
 def tree_size(

@@ -66,6 +66,24 @@ def find_collisions(plan: ClonePlan, world: World) -> tuple[Collision, ...]:
     )
 
 
+def no_room(needed_bytes: int, free_bytes: int) -> tuple[Collision, ...]:
+    """The collision of content that is larger than what is free where the Engine keeps its data."""
+    words = (
+        f"The clone takes {in_words(needed_bytes)}, and where the Engine keeps its data {in_words(free_bytes)} are free"
+    )
+    message = f"{words}: make room there, or clone to another host."
+    return (Collision(kind="space", subject="data", message=message, blocks="create"),)
+
+
+def in_words(size_bytes: int) -> str:
+    """Bytes with three digits and a decimal unit: `1.23 GB`."""
+    size, units = float(size_bytes), iter(("bytes", "kB", "MB", "GB", "TB"))
+    unit = next(units)
+    while size >= 999.5 and (larger := next(units, None)):
+        size, unit = size / 1000, larger
+    return f"{size:.3g} {unit}"
+
+
 def _name(plan: ClonePlan, world: World) -> Iterator[Collision]:
     taken = {holding.name for holding in world.holdings}
     if plan.name in taken:

@@ -23,7 +23,10 @@ _MEANT_EMPTY = ("MaskedPaths", "ReadonlyPaths")
 
 @dataclass(frozen=True, kw_only=True)
 class PlanDocument:
-    """A plan for people and programs; nothing in it is secret. `hash` is what a later run may be bound to."""
+    """A plan for people and programs; nothing in it is secret.
+
+    `hash` is what a later run may be bound to. `content`: how much is copied, which is no part of the hash.
+    """
 
     hash: str
     name: str
@@ -32,6 +35,7 @@ class PlanDocument:
     collisions: tuple[Collision, ...]
     warnings: tuple[PlanWarning, ...]
     volumes: tuple[VolumePlan, ...] = ()
+    content: Mapping[str, Any] | None = None
 
     def body(self) -> dict[str, Any]:
         """As answers and rows have it."""
@@ -42,6 +46,7 @@ class PlanDocument:
             "diff": [dict(entry) for entry in self.diff],
             "collisions": [collision.document() for collision in self.collisions],
             "volumes": [volume.document() for volume in self.volumes],
+            "content": None if self.content is None else dict(self.content),
             "warnings": [{"code": warning.code, "message": warning.message} for warning in self.warnings],
         }
 

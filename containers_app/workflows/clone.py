@@ -12,7 +12,7 @@ from containers_app.models import DockerHost
 from containers_app.specs.overrides import AS_THE_SOURCE, Overrides, read_overrides
 from containers_app.workflows import inventory
 from containers_app.workflows.admission import check_admission
-from containers_app.workflows.content import Ends, Pair, carry, measure, prove
+from containers_app.workflows.content import Ends, Pair, carry, prove
 from containers_app.workflows.context import Context, Done
 from containers_app.workflows.fidelity import proven
 from containers_app.workflows.health import wait_until_healthy
@@ -28,7 +28,8 @@ from containers_app.workflows.making import (
     volume_pairs,
     with_image,
 )
-from containers_app.workflows.planning import Inspect, Prepared, Wish, prepare
+from containers_app.workflows.measuring import NOTHING_TO_COPY, Measured, measure, trees_of
+from containers_app.workflows.planning import Inspect, Prepared, Wish, prepare, with_content
 from containers_app.workflows.protected import check_protected
 from containers_app.workflows.quiesce import check_quiet, quiet
 
@@ -112,6 +113,8 @@ def clone(context: Context, params: CloneParams) -> Done:
         check_protected(context, source, confirmed=params.confirm_protected)
         prepared = prepare(context, target, source, _wish(params), origin=gateway if ends.elsewhere else None)
         _check_content(params, prepared)
+        measured = _measured(context, ends, params, prepared)
+        prepared = with_content(prepared, measured.document(), measured.collisions())
         plan = prepared.document.body()
         context.stage("plan", plan=plan)
         if params.dry_run:
@@ -126,7 +129,7 @@ def clone(context: Context, params: CloneParams) -> Done:
             warnings=prepared.document.warnings,
             start=params.start,
         )
-        made = _made(context, ends, params, prepared)
+        made = _made(context, ends, params, prepared, measured)
         context.stage("check the clone")
         proof = proven(context, prepared, made.inspect, committed=made.committed)
         up = not params.start or _started(context, target, params, made, prepared.plan.create.secrets)
@@ -148,30 +151,36 @@ def _check_content(params: CloneParams, prepared: Prepared) -> None:
         check_quiet(prepared.source, params.consistency)
 
 
-def _made(context: Context, ends: Ends, params: CloneParams, prepared: Prepared) -> Made:
+def _measured(context: Context, ends: Ends, params: CloneParams, prepared: Prepared) -> Measured:
+    """What there is to copy, by a helper on the Engines; how to take that back is written before."""
+    trees = trees_of(ends.source, prepared.source, prepared.volumes, layer=params.data == "all")
+    images = [prepared.plan.image_id] if ends.elsewhere and prepared.plan.image_to_move else []
+    if not trees and not images:
+        return NOTHING_TO_COPY
+    context.stage("measure the content", undo=taken_back(context, ends))
+    return measure(context, ends, trees, images=images)
+
+
+def _made(context: Context, ends: Ends, params: CloneParams, prepared: Prepared, measured: Measured) -> Made:
     """Make the clone with its content; how to take it back is written before."""
     prepared = with_image(context, ends, prepared)
     context.stage("create the clone", undo=taken_back(context, ends))
-    return _filled(context, ends, params, prepared)
+    return _filled(context, ends, params, prepared, measured)
 
 
-def _filled(context: Context, ends: Ends, params: CloneParams, prepared: Prepared) -> Made:
+def _filled(context: Context, ends: Ends, params: CloneParams, prepared: Prepared, measured: Measured) -> Made:
     """Create the clone and copy what was asked for; the source is quiet only while it is read."""
     made = make(context, ends, prepared)
     layer = layer_pair(ends, prepared.source, made) if params.data == "all" else None
-    layers = (layer,) if isinstance(layer, Pair) else ()
-    pairs = (*layers, *volume_pairs(prepared, made))
-    if not pairs and layer is None:
+    if layer is None and not volume_pairs(prepared, made):
         return Made(inspect=made)
-    context.stage("measure the content")
-    sizes = measure(context, ends.source, pairs)
-    if layers and sizes[0].elsewhere:
-        layer, sizes = REDIRECTED, sizes[1:]
+    if isinstance(layer, Pair) and measured.of(layer.source).elsewhere:
+        layer = REDIRECTED
     with quiet(context, ends.source, prepared.source, params.consistency):
         if isinstance(layer, str):
             made = make_from_commit(context, ends, prepared, made, reason=layer)
-            pairs = volume_pairs(prepared, made)
-        carried = carry(context, ends, pairs, sizes)
+        pairs = (*((layer,) if isinstance(layer, Pair) else ()), *volume_pairs(prepared, made))
+        carried = carry(context, ends, pairs, [measured.of(pair.source).bytes for pair in pairs])
     context.stage("check the content")
     committed = isinstance(layer, str)
     unproved = [committed_layer(prepared.source, made)] if committed else []

@@ -9,7 +9,7 @@ from typing import Any
 
 from containers_app.engine.gateway import EngineGateway
 from containers_app.engine.transfer import stream_tree
-from containers_app.engine.trees import HelperOptions, Tree, TreeProof, TreeSize, TreeTask, run_tasks
+from containers_app.engine.trees import HelperOptions, Tree, TreeProof, TreeTask, run_tasks
 from containers_app.workflows.context import Context
 
 _PROGRESS_SECONDS = 0.5
@@ -54,22 +54,15 @@ def options_of(context: Context) -> HelperOptions:
     return HelperOptions(image=context.helper_image, interruptible=context.interruptible)
 
 
-def measure(context: Context, gateway: EngineGateway, pairs: Sequence[Pair]) -> tuple[TreeSize, ...]:
-    """What there is to copy; the bytes of all trees become the operation's total."""
-    tasks = [TreeTask(verb="measure", source=pair.source) for pair in pairs]
-    if not tasks:
-        return ()
-    ends = run_tasks(gateway, tasks, options_of(context), on_progress=lambda done: context.checkpoint())
-    sizes = tuple(TreeSize.of(end) for end in ends)
-    context.progress(0, bytes_total=sum(size.bytes for size in sizes))
-    return sizes
+def carry(context: Context, ends: Ends, pairs: Sequence[Pair], sizes_bytes: Sequence[int]) -> tuple[Carried, ...]:
+    """Copy every tree and prove its source: to be called while the source is quiet. Raises what the copies raise.
 
-
-def carry(context: Context, ends: Ends, pairs: Sequence[Pair], sizes: Sequence[TreeSize]) -> tuple[Carried, ...]:
-    """Copy every tree and prove its source: to be called while the source is quiet. Raises what the copies raise."""
+    `sizes_bytes` are what was measured; together they become the operation's total.
+    """
     if not pairs:
         return ()
-    progress = _Progress(context, pairs, sizes)
+    context.progress(0, bytes_total=sum(sizes_bytes))
+    progress = _Progress(context, pairs, sizes_bytes)
     return _streamed(context, ends, pairs, progress) if ends.elsewhere else _copied(context, ends, pairs, progress)
 
 
@@ -163,10 +156,10 @@ def _figures(proof: TreeProof) -> Mapping[str, Any]:
 class _Progress:
     """The stage of the tree that is copied now, and the bytes of all trees together, told at most twice a second."""
 
-    def __init__(self, context: Context, pairs: Sequence[Pair], sizes: Sequence[TreeSize]) -> None:
+    def __init__(self, context: Context, pairs: Sequence[Pair], sizes_bytes: Sequence[int]) -> None:
         self._context = context
         self._pairs = pairs
-        self._sizes = [size.bytes for size in sizes]
+        self._sizes = list(sizes_bytes)
         self._number = 0
         self._counts = True
         self._told_at = time.monotonic()

@@ -168,6 +168,12 @@ def planned_again(
     )
 
 
+def with_content(prepared: Prepared, content: Mapping[str, Any] | None, found: tuple[Collision, ...]) -> Prepared:
+    """The same plan with what there is to copy, and what stands in the way of that; its hash is of neither."""
+    document = prepared.document
+    return replace(prepared, document=replace(document, content=content, collisions=(*document.collisions, *found)))
+
+
 def _planned(
     context: Context,
     source: Inspect,
@@ -189,7 +195,7 @@ def _planned(
         build_clone(source, facts, name=name, labels=labels) if wish.thorough else plan,
         volumes=volumes,
         collisions=(*find_collisions(plan, around.world), *elsewhere, *_privilege(powers)),
-        warnings=(*_told(plan.warnings, around), *_shared(source, volumes)),
+        warnings=(*_told(plan.warnings, around), *_shared(source, volumes), *_brought_home(volumes)),
         key=context.facts.plan_key,
         named=wish.named,
         bound={"data": wish.data, **wish.bound},
@@ -285,6 +291,18 @@ def _told(warnings: Iterable[PlanWarning], around: Surroundings) -> Iterator[Pla
         if name not in OWN_NETWORKS:
             message = f"The clone joins the network {name} of the other host, which has the source's name alone."
             yield replace(warning, code="NETWORK_OF_HOST", message=message)
+
+
+def _brought_home(volumes: tuple[VolumePlan, ...]) -> Iterator[PlanWarning]:
+    for volume in volumes:
+        if volume.target and volume.facts.is_elsewhere:
+            yield brought_home(volume.source, volume.target)
+
+
+def brought_home(source: str, target: str) -> PlanWarning:
+    """A second volume with the source's options would be the same files."""
+    words = f"The volume {source} is kept in a place that its options name; {target} is made without them"
+    return PlanWarning(code="VOLUME_BROUGHT_HOME", message=f"{words}, on the Engine's host.")
 
 
 def _shared(source: Inspect, volumes: tuple[VolumePlan, ...]) -> tuple[PlanWarning, ...]:

@@ -36,15 +36,18 @@ def stop_seconds(inspect: Mapping[str, Any]) -> int:
     return DEFAULT_STOP_SECONDS if own is None else max(int(own), -1)
 
 
-def check_quiet(source: Mapping[str, Any], consistency: str) -> None:
-    """Raise InvalidRequest where this source cannot be kept quiet in this way: to be called before anything is done."""
+def check_quiet(source: Mapping[str, Any], consistency: str, *, field: str = "options.consistency") -> None:
+    """Raise InvalidRequest where this source cannot be kept quiet in this way: to be called before anything is done.
+
+    `field` is where the request has its choice.
+    """
     words = None
     if consistency == "stop" and grade_of(source) == "live" and source["HostConfig"].get("AutoRemove"):
         words = "the source removes itself when it stops: use 'pause'"
     if consistency == "pause" and state_of(source) == "restarting":
         words = "the source is restarting, and an Engine pauses only what runs: use 'stop', or 'live'"
     if words is not None:
-        raise InvalidRequest(f"'options.consistency' cannot be '{consistency}': {words}", field="options.consistency")
+        raise InvalidRequest(f"'{field}' cannot be '{consistency}': {words}", field=field)
 
 
 @contextmanager

@@ -29,8 +29,9 @@ from containers_app.workflows.making import (
 from containers_app.workflows.planning import Givers, Inspect, planned_again
 from containers_app.workflows.protected import check_protected
 from containers_app.workflows.quiesce import check_quiet
-from containers_app.workflows.stack_content import Filled, MadeMember, fill
-from containers_app.workflows.stack_plan import PlannedMember, StackPlan, plan_stack
+from containers_app.workflows.stack_content import Filled, MadeMember, fill, measured
+from containers_app.workflows.stack_members import PlannedMember
+from containers_app.workflows.stack_plan import StackPlan, plan_stack
 
 _HEALTHY, _ENDED_WELL = "service_healthy", "service_completed_successfully"
 _DEPENDENCY_SECONDS = 120
@@ -83,7 +84,8 @@ def clone_stack(context: Context, params: StackCloneParams) -> Done:
         for entry in stack.members:
             check_protected(context, entry.member.inspect, confirmed=params.confirm_protected)
             if params.data != "none":
-                check_quiet(entry.member.inspect, params.consistency)
+                check_quiet(entry.member.inspect, params.consistency, field="consistency")
+        stack = stack.with_content(measured(context, ends, stack, data=params.data))
         plan = stack.document()
         if params.dry_run:
             context.stage("plan", plan=plan)

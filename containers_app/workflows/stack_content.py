@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from containers_app.engine.trees import VolumeTree
+from containers_app.engine.trees import Tree, VolumeTree
 from containers_app.errors import Collides
-from containers_app.workflows.content import Ends, Pair, carry, measure, prove
+from containers_app.workflows.content import Ends, Pair, carry, prove
 from containers_app.workflows.context import Context
 from containers_app.workflows.making import (
     FRESH,
@@ -18,11 +18,14 @@ from containers_app.workflows.making import (
     committed_layer,
     layer_pair,
     make_from_commit,
+    taken_back,
     volume_pairs,
 )
+from containers_app.workflows.measuring import NOTHING_TO_COPY, Measured, measure, trees_of
 from containers_app.workflows.planning import Inspect
 from containers_app.workflows.quiesce import quiet
-from containers_app.workflows.stack_plan import PlannedMember, StackPlan
+from containers_app.workflows.stack_members import PlannedMember
+from containers_app.workflows.stack_plan import StackPlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,19 @@ class Filled:
     quiet_seconds: float = 0.0
 
 
+def measured(context: Context, ends: Ends, stack: StackPlan, *, data: str) -> Measured:
+    """What there is to copy of all members, by a helper on the Engines; how to take that back is written before."""
+    plans = [entry.prepared.plan for entry in stack.members]
+    images = [plan.image_id for plan in plans if ends.elsewhere and plan.image_to_move]
+    if data == "none" and not images:
+        return NOTHING_TO_COPY
+    trees: list[Tree] = [VolumeTree(name=volume.source) for volume in stack.volumes if volume.treatment == "copy"]
+    for entry in stack.members:
+        trees += trees_of(ends.source, entry.member.inspect, entry.prepared.volumes, layer=data == "all")
+    context.stage("measure the content", undo=taken_back(context, ends))
+    return measure(context, ends, trees, images=images)
+
+
 def fill(
     context: Context, ends: Ends, stack: StackPlan, made: tuple[MadeMember, ...], *, data: str, consistency: str
 ) -> Filled:
@@ -58,18 +74,13 @@ def fill(
     """
     if data == "none":
         return Filled(made=made)
-    context.stage("measure the content")
     layers = [layer_pair(ends, entry.planned.member.inspect, entry.inspect) for entry in made if data == "all"]
-    volumes = _volume_pairs(stack, made)
-    folders = [layer for layer in layers if isinstance(layer, Pair)]
-    sizes = measure(context, ends.source, (*folders, *volumes))
-    redirected = [folder for folder, size in zip(folders, sizes, strict=False) if size.elsewhere]
-    reasons = _reasons(made, layers, redirected)
-    kept = [folder for folder in folders if folder not in redirected]
-    sizes = tuple(size for size in sizes[: len(folders)] if not size.elsewhere) + sizes[len(folders) :]
+    layers = [REDIRECTED if _is_redirected(stack, layer) else layer for layer in layers]
+    reasons = _reasons(made, layers)
     with _all_quiet(context, ends, made, consistency) as begun:
         made = tuple(_made_again(context, ends, entry, reasons.get(entry.id)) for entry in made)
-        carried = carry(context, ends, (*kept, *_volume_pairs(stack, made)), sizes)
+        pairs = (*(layer for layer in layers if isinstance(layer, Pair)), *_volume_pairs(stack, made))
+        carried = carry(context, ends, pairs, [stack.content.of(pair.source).bytes for pair in pairs])
     quiet_seconds = 0.0 if consistency == "live" else round(time.monotonic() - begun, 1)
     context.stage("check the content")
     unproved = [committed_layer(entry.planned.member.inspect, entry.inspect) for entry in made if entry.committed]
@@ -86,14 +97,17 @@ def _all_quiet(context: Context, ends: Ends, made: tuple[MadeMember, ...], consi
         yield begun
 
 
-def _reasons(made: tuple[MadeMember, ...], layers: Sequence[Pair | str], redirected: Sequence[Pair]) -> dict[str, str]:
+def _is_redirected(stack: StackPlan, layer: Pair | str) -> bool:
+    return isinstance(layer, Pair) and stack.content.of(layer.source).elsewhere > 0
+
+
+def _reasons(made: tuple[MadeMember, ...], layers: Sequence[Pair | str]) -> dict[str, str]:
     """Why a member's layer cannot be copied as a folder, by its clone's id. Raises Collides."""
     reasons = {}
     for entry, layer in zip(made, layers, strict=False):
-        reason = REDIRECTED if layer in redirected else layer
-        if isinstance(reason, str):
-            _check_unreferenced(entry, made, reason=reason)
-            reasons[entry.id] = reason
+        if isinstance(layer, str):
+            _check_unreferenced(entry, made, reason=layer)
+            reasons[entry.id] = layer
     return reasons
 
 

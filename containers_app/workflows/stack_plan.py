@@ -11,12 +11,10 @@ from containers_app.crypto.sealing import keyed_digest
 from containers_app.engine.facts import every_volume
 from containers_app.errors import ContainerNotFound
 from containers_app.specs.clone_networks import PlanWarning
-from containers_app.specs.clone_volumes import VolumeFacts
 from containers_app.specs.collisions import Collision, World, expected_ports
 from containers_app.specs.engine import Holding, NetworkSummary
 from containers_app.specs.network import endpoints_of
-from containers_app.specs.overrides import AS_THE_SOURCE, read_overrides
-from containers_app.specs.placeholder import placeholder_id
+from containers_app.specs.overrides import AS_THE_SOURCE
 from containers_app.specs.stack import (
     HOOK_LABELS,
     Member,
@@ -29,41 +27,13 @@ from containers_app.specs.stack import (
     with_own_volumes,
 )
 from containers_app.specs.stack_networks import NewNetwork, new_networks
-from containers_app.specs.stack_renaming import giver_mounts, renaming_of, wanted_source
+from containers_app.specs.stack_renaming import renaming_of
 from containers_app.specs.stack_volumes import StackVolume, stack_volumes
 from containers_app.workflows.content import Ends
 from containers_app.workflows.context import Context
-from containers_app.workflows.planning import (
-    Givers,
-    Prepared,
-    Surroundings,
-    Wish,
-    own_holding,
-    planned_again,
-    prepare,
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedMember:
-    """One container of the project with the plan of its clone."""
-
-    member: Member
-    prepared: Prepared
-
-    @property
-    def new_name(self) -> str:
-        """The clone's name."""
-        return self.prepared.plan.name
-
-    def document(self) -> dict[str, Any]:
-        """As plans show it."""
-        return {
-            "name": self.member.name,
-            "newName": self.new_name,
-            "service": self.member.service,
-            "plan": self.prepared.document.body(),
-        }
+from containers_app.workflows.measuring import NOTHING_TO_COPY, Measured
+from containers_app.workflows.planning import Surroundings, brought_home, own_holding
+from containers_app.workflows.stack_members import PlannedMember, plan_members, with_what_is_made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +49,11 @@ class StackPlan:
     collisions: tuple[Collision, ...]
     warnings: tuple[PlanWarning, ...]
     hash: str
+    content: Measured = NOTHING_TO_COPY
+
+    def with_content(self, content: Measured) -> StackPlan:
+        """The same plan with what there is to copy, and what stands in the way of that."""
+        return replace(self, content=content, collisions=(*self.collisions, *content.collisions()))
 
     @property
     def powers(self) -> tuple[str, ...]:
@@ -97,6 +72,7 @@ class StackPlan:
             "networks": [network.document() for network in self.networks],
             "volumes": [volume.document() for volume in self.volumes],
             "collisions": [collision.document() for collision in self.collisions],
+            "content": self.content.document(),
             "warnings": [{"code": warning.code, "message": warning.message} for warning in self.warnings],
         }
 
@@ -119,11 +95,12 @@ def plan_stack(
     networks = new_networks(raw_networks, members, **names, around=around.world.networks)
     volumes = stack_volumes(members, around.known, **names, data=data)
     renaming = renaming_of(members, networks, volumes, **names, drop_macs=not ends.elsewhere)
-    beside = _with_what_is_made(around, networks, volumes, renaming)
-    planned = _members(context, ends, members, renaming, beside, data=data)
+    beside = with_what_is_made(around, networks, renaming)
+    planned = plan_members(context, ends, members, renaming, beside, data=data)
     collisions = tuple(_collisions(ends, planned, networks, volumes, around, new_project=new_project))
     return StackPlan(
-        **names,
+        project=project,
+        new_project=new_project,
         members=planned,
         networks=networks,
         volumes=volumes,
@@ -162,15 +139,6 @@ def _surroundings(ends: Ends, members: tuple[Member, ...]) -> Surroundings:
     )
 
 
-def _with_what_is_made(
-    around: Surroundings, networks: tuple[NewNetwork, ...], volumes: tuple[StackVolume, ...], renaming: Renaming
-) -> Surroundings:
-    """The surroundings of a member. What is made for the clone is plain, so it gives no power over the host."""
-    world = replace(around.world, networks=(*around.world.networks, *(network.summary for network in networks)))
-    plain = {name: VolumeFacts(name=name) for name in renaming.volumes.values()}
-    return replace(around, world=world, there={**plain, **around.there})
-
-
 def _asked_for(entry: Member) -> Holding:
     """The host ports and addresses that a member is configured to take, whether it runs or not."""
     holding = own_holding(entry.inspect)
@@ -185,47 +153,6 @@ def _asked_for(entry: Member) -> Holding:
     static = [config.get(key) for config in configured for key in ("IPv4Address", "IPv6Address")]
     addresses = (*holding.addresses, *(str(address) for address in static if address))
     return replace(holding, running=True, ports=(*holding.ports, *ports), addresses=addresses)
-
-
-def _members(
-    context: Context,
-    ends: Ends,
-    members: tuple[Member, ...],
-    renaming: Renaming,
-    around: Surroundings,
-    *,
-    data: str,
-) -> tuple[PlannedMember, ...]:
-    """Each member's plan, with host ports that neither the others nor the sources hold."""
-    planned: list[PlannedMember] = []
-    givers: Givers = {renaming.containers[entry.id]: giver_mounts(entry, renaming) for entry in members}
-    origin = ends.source if ends.elsewhere else None
-    for entry in members:
-        source = wanted_source(entry, renaming)
-        mounted = {str(mount.get("Name")) for mount in source.get("Mounts") or [] if mount.get("Type") == "volume"}
-        wish = Wish(
-            name=renaming.names[entry.name],
-            volumes=dict.fromkeys(entry.own, "copy" if data != "none" else "empty"),
-            thorough=True,
-            made_volumes=frozenset(mounted - set(entry.own)),
-            made_containers=frozenset((*renaming.containers.values(), *renaming.names.values())),
-        )
-        prepared = prepare(context, ends.target, source, wish, origin=origin, around=around, givers=givers)
-        prepared = _with_free_ports(context, prepared)
-        planned.append(PlannedMember(member=entry, prepared=prepared))
-        ports = expected_ports(prepared.plan, around.world)
-        name = prepared.plan.name
-        taken = Holding(id=placeholder_id(name), name=name, running=True, ports=ports)
-        around = replace(around, world=replace(around.world, holdings=(*around.world.holdings, taken)))
-    return tuple(planned)
-
-
-def _with_free_ports(context: Context, prepared: Prepared) -> Prepared:
-    """The plan with the ports that it proposes itself where others hold the wanted ones."""
-    proposal = next((found.resolution for found in prepared.collisions if found.kind == "port"), None)
-    if proposal is None:
-        return prepared
-    return planned_again(context, prepared, overrides=read_overrides(proposal["overrides"]))
 
 
 def _collisions(
@@ -313,6 +240,8 @@ def _warnings(
         if volume.treatment == "share":
             message = f"The project only uses the volume {volume.source}, so both projects share it."
             yield PlanWarning(code="VOLUME_SHARED", message=message)
+        elif volume.facts.is_elsewhere:
+            yield brought_home(volume.source, volume.target)
 
 
 def _hooks(members: Iterable[Member]) -> Iterable[PlanWarning]:

@@ -24,7 +24,7 @@ from tests.machine import PROJECT
 
 CHILD = Path(__file__).with_name("ledger_child.py")
 WRITERS = 8
-ENTRIES_EACH = 250
+ENTRIES_EACH = 100
 STEPS = [
     f"{when} {step}"
     for step in ("_lock", "_insert_disclosures", "_insert_entry", "_grow", "commit")
@@ -90,22 +90,62 @@ class Ledger:
             return child.ask(what, **arguments)
 
 
+@pytest.fixture(scope="module")
+def make_ledger(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Ledger]:
+    """A function that makes a ledger on an empty PostgreSQL database, or on SQLite where there is no URL."""
+
+    def make(vendor: str, url: str) -> Ledger:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")]),
+            "MYCO_DATA_DIR": str(tmp_path_factory.mktemp(vendor)),
+            "DJANGO_SETTINGS_MODULE": "mycodocker.settings",
+            "MYCO_AUDIT_GUARDS": "true",
+            "MYCO_DATABASE_URL": "",
+            "MYCO_AUDIT_DATABASE_URL": url,
+        }
+        made = Ledger(vendor, environment)
+        made.ask("migrate")
+        return made
+
+    return make
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")]),
-        "MYCO_DATA_DIR": str(tmp_path),
-        "DJANGO_SETTINGS_MODULE": "mycodocker.settings",
-        "MYCO_AUDIT_GUARDS": "true",
-        "MYCO_DATABASE_URL": "",
-        "MYCO_AUDIT_DATABASE_URL": "",
-    }
-    if request.param == "postgresql":
-        environment["MYCO_AUDIT_DATABASE_URL"] = request.getfixturevalue("postgres_url")
-    made = Ledger(request.param, environment)
-    made.ask("migrate")
-    return made
+def ledger(request: pytest.FixtureRequest, make_ledger: Callable[[str, str], Ledger]) -> Ledger:
+    """A new one for the test."""
+    return make_ledger(request.param, request.getfixturevalue("postgres_url") if request.param == "postgresql" else "")
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shared(request: pytest.FixtureRequest, make_ledger: Callable[[str, str], Ledger]) -> Iterator[Shared]:
+    """One for all tests that leave it honest, with a process that watches it: starting them is what takes time."""
+    url = request.getfixturevalue("make_shared_database")() if request.param == "postgresql" else ""
+    found = make_ledger(request.param, url)
+    with found.process() as watcher:
+        watcher.ask("append", count=6)
+        yield Shared(found, watcher)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A ledger that many tests use, and a process that tells its state."""
+
+    ledger: Ledger
+    watcher: LedgerProcess
+
+    def size(self) -> int:
+        """How many entries it has, after a check of all of it."""
+        state = self.watcher.ask("state")
+        assert_honest(state, state["size"])
+        return int(state["size"])
+
+
+@pytest.fixture(scope="module")
+def crowd(shared: Shared) -> Iterator[list[LedgerProcess]]:
+    """Eight processes that use the shared ledger."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(shared.ledger.process()) for _ in range(WRITERS)]
 
 
 @pytest.fixture
@@ -135,51 +175,47 @@ def assert_honest(state: dict[str, Any], size: int) -> None:
 
 
 @pytest.mark.slow
-def test_eight_writers_leave_no_gap_and_one_tree(ledger: Ledger) -> None:
-    with ExitStack() as stack:
-        writers = [stack.enter_context(ledger.process()) for _ in range(WRITERS)]
-        for writer in writers:
-            writer.send("append", count=ENTRIES_EACH)
-        assert [writer.receive() for writer in writers] == [{"result": ENTRIES_EACH}] * WRITERS
-    assert_honest(ledger.ask("state"), WRITERS * ENTRIES_EACH)
+def test_eight_writers_leave_no_gap_and_one_tree(shared: Shared, crowd: list[LedgerProcess]) -> None:
+    before = shared.size()
+    for writer in crowd:
+        writer.send("append", count=ENTRIES_EACH)
+    assert [writer.receive() for writer in crowd] == [{"result": ENTRIES_EACH}] * WRITERS
+    assert shared.size() == before + WRITERS * ENTRIES_EACH
 
 
-def test_an_operation_that_many_processes_end_has_one_outcome(ledger: Ledger) -> None:
+def test_an_operation_that_many_processes_end_has_one_outcome(shared: Shared, crowd: list[LedgerProcess]) -> None:
+    before = shared.watcher.ask("state")
     operations = [str(uuid.uuid4()) for _ in range(10)]
-    with ExitStack() as stack:
-        enders = [stack.enter_context(ledger.process()) for _ in range(WRITERS)]
-        for operation_id in operations:
-            enders[0].ask("intent", operation_id=operation_id)
-            for ender in enders:
-                ender.send("outcome", operation_id=operation_id)
-            assert len({ender.receive()["result"] for ender in enders}) == 1
-        state = enders[0].ask("state")
-    assert state["outcomes"] == len(operations)
-    assert_honest(state, 2 * len(operations))
+    for operation_id in operations:
+        crowd[0].ask("intent", operation_id=operation_id)
+        for ender in crowd:
+            ender.send("outcome", operation_id=operation_id)
+        assert len({ender.receive()["result"] for ender in crowd}) == 1
+    after = shared.watcher.ask("state")
+    assert after["outcomes"] == before["outcomes"] + len(operations)
+    assert_honest(after, before["size"] + 2 * len(operations))
 
 
-def test_an_operation_that_many_processes_begin_has_one_intent(ledger: Ledger) -> None:
-    with ExitStack() as stack:
-        beginners = [stack.enter_context(ledger.process()) for _ in range(WRITERS)]
-        for beginner in beginners:
-            beginner.send("intent", operation_id="one")
-        received = [beginner.receive() for beginner in beginners]
+def test_an_operation_that_many_processes_begin_has_one_intent(shared: Shared, crowd: list[LedgerProcess]) -> None:
+    before = shared.size()
+    for beginner in crowd:
+        beginner.send("intent", operation_id="one")
+    received = [beginner.receive() for beginner in crowd]
     assert sorted(answer.get("error", "") for answer in received) == ["", *["Unrecordable"] * (WRITERS - 1)]
-    assert_honest(ledger.ask("state"), 1)
+    assert shared.size() == before + 1
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_process_killed_at_any_step_leaves_an_honest_ledger(ledger: Ledger, step: str) -> None:
-    with ledger.process() as victim:
-        victim.ask("append", count=6)
+def test_a_process_killed_at_any_step_leaves_an_honest_ledger(shared: Shared, step: str) -> None:
+    before = shared.size()
+    with shared.ledger.process() as victim:
         victim.ask("die_at", step=step)
-        victim.send("intent", operation_id="last-words")
+        victim.send("intent", operation_id=f"last-words-{step.replace(' ', '')}".replace("_", ""))
         assert victim.end() == -signal.SIGKILL
-    recorded = 7 if step == "after commit" else 6
-    with ledger.process() as survivor:
-        assert_honest(survivor.ask("state"), recorded)
-        assert survivor.ask("append", count=2) == 2
-        assert_honest(survivor.ask("state"), recorded + 2)
+    recorded = before + 1 if step == "after commit" else before
+    assert shared.size() == recorded
+    assert shared.watcher.ask("append", count=2) == 2
+    assert shared.size() == recorded + 2
 
 
 def test_when_the_lock_is_never_free_the_ledger_is_unavailable(
@@ -219,7 +255,7 @@ def test_a_file_that_is_no_database_makes_the_ledger_unavailable(ledger: Ledger)
         assert writer.error_of("intent", operation_id="one") == "AuditUnavailable"
 
 
-@pytest.mark.parametrize("ledger", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("shared", ["postgresql"], indirect=True)
 @pytest.mark.parametrize(
     "statement",
     [
@@ -238,19 +274,19 @@ def test_a_file_that_is_no_database_makes_the_ledger_unavailable(ledger: Ledger)
         "TRUNCATE audit_disclosure",
     ],
 )
-def test_postgresql_itself_refuses_changes(ledger: Ledger, statement: str) -> None:
-    with ledger.process() as hand:
-        hand.ask("append", count=4)
-        hand.send("execute", statement=statement)
-        answer = hand.receive()
-        assert answer["error"] == "IntegrityError"
-        assert "the ledger is append-only" in answer["message"]
-        assert_honest(hand.ask("state"), 4)
-        hand.ask("execute", statement="DELETE FROM audit_disclosure")
-        assert_honest(hand.ask("state"), 4)
+def test_postgresql_itself_refuses_changes(shared: Shared, statement: str) -> None:
+    shared.watcher.ask("append", count=4)
+    before = shared.size()
+    shared.watcher.send("execute", statement=statement)
+    answer = shared.watcher.receive()
+    assert answer["error"] == "IntegrityError"
+    assert "the ledger is append-only" in answer["message"]
+    assert shared.size() == before
+    shared.watcher.ask("execute", statement="DELETE FROM audit_disclosure")
+    assert shared.size() == before
 
 
-@pytest.mark.parametrize("ledger", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("shared", ["postgresql"], indirect=True)
 @pytest.mark.parametrize(
     ("statement", "missing"),
     [
@@ -265,31 +301,31 @@ def test_postgresql_itself_refuses_changes(ledger: Ledger, statement: str) -> No
     ],
 )
 def test_postgresql_guards_that_were_weakened_are_missed_until_the_next_migration(
-    ledger: Ledger, statement: str, missing: list[str]
+    shared: Shared, statement: str, missing: list[str]
 ) -> None:
-    with ledger.process() as hand:
-        assert hand.ask("missing_guards") == []
-        hand.ask("execute", statement=statement)
-        assert hand.ask("missing_guards") == missing
-        hand.ask("migrate")
-        assert hand.ask("missing_guards") == []
+    hand = shared.watcher
+    assert hand.ask("missing_guards") == []
+    hand.ask("execute", statement=statement)
+    assert hand.ask("missing_guards") == missing
+    hand.ask("migrate")
+    assert hand.ask("missing_guards") == []
 
 
-@pytest.mark.parametrize("ledger", ["postgresql"], indirect=True)
-def test_a_refusing_function_that_refuses_nothing_is_missed(ledger: Ledger) -> None:
-    with ledger.process() as hand:
-        hand.ask(
-            "execute",
-            statement="CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql"
-            " AS $$BEGIN RETURN OLD; END$$",
-        )
-        assert len(hand.ask("missing_guards")) == 8
-        hand.ask("migrate")
-        assert hand.ask("missing_guards") == []
+@pytest.mark.parametrize("shared", ["postgresql"], indirect=True)
+def test_a_refusing_function_that_refuses_nothing_is_missed(shared: Shared) -> None:
+    hand = shared.watcher
+    hand.ask(
+        "execute",
+        statement="CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql"
+        " AS $$BEGIN RETURN OLD; END$$",
+    )
+    assert len(hand.ask("missing_guards")) == 8
+    hand.ask("migrate")
+    assert hand.ask("missing_guards") == []
 
 
-def test_a_real_migration_installs_the_guards(ledger: Ledger) -> None:
-    assert ledger.ask("missing_guards") == []
+def test_a_real_migration_installs_the_guards(shared: Shared) -> None:
+    assert shared.watcher.ask("missing_guards") == []
 
 
 def test_the_count_of_a_flood_is_written_when_the_process_ends(ledger: Ledger) -> None:

@@ -64,7 +64,7 @@ def test_one_project_has_its_containers(operator: Client) -> None:
 @pytest.mark.parametrize(
     ("more", "host"),
     [
-        ({}, "local"),
+        ({"sourceHost": "local"}, "local"),
         ({"sourceHost": "site-b"}, "site-b"),
         ({"project": "blog"}, "local"),
         ({"project": "db"}, "site-b"),
@@ -75,6 +75,14 @@ def test_the_host_of_a_project_is_found_by_the_inventory(operator: Client, more:
     recipes.container(stack="db", name="db", engine_id="7" * 64, host=recipes.host("site-b"))
     answer = clone(operator, {**STACK_CLONE, **more}, **ASYNC)
     assert (answer.status_code, answer.json()["target"]["host"]) == (202, host)
+
+
+@pytest.mark.usefixtures("patient_broker", "stacks")
+def test_a_project_of_several_hosts_needs_a_word_about_which(operator: Client) -> None:
+    answer = clone(operator, STACK_CLONE)
+    assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_REQUEST")
+    assert "'sourceHost' is needed: local, site-b have a project shop" in answer.json()["error"]
+    assert not Operation.objects.exists()
 
 
 @pytest.mark.usefixtures("patient_broker")

@@ -117,11 +117,18 @@ def test_a_host_that_is_none_is_refused_by_its_field(value: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_a_project_that_two_hosts_have_or_none_means_the_local_one() -> None:
+def test_a_project_that_nobody_has_means_the_local_host() -> None:
     assert source_host({}, "shop").name == DockerHost.LOCAL
-    member_on("far")
+
+
+@pytest.mark.django_db
+def test_a_project_that_two_hosts_have_is_not_guessed() -> None:
     member_on("other")
-    assert source_host({}, "shop").name == DockerHost.LOCAL
+    member_on("far")
+    with pytest.raises(InvalidRequest, match="far, other have a project shop") as caught:
+        source_host({}, "shop")
+    assert caught.value.field == "sourceHost"
+    assert source_host({"sourceHost": "far"}, "shop").name == "far"
 
 
 @pytest.mark.django_db

@@ -224,5 +224,5 @@ def test_a_volume_of_its_own_is_in_the_diff_and_in_the_plan() -> None:
 def test_the_document_is_plain_json_with_fixed_keys() -> None:
     body = planned(collisions=(IN_THE_WAY,)).body()
     assert json.loads(json.dumps(body)) == body
-    assert set(body) == {"hash", "name", "create", "diff", "collisions", "volumes", "warnings"}
+    assert set(body) == {"hash", "name", "create", "diff", "collisions", "volumes", "content", "warnings"}
     assert body["collisions"] == [IN_THE_WAY.document()]

@@ -148,6 +148,9 @@ def test_what_cannot_be_kept_quiet_is_refused_by_the_fields_name(source: Any, co
     with pytest.raises(InvalidRequest, match=words) as refused:
         check_quiet(source, consistency)
     assert refused.value.field == "options.consistency"
+    with pytest.raises(InvalidRequest, match="'consistency' cannot be") as refused:
+        check_quiet(source, consistency, field="consistency")
+    assert refused.value.field == "consistency"
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from containers_app.engine.trees import TreeSize
 from containers_app.errors import ContainerNotFound, NameTaken
 from containers_app.specs.collisions import Collision
 from containers_app.specs.engine import Holding
 from containers_app.specs.placeholder import placeholder_id
 from containers_app.workflows.content import Ends
+from containers_app.workflows.measuring import Measured
 from containers_app.workflows.stack_clone import StackCloneParams, clone_stack
 from containers_app.workflows.stack_plan import StackPlan, plan_stack
 from tests import recipes
@@ -112,7 +114,7 @@ def test_a_whole_project_is_planned_in_order_with_every_name() -> None:
         }
     ]
     assert stops(plan) == []
-    assert codes(plan) == ["PORT_REMAPPED", "ADDRESS_MOVED", "HOOK_LABELS"]
+    assert codes(plan) == ["PORT_REMAPPED", "ADDRESS_MOVED", "VOLUME_BROUGHT_HOME", "HOOK_LABELS"]
     side = create_of(plan, "new-side-1")["HostConfig"]
     assert side["NetworkMode"] == f"container:{placeholder_id('new-store-1')}"
     assert side["VolumesFrom"] == [f"{placeholder_id('new-store-1')}:ro"]
@@ -366,7 +368,7 @@ def test_on_another_host_the_project_may_keep_its_name() -> None:
     plan = planned(shop(), Reader(), new="shop")
     assert (stops(plan), plan.powers) == ([], ())
     assert [entry.new_name for entry in plan.members] == ["shop-store-1", "shop-side-1", "shop-web-1"]
-    assert codes(plan) == ["HOOK_LABELS"]
+    assert codes(plan) == ["VOLUME_BROUGHT_HOME", "HOOK_LABELS"]
     assert ("name", "shop") in stops(planned(shop(), new="shop"))
 
 
@@ -514,3 +516,21 @@ def test_a_refused_plan_makes_nothing_and_names_the_field() -> None:
         clone_stack(context, StackCloneParams(project="shop", new_project="new"))
     assert caught.value.field == "newProject"
     assert (engine.sent, context.children, context.undo) == ([], [], [])
+
+
+def test_content_without_room_stops_the_whole_and_is_no_part_of_the_hash() -> None:
+    plan = planned(Reader(container("web")), data="all")
+    size = TreeSize(entries=1, bytes=2, elsewhere=0)
+    full = plan.with_content(Measured(sizes={"volume data": size}, free_bytes=1))
+    assert stops(full) == [*stops(plan), ("space", "data")]
+    assert full.document()["content"]["bytes"] == 2
+    assert full.hash == plan.hash
+
+
+def test_a_volume_of_a_file_server_is_said_to_become_a_plain_one() -> None:
+    options = {"type": "nfs", "o": "addr=10.0.0.9", "device": ":/export"}
+    member = container("db", Mounts=[mounted("shop_data", "/data")], host={"Binds": ["shop_data:/data"]})
+    plain = Reader(member, volumes=[volume("data")])
+    assert "VOLUME_BROUGHT_HOME" not in codes(planned(plain, data="volumes"))
+    served = Reader(member, volumes=[volume("data", Options=options)])
+    assert "VOLUME_BROUGHT_HOME" in codes(planned(served, data="volumes"))
