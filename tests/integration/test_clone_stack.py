@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -17,17 +18,25 @@ from tests.integration.clone_bench import (
     plan,
     refusal,
     rest_of,
+    volume_folder,
     word,
 )
 from tests.integration.stack import Stack, embedded
 
 pytest_plugins = ["tests.integration.stack_fixture"]
-PLAN_KEYS = {"hash", "name", "create", "diff", "collisions", "volumes", "warnings"}
+PLAN_KEYS = {"content", "hash", "name", "create", "diff", "collisions", "volumes", "warnings"}
+
+
+def everything(stack: Stack) -> set[str]:
+    """Containers and volumes, by id and name."""
+    api = stack.docker.api
+    containers = {str(entry["Id"]) for entry in api.containers(all=True)}
+    return containers | {str(entry["Name"]) for entry in api.volumes()["Volumes"] or ()}
 
 
 def test_a_dry_run_answers_the_plan_and_changes_nothing(stack: Stack) -> None:
     source = stack.source(environment={"MODE": "x"}, labels={"team": "mycology"})
-    before, there = rest_of(inspect(stack, source.id)), set(stack.docker.api.containers(all=True, quiet=True)[0])
+    before, there = rest_of(inspect(stack, source.id)), everything(stack)
     body = clone(stack, source, dryRun=True, name="planned", data="all", overrides={"env": {"set": {"MODE": "y"}}})
     assert (body["success"], body["action"], body["dryRun"], body["warnings"]) == (True, "clone", True, [])
     assert set(body["plan"]) == PLAN_KEYS
@@ -36,9 +45,26 @@ def test_a_dry_run_answers_the_plan_and_changes_nothing(stack: Stack) -> None:
     assert body["plan"]["diff"] == [{"field": "Env.MODE", "source": "[hidden]", "clone": "[hidden]"}]
     assert named(stack, "planned") == []
     assert rest_of(inspect(stack, source.id)) == before
-    assert set(stack.docker.api.containers(all=True, quiet=True)[0]) == there
+    assert everything(stack) == there
     row = stack.ask("operation", body["operationId"])
     assert (row["state"], row["target"], row["undo"], row["stages"][-1]) == ("succeeded", source.id, [], "plan")
+
+
+@embedded
+def test_a_plan_says_how_much_would_be_copied_and_what_is_free(stack: Stack) -> None:
+    volume = word()
+    stack.docker.volumes.create(volume)
+    source = stack.source(volumes={volume: {"bind": "/data"}})
+    folder = volume_folder(stack.engine, volume)
+    (folder / "file").write_bytes(b"x" * 3_000_000)
+    os.link(folder / "file", folder / "same")
+    before = everything(stack)
+    content = plan(stack, source, data="volumes")["content"]
+    assert (content["entries"], content["bytes"], content["imageBytes"]) == (3, 3_000_000, 0)
+    disk = os.statvfs(stack.engine.directory)
+    assert content["freeBytes"] == pytest.approx(disk.f_bavail * disk.f_frsize, rel=0.05)
+    assert everything(stack) == before
+    assert plan(stack, source, data="none")["content"] is None
 
 
 def test_a_clone_is_bound_to_its_plan(stack: Stack) -> None:
