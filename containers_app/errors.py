@@ -126,13 +126,6 @@ class AuditUnavailable(MycoError):
     retryable = True
 
 
-class QueueUnavailable(MycoError):
-    """No worker can be told about the operation."""
-
-    code = "QUEUE_UNAVAILABLE"
-    retryable = True
-
-
 class DatabaseUnavailable(MycoError):
     """The product's own database does not answer."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from containers_app.engine.gateway import EngineGateway
 from containers_app.engine.helper import Helper, Receiver, receiving
 from containers_app.engine.streams import ByteStream
-from containers_app.engine.trees import HelperOptions, Progress, Tree, VolumeTree, helper_over
+from containers_app.engine.trees import HelperOptions, Progress, Tree, helper_over
 from containers_app.errors import EngineError, ImageNotFound
 
 _BLOCK_BYTES = 256 * 1024
@@ -66,26 +66,6 @@ def stream_tree(
             size_bytes, sha256 = _pumped(sender, fed, on_progress)
             changed = _judged(sender, fed, sha256)
     return Streamed(stream_bytes=size_bytes, stream_sha256=sha256, changed=changed)
-
-
-def stream_volume(
-    source_gateway: EngineGateway,
-    target_gateway: EngineGateway,
-    *,
-    source: str,
-    target: str,
-    options: HelperOptions | None = None,
-    on_progress: Progress = lambda done: None,
-) -> Streamed:
-    """Copy a volume into an empty one of another Engine, both by name. Raises what `stream_tree` raises."""
-    return stream_tree(
-        source_gateway,
-        target_gateway,
-        source=VolumeTree(name=source),
-        target=VolumeTree(name=target),
-        options=options,
-        on_progress=on_progress,
-    )
 
 
 def move_image(

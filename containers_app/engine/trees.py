@@ -179,18 +179,6 @@ def _words(task: TreeTask, places: Mapping[Tree, str]) -> tuple[str, ...]:
     return (task.verb, *(places[tree] for tree in task.trees), *options, "--")
 
 
-def tree_size(
-    gateway: EngineGateway,
-    tree: Tree,
-    options: HelperOptions | None = None,
-    *,
-    on_progress: Progress = lambda done: None,
-) -> TreeSize:
-    """Count what is in a tree. Raises what `run_tasks` raises."""
-    (end,) = run_tasks(gateway, [TreeTask(verb="measure", source=tree)], options, on_progress=on_progress)
-    return TreeSize.of(end)
-
-
 def tree_proof(
     gateway: EngineGateway,
     tree: Tree,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from containers_app.engine.gateway import EngineGateway
-from containers_app.engine.layers import LayerTree, commit_layer, layer_obstacle
+from containers_app.engine.layers import LayerTree, layer_obstacle
 from containers_app.engine.patience import patiently
 from containers_app.engine.transfer import move_image
 from containers_app.engine.trees import VolumeTree
@@ -154,8 +154,8 @@ def make_from_commit(context: Context, ends: Ends, prepared: Prepared, made: Ins
     """The container again, from an image of the source as it is now: where its layer cannot be copied as a folder."""
     context.stage("commit the source")
     source_id = str(prepared.source["Id"])
-    committed = patiently(lambda: commit_layer(ends.source, source=source_id, reason=reason), tick=context.checkpoint)
-    image_id = str(committed.image_id)
+    # Without the Engine's own pause: to keep the source quiet is the caller's.
+    image_id = patiently(lambda: ends.source.commit(source_id, pause=False), tick=context.checkpoint)
     if ends.elsewhere:
         moved = move_image(ends.source, ends.target, image_id=image_id, on_progress=lambda done: context.checkpoint())
         ends.source.remove_image(image_id)

@@ -197,9 +197,10 @@ def _made_member(
     networks: Any,
 ) -> tuple[Inspect, PlannedMember]:
     """The member by its plan, with what is really there by now."""
-    world = replace(planned.prepared.around.world, networks=networks)
-    source = wanted_source(planned.member, renaming)
-    prepared = planned_again(context, planned.prepared, source=source, world=world, givers=givers)
+    prepared, source = planned.prepared, wanted_source(planned.member, renaming)
+    world = replace(prepared.around.world, networks=networks)
+    if source != prepared.source or world != prepared.around.world:
+        prepared = planned_again(context, prepared, source=source, world=world, givers=givers)
     prepared = with_image(context, ends, prepared)
     return make(context, ends, prepared), replace(planned, prepared=prepared)
 

@@ -168,6 +168,20 @@ class Stack:
             if pipe:
                 pipe.close()
 
+    @contextlib.contextmanager
+    def awake(self) -> Iterator[None]:
+        """The scheduler runs inside only: it is what never rests, and other tests share the machine."""
+        self._signal_scheduler(signal.SIGCONT)
+        try:
+            yield
+        finally:
+            self._signal_scheduler(signal.SIGSTOP)
+
+    def _signal_scheduler(self, number: signal.Signals) -> None:
+        process = self._running.get("scheduler")
+        if process is not None and process.poll() is None:
+            os.killpg(process.pid, number)
+
     def process_id(self, name: str) -> int:
         """The process id of a part."""
         return self._running[name].pid

@@ -60,8 +60,9 @@ def running(request: pytest.FixtureRequest) -> Stack:
 @pytest.fixture
 def stack(running: Stack) -> Iterator[Stack]:
     """The running stack; after the test every invariant is asserted."""
-    yield running
-    assert_invariants(running)
+    with running.awake():
+        yield running
+        assert_invariants(running)
 
 
 def _database(server: Any, name: str) -> str:

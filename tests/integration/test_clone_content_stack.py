@@ -17,6 +17,7 @@ from tests.integration.clone_bench import (
     logs_of,
     named,
     overheard,
+    redirect,
     refusal,
     rest_of,
     upper_folder,
@@ -58,6 +59,25 @@ def test_a_clone_with_all_its_data_is_the_same_in_everything(stack: Stack) -> No
     assert row["bytes"][1] > 0
     stack.docker.api.start(body["newId"])
     assert inspect(stack, body["newId"])["State"]["Running"]
+
+
+@embedded
+def test_a_layer_that_refers_to_its_image_comes_by_a_commit_and_says_so(stack: Stack) -> None:
+    source = full_source(stack)
+    redirect(stack, source)
+    body = clone(stack, source, data="all", consistency="pause")
+    assert codes(body) == ["LAYER_COMMITTED"]
+    assert stack.ask("operation", body["operationId"])["state"] == "partial"
+    assert [(entry["kind"], entry["equal"]) for entry in body["proof"]["content"]] == [
+        ("layer", None),
+        ("volume", True),
+    ]
+    assert inspect(stack, body["newId"])["Image"] != inspect(stack, source.id)["Image"]
+    stack.docker.api.start(body["newId"])
+    made = stack.docker.containers.get(body["newId"])
+    assert made.exec_run(["cat", "/etc/motd"]).output == b"new\n"
+    assert made.exec_run(["ls", "/bin/zcat"]).exit_code != 0
+    assert not inspect(stack, source.id)["State"]["Paused"]
 
 
 @embedded

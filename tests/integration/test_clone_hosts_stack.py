@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,11 +23,12 @@ from tests.integration.clone_bench import (
     volume_folder,
     word,
 )
-from tests.integration.stack import Stack, embedded
+from tests.integration.stack import HELPER_LABEL, Stack, embedded
 from tests.trees import snapshot
 
 pytest_plugins = ["tests.integration.stack_fixture"]
 pytestmark = [pytest.mark.slow, embedded]
+REACHED_SECONDS = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +122,30 @@ def test_a_failure_leaves_nothing_on_either_side(stack: Stack, site: Site) -> No
     assert site.images() == images
     assert left(site, stack) == []
     assert rest_of(inspect(stack, source.id)) == before
+
+
+@pytest.mark.parametrize(("stage", "path", "skip"), [("move the image", "/get", 0), ("copy layer 1 of 2", "/start", 1)])
+def test_a_worker_that_is_killed_meanwhile_leaves_nothing_on_either_side(
+    stack: Stack, site: Site, stage: str, path: str, skip: int
+) -> None:
+    source, _ = own_image(stack)
+    before, images = rest_of(inspect(stack, source.id)), site.images()
+    with stack.proxy.fault(path, hold_bytes=0, skip=skip) as held:
+        asked = {"host": site.name, "data": "all", "consistency": "pause"}
+        operation = stack.begin_operation("clone", source.name, **asked)
+        assert held.reached.wait(REACHED_SECONDS), stack.log_end("worker")
+        stack.wait(lambda: stack.ask("operation", operation)["stage"] == stage, what=f"the stage {stage}")
+        os.kill(stack.worker_process(operation), signal.SIGKILL)
+    assert stack.finished(operation)["state"] == "interrupted"
+    stack.wait(lambda: stack.ask("operation", operation)["undo"] == [], what="what is to be taken back")
+    assert site.images() - images <= helper_images(site)
+    assert left(site, stack) == []
+    assert rest_of(inspect(stack, source.id)) == before
+
+
+def helper_images(site: Site) -> set[str]:
+    """They stay, for the next time."""
+    return {str(image["Id"]) for image in site.docker.api.images(filters={"label": HELPER_LABEL})}
 
 
 def left(site: Site, stack: Stack) -> list[str]:

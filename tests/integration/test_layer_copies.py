@@ -12,12 +12,11 @@ import pytest
 
 from containers_app.engine.connection import EngineLimits, open_gateway
 from containers_app.engine.gateway import EngineGateway
-from containers_app.engine.layers import LayerTree, commit_layer, copy_layer, layer_obstacle
-from containers_app.engine.trees import tree_proof
-from containers_app.errors import EngineError
+from containers_app.engine.layers import LayerTree, layer_obstacle
+from containers_app.engine.trees import Copied, TreeSize, TreeTask, copy_tree, run_tasks, tree_proof
 from containers_app.specs.endpoint import Endpoint
 from containers_app.specs.receipt import Receipt
-from tests.engine_fixture import SAMPLE_IMAGE, PrivateEngine
+from tests.engine_fixture import SAMPLE_IMAGE
 from tests.trees import CAPABILITY, access_list, snapshot
 
 OPAQUE = "trusted.overlay.opaque"
@@ -76,6 +75,20 @@ def target(docker_client: docker.DockerClient) -> str:
     return created(docker_client, "target", hostname="second")
 
 
+def copy_layer(gateway: EngineGateway, source: str, target: str) -> Copied:
+    return copy_tree(gateway, source=LayerTree(container=source), target=LayerTree(container=target))
+
+
+@pytest.mark.parametrize("attribute", ["trusted.overlay.redirect", "trusted.overlay.metacopy"])
+def test_a_layer_with_files_kept_elsewhere_is_seen(
+    gateway: EngineGateway, docker_client: docker.DockerClient, source: str, attribute: str
+) -> None:
+    task = TreeTask(verb="measure", source=LayerTree(container=source))
+    assert [TreeSize.of(end).elsewhere for end in run_tasks(gateway, [task])] == [0]
+    os.setxattr(upper_of(docker_client, source) / "etc", attribute, b"/elsewhere")
+    assert [TreeSize.of(end).elsewhere for end in run_tasks(gateway, [task])] == [1]
+
+
 def without_bookkeeping(tree: dict[bytes, tuple[Any, ...]]) -> dict[bytes, tuple[Any, ...]]:
     """The overlay's own notes left out, and which whiteouts are links of one."""
     kept = {}
@@ -88,8 +101,7 @@ def without_bookkeeping(tree: dict[bytes, tuple[Any, ...]]) -> dict[bytes, tuple
 def test_a_copied_layer_is_the_same_and_the_image_stays(
     gateway: EngineGateway, docker_client: docker.DockerClient, source: str, target: str
 ) -> None:
-    copied = copy_layer(gateway, source=source, target=target)
-    assert (copied.method, copied.changed, copied.image_id) == ("layer", False, None)
+    assert not copy_layer(gateway, source, target).changed
     trees = [snapshot(upper_of(docker_client, name)) for name in (source, target)]
     assert without_bookkeeping(trees[0]) == without_bookkeeping(trees[1])
     proofs = [tree_proof(gateway, LayerTree(container=name)) for name in (source, target)]
@@ -101,7 +113,7 @@ def test_a_copied_layer_is_the_same_and_the_image_stays(
 def test_a_clone_with_a_copied_layer_starts_and_shows_the_same_files(
     gateway: EngineGateway, docker_client: docker.DockerClient, source: str, target: str
 ) -> None:
-    copy_layer(gateway, source=source, target=target)
+    copy_layer(gateway, source, target)
     before = tree_proof(gateway, LayerTree(container=target))
     docker_client.api.start(source)
     docker_client.api.start(target)
@@ -119,49 +131,17 @@ def test_a_layer_of_a_running_and_of_a_paused_container_is_copied(
 ) -> None:
     docker_client.api.start(source)
     gateway.pause(source)
-    assert copy_layer(gateway, source=source, target=target).method == "layer"
+    assert not copy_layer(gateway, source, target).changed
     assert gateway.inspect(source)["State"]["Status"] == "paused"
     gateway.unpause(source)
-    assert copy_layer(gateway, source=source, target=target).method == "layer"
+    assert not copy_layer(gateway, source, target).changed
     assert gateway.inspect(source)["State"]["Status"] == "running"
-
-
-def test_a_layer_is_not_copied_into_a_container_that_ran(
-    gateway: EngineGateway, docker_client: docker.DockerClient, source: str, target: str
-) -> None:
-    docker_client.api.start(target)
-    with pytest.raises(EngineError, match="never started"):
-        copy_layer(gateway, source=source, target=target)
-
-
-@pytest.mark.parametrize("attribute", ["trusted.overlay.redirect", "trusted.overlay.metacopy"])
-def test_a_layer_with_files_kept_elsewhere_is_committed(
-    gateway: EngineGateway, docker_client: docker.DockerClient, source: str, target: str, attribute: str
-) -> None:
-    os.setxattr(upper_of(docker_client, source) / "etc", attribute, b"/elsewhere")
-    copied = copy_layer(gateway, source=source, target=target)
-    assert copied.method == "commit"
-    assert "redirect_dir" in copied.reason
-    assert gateway.labelled_images("operation-1") == (copied.image_id,)
-
-
-def test_a_target_of_another_image_gets_a_commit_that_can_be_removed_again(
-    engine: PrivateEngine, gateway: EngineGateway, docker_client: docker.DockerClient, source: str
-) -> None:
-    engine.make_image("other:1", "LABEL a=b")
-    target = str(docker_client.api.create_container("other:1", ["/bin/idle"])["Id"])
-    copied = copy_layer(gateway, source=source, target=target)
-    assert (copied.method, "another image" in copied.reason) == ("commit", True)
-    assert copied.image_id
-    gateway.remove_image(copied.image_id)
-    gateway.remove_image(copied.image_id)
-    assert gateway.labelled_images("operation-1") == ()
 
 
 def test_a_commit_keeps_files_owners_and_deletions(
     gateway: EngineGateway, docker_client: docker.DockerClient, source: str
 ) -> None:
-    image = commit_layer(gateway, source=source).image_id
+    image = gateway.commit(source, pause=False)
     container = str(docker_client.api.create_container(image, ["/bin/idle"])["Id"])
     docker_client.api.start(container)
     shown = run(docker_client, container, "stat -c '%u %g %Y' /etc/group; ls /bin/zcat 2>&1")

@@ -12,7 +12,7 @@ import pytest
 from containers_app.engine.connection import EngineLimits, open_gateway
 from containers_app.engine.gateway import EngineGateway
 from containers_app.engine.layers import LayerTree
-from containers_app.engine.transfer import move_image, stream_tree, stream_volume
+from containers_app.engine.transfer import move_image, stream_tree
 from containers_app.engine.trees import VolumeTree, tree_proof
 from containers_app.errors import EngineError, EngineUnavailable, ImageNotFound
 from containers_app.specs.endpoint import Endpoint
@@ -63,7 +63,9 @@ def test_a_streamed_volume_is_the_same_in_everything(
     there.create_volume("target")
     make_tree(folder_of(engine, "source"))
     told: list[int] = []
-    streamed = stream_volume(here, there, source="source", target="target", on_progress=told.append)
+    streamed = stream_tree(
+        here, there, source=VolumeTree(name="source"), target=VolumeTree(name="target"), on_progress=told.append
+    )
     assert streamed.changed is False
     assert told[-1] == streamed.stream_bytes
     assert snapshot(folder_of(other_engine, "target")) == snapshot(folder_of(engine, "source"))
@@ -79,7 +81,7 @@ def test_a_large_volume_needs_no_memory(
     there.create_volume("target")
     large(folder_of(engine, "source"))
     before_kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    stream_volume(here, there, source="source", target="target")
+    stream_tree(here, there, source=VolumeTree(name="source"), target=VolumeTree(name="target"))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kilobytes < 100_000
     assert (folder_of(other_engine, "target") / "large").stat().st_size == LARGE_BYTES
 
@@ -112,7 +114,7 @@ def test_a_full_disk_on_the_other_side_is_named(
     there.create_volume("small", options={"type": "tmpfs", "device": "tmpfs", "o": "size=1m"})
     large(folder_of(engine, "source"))
     with pytest.raises(EngineError, match="is full"):
-        stream_volume(here, there, source="source", target="small")
+        stream_tree(here, there, source=VolumeTree(name="source"), target=VolumeTree(name="small"))
     assert here.labelled("operation-1") == there.labelled("operation-1") == ()
 
 
@@ -120,7 +122,7 @@ def test_a_source_that_cannot_be_read_fails_both_sides(here: EngineGateway, ther
     here.create_volume("bad", options={"type": "none", "o": "bind", "device": "/proc/sys/net/ipv4/route"})
     there.create_volume("target")
     with pytest.raises(EngineError, match="flush"):
-        stream_volume(here, there, source="bad", target="target")
+        stream_tree(here, there, source=VolumeTree(name="bad"), target=VolumeTree(name="target"))
     assert here.labelled("operation-1") == there.labelled("operation-1") == ()
 
 
@@ -141,7 +143,13 @@ def test_an_engine_killed_in_the_middle_is_a_failure(
                 disposable_engine.power_cut()
 
         with pytest.raises(EngineUnavailable):
-            stream_volume(source, target, source="source", target="target", on_progress=on_progress)
+            stream_tree(
+                source,
+                target,
+                source=VolumeTree(name="source"),
+                target=VolumeTree(name="target"),
+                on_progress=on_progress,
+            )
     assert here.labelled("operation-1") == ()
 
 

@@ -16,7 +16,15 @@ from containers_app.engine.connection import EngineLimits, open_gateway
 from containers_app.engine.gateway import EngineGateway
 from containers_app.engine.helper import HelperMount, HelperTask, running_helper
 from containers_app.engine.helper_image import HELPER_LABEL, ensure_helper_image
-from containers_app.engine.trees import HelperOptions, VolumeTree, copy_volume, tree_proof, tree_size
+from containers_app.engine.trees import (
+    HelperOptions,
+    TreeSize,
+    TreeTask,
+    VolumeTree,
+    copy_volume,
+    run_tasks,
+    tree_proof,
+)
 from containers_app.errors import EngineError, EngineUnavailable, ImageNotFound, StreamBroken, TimedOut
 from containers_app.specs.endpoint import Endpoint
 from containers_app.specs.engine import OPERATION_LABEL
@@ -51,6 +59,11 @@ def source(engine: PrivateEngine, gateway: EngineGateway) -> Path:
 def target(engine: PrivateEngine, gateway: EngineGateway) -> Path:
     gateway.create_volume("target")
     return folder_of(engine, "target")
+
+
+def size_of(gateway: EngineGateway) -> TreeSize:
+    (end,) = run_tasks(gateway, [TreeTask(verb="measure", source=VolumeTree(name="source"))])
+    return TreeSize.of(end)
 
 
 def endless(folder: Path) -> None:
@@ -103,7 +116,7 @@ def test_a_proof_tells_a_difference_and_the_size_of_the_content(
     os.setxattr(target / "file", "user.new", b"")
     assert not tree_proof(gateway, VolumeTree(name="target")).same_as(before)
     os.sync()  # content is counted when it has its place on the disk
-    assert tree_size(gateway, VolumeTree(name="source")).bytes == 5
+    assert size_of(gateway).bytes == 5
 
 
 def test_without_trusted_attributes_the_helper_has_less_power_and_the_rest_is_copied(
@@ -291,5 +304,5 @@ def test_progress_is_told_while_it_copies(gateway: EngineGateway, source: Path, 
 def test_a_docker_client_sees_no_trace_afterwards(
     gateway: EngineGateway, docker_client: docker.DockerClient, source: Path
 ) -> None:
-    tree_size(gateway, VolumeTree(name="source"))
+    size_of(gateway)
     assert docker_client.containers.list(all=True) == []
