@@ -30,7 +30,8 @@ Engine share the machine, and whatever else runs there is in the figures. This p
   start and the removal of the container are in both.
 - **Clone**: `POST /api/docker/containers` for a stopped container, and `POST /api/stacks/clone` for five containers
   of a project. The raw calls send back what was inspected. A clone also records, plans, compares every field, and is
-  done by a worker.
+  done by a worker. To compare, it has to look at the image and at what was made: two more calls, which alone are more
+  than 1.15 of the raw ones.
 - **Memory**: the highest resident set (`VmHWM`) of any worker process during one backup. It counts pages that the
   processes share.
 """
@@ -58,9 +59,10 @@ def main() -> int:
 
 
 def _facts(product: Product) -> str:
+    kernel = platform.release().partition("-")[0]
     parts = (
         f"Measured on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f} "
-        f"at the start. Linux {platform.release()}, Python {platform.python_version()}, Docker Engine",
+        f"at the start. Linux {kernel}, Python {platform.python_version()}, Docker Engine",
         product.docker("version", "--format", "{{.Server.Version}}") + ",",
         f"{round_trip.command_name()}, Django {version('django')}, Celery {version('celery')},",
         f"gunicorn {version('gunicorn')}; SQLite and the embedded broker.",
@@ -117,7 +119,10 @@ def _clone_rows(cloned: Clones) -> list[str]:
     return [
         f"| Clone of a configuration with {cloned.setup}, p50 of {len(cloned.raw)} | {endpoint * 1000:.1f} ms "
         f"| {reference} | {endpoint / raw:.2f}, {(endpoint - raw) * 1000:.0f} ms more |",
-        f"| Of it, from a worker's claim to the end | {workflow * 1000:.1f} ms | {reference} | {workflow / raw:.2f} |",
+        f"| The Engine's calls of a clone that is proved, and nothing else | {median(cloned.least) * 1000:.1f} ms "
+        f"| {reference} | {median(cloned.least) / raw:.2f} |",
+        f"| Of the clone, from a worker's claim to the end | {workflow * 1000:.1f} ms | {reference} "
+        f"| {workflow / raw:.2f} |",
         f"| Clone of a project of five with {cloned.setup}, p50 of {len(cloned.stack)} | {stack * 1000:.0f} ms "
         f"| the same calls for each of its containers: {members * 1000:.0f} ms | {stack / members:.2f} |",
     ]

@@ -22,14 +22,16 @@ class Clones:
     """Seconds of each round of one interleaved run.
 
     `endpoint`: from the request to its answer; `workflow`: from the worker's claim to the operation's end; `raw`:
-    `GET /containers/{id}/json` and `POST /containers/create` over the socket. `stack` clones a project of five, and
-    `members` is the sum of the raw calls for each of them.
+    `GET /containers/{id}/json` and `POST /containers/create` over the socket. `least`: the same, and the calls without
+    which no clone is proved: what the image is, and what was made. `stack` clones a project of five, and `members` is
+    the sum of the raw calls for each of them.
     """
 
     setup: str
     endpoint: tuple[float, ...]
     workflow: tuple[float, ...]
     raw: tuple[float, ...]
+    least: tuple[float, ...]
     stack: tuple[float, ...]
     members: tuple[float, ...]
 
@@ -39,9 +41,9 @@ def measure(product: Product, *, setup: str) -> Clones:
     with closing(docker.APIClient(product.engine_url, version="auto")) as engine, _sources(engine) as sources:
         single = [_single(product, engine, sources[0]) for _ in range(BEFORE + CLONES)][BEFORE:]
         stacks = [_stack(product, engine, sources, number) for number in range(1 + STACKS)][1:]
-    endpoint, workflow, raw = (tuple(column) for column in zip(*single, strict=True))
+    endpoint, workflow, raw, least = (tuple(column) for column in zip(*single, strict=True))
     stack, members = (tuple(column) for column in zip(*stacks, strict=True))
-    return Clones(setup=setup, endpoint=endpoint, workflow=workflow, raw=raw, stack=stack, members=members)
+    return Clones(setup=setup, endpoint=endpoint, workflow=workflow, raw=raw, least=least, stack=stack, members=members)
 
 
 @contextmanager
@@ -68,14 +70,16 @@ def _sources(engine: docker.APIClient) -> Iterator[list[str]]:
             engine.remove_container(identifier, force=True, v=True)
 
 
-def _single(product: Product, engine: docker.APIClient, source: str) -> tuple[float, float, float]:
+def _single(product: Product, engine: docker.APIClient, source: str) -> tuple[float, float, float, float]:
     raw_seconds, raw_id = _timed(lambda: _raw(engine, source))
+    least_seconds, least_id = _timed(lambda: _least(engine, source))
     body = {"action": "clone", "containerId": source}
     seconds, answer = _timed(lambda: checked(product.session.post(f"{product.url}/api/docker/containers", json=body)))
     operation = checked(product.session.get(f"{product.url}/api/operations/{answer['operationId']}"))
-    for identifier in (raw_id, str(answer["newId"])):
+    for identifier in (raw_id, least_id, str(answer["newId"])):
         engine.remove_container(identifier, force=True, v=True)
-    return seconds, _moment(operation["finishedAt"]) - _moment(operation["startedAt"]), raw_seconds
+    workflow_seconds = _moment(operation["finishedAt"]) - _moment(operation["startedAt"])
+    return seconds, workflow_seconds, raw_seconds, least_seconds
 
 
 def _stack(product: Product, engine: docker.APIClient, sources: list[str], number: int) -> tuple[float, float]:
@@ -94,6 +98,13 @@ def _raw(engine: docker.APIClient, source: str) -> str:
     body = {**inspect["Config"], "Labels": {}, "HostConfig": inspect["HostConfig"]}
     url = f"{engine.base_url}/v{engine.api_version}/containers/create"
     return str(engine.post(url, json=body).json()["Id"])
+
+
+def _least(engine: docker.APIClient, source: str) -> str:
+    engine.inspect_image(IMAGE)
+    made = _raw(engine, source)
+    engine.inspect_container(made)
+    return made
 
 
 def _timed(act: Callable[[], Any]) -> tuple[float, Any]:
