@@ -122,15 +122,19 @@ def measure(root: str, *options: str) -> int:
             size_bytes += min(facts.st_size, facts.st_blocks * 512)
         if stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode):
             elsewhere += any(found in ELSEWHERE for found in os.listxattr(name, follow_symlinks=False))
-    tell("measured", entries=entries, bytes=size_bytes, elsewhere=elsewhere)
+    tell("measured", entries=entries, bytes=size_bytes, elsewhere=elsewhere, free=_free(root))
     return DONE
 
 
 def space(*options: str) -> int:
     """Tell what is free where the Engine keeps its containers: this one's own files are there too."""
-    facts = os.statvfs("/")
-    tell("space", free=facts.f_bavail * facts.f_frsize)
+    tell("space", free=_free("/"))
     return DONE
+
+
+def _free(path: str) -> int:
+    facts = os.statvfs(path)
+    return facts.f_bavail * facts.f_frsize
 
 
 class Proof:

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from containers_app.audit import ledger
-from containers_app.audit.ledger import Source, Subject
+from containers_app.audit.ledger import Actor, Source, Subject
 from containers_app.errors import Busy
 from containers_app.models import Operation, State
 from containers_app.models.identifiers import uuid7
@@ -26,25 +26,26 @@ def begin(parent: Operation, targets: Sequence[ChildTarget]) -> tuple[str, ...]:
 
     Raises AuditUnavailable, and Busy when another operation holds a target; then there is none of them.
     """
+    actor = actor_of(parent)
     with ledger.together():
-        rows = [_recorded(parent, target) for target in targets]
+        rows = [_recorded(parent, actor, target) for target in targets]
     try:
         with transaction.atomic():
             Operation.objects.bulk_create(rows)
     except IntegrityError as error:
         held = Operation.objects.filter(target_lock__in=[row.target_lock for row in rows if row.target_lock]).first()
         why = f"another operation works on {held.target_name if held else 'one of them'}: wait for it, or cancel it"
-        _close_intents(rows, why)
+        _close_intents(rows, actor, why)
         raise Busy(why) from error
     return tuple(str(row.pk) for row in rows)
 
 
-def _recorded(parent: Operation, target: ChildTarget) -> Operation:
+def _recorded(parent: Operation, actor: Actor, target: ChildTarget) -> Operation:
     """The row of a part whose intent was written just now."""
     kind, child_id, now = KINDS[target.kind], uuid7(), timezone.now()
     receipt = ledger.intent(
         action=kind.action,
-        actor=actor_of(parent),
+        actor=actor,
         source=Source(channel="worker", request_id=parent.request_id),
         subject=Subject(type=kind.subject_type, id=target.container_id, name=target.name, host=parent.host.name),
         operation_id=str(child_id),
@@ -78,12 +79,12 @@ def _recorded(parent: Operation, target: ChildTarget) -> Operation:
     )
 
 
-def _close_intents(rows: Iterable[Operation], why: str) -> None:
+def _close_intents(rows: Iterable[Operation], actor: Actor, why: str) -> None:
     with ledger.together():
         for row in rows:
             ledger.outcome(
                 action=KINDS[row.kind].action,
-                actor=actor_of(row),
+                actor=actor,
                 source=Source(channel="worker", request_id=row.request_id),
                 subject=subject_of(row),
                 operation_id=str(row.pk),

@@ -45,28 +45,30 @@ def record_outcome(operation: Operation, *, late: bool = False) -> int:
 
 def record_outcomes(operations: Iterable[Operation], *, late: bool = False) -> list[int]:
     """The same for several, which are told at one moment. Raises AuditUnavailable; then none is told."""
+    # What the other database is asked is asked before: the ledger's one lock waits for nobody.
+    askers = [(operation, actor_of(operation), subject_of(operation)) for operation in operations]
     with ledger.together():
-        told = [(operation, _told(operation, late=late)) for operation in operations]
+        told = [(operation, _told(operation, actor, subject, late=late)) for operation, actor, subject in askers]
     for operation, index in told:
         Operation.objects.filter(pk=operation.pk, outcome_index=None).update(outcome_index=index)
         operation.outcome_index = index
     return [index for _, index in told]
 
 
-def _told(operation: Operation, *, late: bool) -> int:
+def _told(operation: Operation, actor: Actor, subject: Subject, *, late: bool) -> int:
     try:
-        return _outcome(operation, _details(operation), late=late)
+        return _outcome(operation, actor, subject, _details(operation), late=late)
     except Unrecordable:
         # An end must be told whatever a container's names may hold; the row has the rest.
-        return _outcome(operation, {"state": operation.state, "unrecordable": True}, late=late)
+        return _outcome(operation, actor, subject, {"state": operation.state, "unrecordable": True}, late=late)
 
 
-def _outcome(operation: Operation, details: dict[str, Any], *, late: bool) -> int:
+def _outcome(operation: Operation, actor: Actor, subject: Subject, details: dict[str, Any], *, late: bool) -> int:
     return ledger.outcome(
         action=KINDS[operation.kind].action,
-        actor=actor_of(operation),
+        actor=actor,
         source=Source(channel="worker", request_id=operation.request_id),
-        subject=subject_of(operation),
+        subject=subject,
         operation_id=str(operation.id),
         outcome=_OUTCOMES[State(operation.state)],
         error_code=operation.error_code,

@@ -113,8 +113,9 @@ class OperationContext:
             self._operation.undo = [*self._operation.undo, dict(undo)]
             values["undo"] = self._operation.undo
         if plan is not None:
-            self._operation.plan = values["plan"] = dict(plan)
+            values["plan"] = dict(plan)
         self._write(**values)
+        self._operation.plan = values.get("plan", self._operation.plan)
 
     def progress(self, bytes_done: int, *, bytes_total: int | None = None) -> None:
         """Say how far the bytes are, and how many there are where that is known now."""
@@ -132,13 +133,13 @@ class OperationContext:
 
     def pin_target(self, container_id: str, name: str, *, lock: bool) -> None:
         """Record which container it is. With `lock`, raise Busy if another operation holds it."""
-        self._operation.target_id, self._operation.target_name = container_id, name
         values = {"target_id": container_id, "target_name": name}
         if lock:
             key = f"{self._operation.host_id}:{container_id}"
             transitions.lock_target(self._operation.pk, token=self._operation.lease_token, lock=key, **values)
         else:
             self._write(**values)
+        self._operation.target_id, self._operation.target_name = container_id, name
 
     def remember_undo(self, step: Mapping[str, Any]) -> None:
         """Record durably how to take back what comes next."""
@@ -162,8 +163,9 @@ class OperationContext:
 
     def warn(self, code: str, message: str) -> None:
         """Add a warning that answers and pages show."""
-        self._operation.warnings = [*self._operation.warnings, {"code": code, "message": message}]
-        self._write(warnings=self._operation.warnings)
+        warnings = [*self._operation.warnings, {"code": code, "message": message}]
+        self._write(warnings=warnings)
+        self._operation.warnings = warnings
 
     @contextmanager
     def interruptible(self, abort: Callable[[], None]) -> Iterator[None]:

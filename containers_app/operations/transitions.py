@@ -95,11 +95,13 @@ def finish(
     The ledger's outcome follows at once; if the ledger does not answer, the reconciler writes it late, and until then
     the operation is shown as running.
     """
+    values = _ended(ending)
     with transaction.atomic():
-        if not _end(operation, held(operation.pk, operation.lease_token), ending):
+        if not held(operation.pk, operation.lease_token).update(**values):
             return False
         if record:
             record()
+    _keep(operation, values)
     then()
     _record(operation)
     return True
@@ -153,9 +155,14 @@ def _end(operation: Operation, rows: QuerySet[Operation], ending: Ending) -> boo
     values = _ended(ending)
     if not rows.update(**values):
         return False
+    _keep(operation, values)
+    return True
+
+
+def _keep(operation: Operation, values: Mapping[str, Any]) -> None:
+    """Never before the values are committed: what is to be taken back is read from the object."""
     for name, value in values.items():
         setattr(operation, name, value)
-    return True
 
 
 def _ended(ending: Ending) -> dict[str, Any]:

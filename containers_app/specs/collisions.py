@@ -66,13 +66,13 @@ def find_collisions(plan: ClonePlan, world: World) -> tuple[Collision, ...]:
     )
 
 
-def no_room(needed_bytes: int, free_bytes: int) -> tuple[Collision, ...]:
-    """The collision of content that is larger than what is free where the Engine keeps its data."""
+def no_room(needed_bytes: int, free_bytes: int, *, certain: bool) -> Collision:
+    """Content that is larger than what is free where the Engine keeps its data; unless `certain`, that is advice."""
     words = (
         f"The clone takes {in_words(needed_bytes)}, and where the Engine keeps its data {in_words(free_bytes)} are free"
     )
     message = f"{words}: make room there, or clone to another host."
-    return (Collision(kind="space", subject="data", message=message, blocks="create"),)
+    return Collision(kind="space", subject="data", message=message, blocks="create" if certain else None)
 
 
 def in_words(size_bytes: int) -> str:

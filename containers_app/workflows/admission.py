@@ -12,6 +12,19 @@ from containers_app.workflows.context import Context
 _PRIVILEGED = "containers_app.clone_privileged"
 
 
+def may_look(context: Context, *, powers: tuple[str, ...], collisions: Iterable[Collision]) -> bool:
+    """Whether a plan's content is worth measuring: nothing forbids the clone, and the asker may have its power."""
+    stopped = any(collision.blocks == "create" for collision in collisions)
+    return not stopped and (not powers or context.facts.may(_PRIVILEGED))
+
+
+def check_room(collisions: tuple[Collision, ...]) -> None:
+    """Raise Collides where what is to be copied does not fit."""
+    blocking = [collision for collision in collisions if collision.blocks == "create"]
+    if blocking:
+        raise _refusal(blocking, "")
+
+
 def check_admission(
     context: Context,
     *,

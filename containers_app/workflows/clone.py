@@ -11,7 +11,7 @@ from containers_app.errors import InvalidRequest
 from containers_app.models import DockerHost
 from containers_app.specs.overrides import AS_THE_SOURCE, Overrides, read_overrides
 from containers_app.workflows import inventory
-from containers_app.workflows.admission import check_admission
+from containers_app.workflows.admission import check_admission, check_room, may_look
 from containers_app.workflows.content import Ends, Pair, carry, prove
 from containers_app.workflows.context import Context, Done
 from containers_app.workflows.fidelity import proven
@@ -113,8 +113,9 @@ def clone(context: Context, params: CloneParams) -> Done:
         check_protected(context, source, confirmed=params.confirm_protected)
         prepared = prepare(context, target, source, _wish(params), origin=gateway if ends.elsewhere else None)
         _check_content(params, prepared)
-        measured = _measured(context, ends, params, prepared)
-        prepared = with_content(prepared, measured.document(), measured.collisions())
+        if params.dry_run and may_look(context, powers=prepared.powers, collisions=prepared.collisions):
+            measured = _measured(context, ends, params, prepared)
+            prepared = with_content(prepared, measured.document(), measured.collisions())
         plan = prepared.document.body()
         context.stage("plan", plan=plan)
         if params.dry_run:
@@ -129,6 +130,9 @@ def clone(context: Context, params: CloneParams) -> Done:
             warnings=prepared.document.warnings,
             start=params.start,
         )
+        measured = _measured(context, ends, params, prepared)
+        check_room(measured.collisions())
+        prepared = with_content(prepared, measured.document(), measured.collisions())
         made = _made(context, ends, params, prepared, measured)
         context.stage("check the clone")
         proof = proven(context, prepared, made.inspect, committed=made.committed)
@@ -155,7 +159,7 @@ def _measured(context: Context, ends: Ends, params: CloneParams, prepared: Prepa
     """What there is to copy, by a helper on the Engines; how to take that back is written before."""
     trees = trees_of(ends.source, prepared.source, prepared.volumes, layer=params.data == "all")
     images = [prepared.plan.image_id] if ends.elsewhere and prepared.plan.image_to_move else []
-    if not trees and not images:
+    if not trees:
         return NOTHING_TO_COPY
     context.stage("measure the content", undo=taken_back(context, ends))
     return measure(context, ends, trees, images=images)
@@ -164,7 +168,7 @@ def _measured(context: Context, ends: Ends, params: CloneParams, prepared: Prepa
 def _made(context: Context, ends: Ends, params: CloneParams, prepared: Prepared, measured: Measured) -> Made:
     """Make the clone with its content; how to take it back is written before."""
     prepared = with_image(context, ends, prepared)
-    context.stage("create the clone", undo=taken_back(context, ends))
+    context.stage("create the clone", undo=taken_back(context, ends), plan=prepared.document.body())
     return _filled(context, ends, params, prepared, measured)
 
 

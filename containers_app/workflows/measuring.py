@@ -21,11 +21,16 @@ _SPACE = TreeTask(verb="space")
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Sizes by the place of each tree. `image_bytes`: images to move. `free_bytes`: what the target has left."""
+    """Sizes by the place of each tree. `image_bytes`: images to move. `free_bytes`: what the target has left.
+
+    On the same Engine that is the most that any of the file systems has: volumes may have one of their own. Of another
+    Engine (`elsewhere`) only the one of its containers is seen.
+    """
 
     sizes: Mapping[str, TreeSize] = field(default_factory=dict)
     image_bytes: int = 0
     free_bytes: int = 0
+    elsewhere: bool = False
 
     def of(self, tree: Tree) -> TreeSize:
         """The size of one tree; nothing for one that was not there to be measured."""
@@ -38,7 +43,7 @@ class Measured:
 
     def document(self) -> dict[str, Any] | None:
         """As plans show it; None where there is nothing to copy."""
-        if not self.sizes and not self.image_bytes:
+        if not self.sizes:
             return None
         entries = sum(size.entries for size in self.sizes.values())
         sizes = {"entries": entries, "bytes": self.bytes, "imageBytes": self.image_bytes}
@@ -47,7 +52,9 @@ class Measured:
     def collisions(self) -> tuple[Collision, ...]:
         """One where it does not fit."""
         needed_bytes = self.bytes + self.image_bytes
-        return no_room(needed_bytes, self.free_bytes) if self.document() and needed_bytes > self.free_bytes else ()
+        if not self.sizes or needed_bytes <= self.free_bytes:
+            return ()
+        return (no_room(needed_bytes, self.free_bytes, certain=not self.elsewhere),)
 
 
 NOTHING_TO_COPY = Measured()
@@ -66,19 +73,20 @@ def measure(context: Context, ends: Ends, trees: Sequence[Tree], *, images: Iter
 
     `images` are ids of those to be moved. Raises EngineError and what else `run_tasks` raises.
     """
-    image_bytes = sum(int(ends.source.image(image_id).get("Size") or 0) for image_id in dict.fromkeys(images))
-    if not trees and not image_bytes:
+    if not trees:
         return NOTHING_TO_COPY
     measuring = [TreeTask(verb="measure", source=tree) for tree in dict.fromkeys(trees)]
     if ends.elsewhere:
-        told = (*(_run(context, ends.source, measuring) if measuring else ()), *_run(context, ends.target, [_SPACE]))
+        told = (*_run(context, ends.source, measuring), *_run(context, ends.target, [_SPACE]))
     else:
         told = _run(context, ends.source, [*measuring, _SPACE])
     *sizes, there = told
+    seen = (there,) if ends.elsewhere else told
     return Measured(
         sizes={tree.place: TreeSize.of(end) for tree, end in zip(dict.fromkeys(trees), sizes, strict=True)},
-        image_bytes=image_bytes,
-        free_bytes=int(there.facts["free"]),
+        image_bytes=sum(int(ends.source.image(image_id).get("Size") or 0) for image_id in dict.fromkeys(images)),
+        free_bytes=max(int(end.facts["free"]) for end in seen),
+        elsewhere=ends.elsewhere,
     )
 
 

@@ -13,7 +13,7 @@ from containers_app.specs.clone_mounts import renamed_volume
 from containers_app.specs.stack import Renaming
 from containers_app.specs.stack_renaming import giver_mounts, wanted_source
 from containers_app.workflows import inventory
-from containers_app.workflows.admission import check_admission
+from containers_app.workflows.admission import check_admission, check_room, may_look
 from containers_app.workflows.content import Ends
 from containers_app.workflows.context import ChildTarget, Context, Done
 from containers_app.workflows.fidelity import proven
@@ -85,9 +85,10 @@ def clone_stack(context: Context, params: StackCloneParams) -> Done:
             check_protected(context, entry.member.inspect, confirmed=params.confirm_protected)
             if params.data != "none":
                 check_quiet(entry.member.inspect, params.consistency, field="consistency")
-        stack = stack.with_content(measured(context, ends, stack, data=params.data))
-        plan = stack.document()
         if params.dry_run:
+            if may_look(context, powers=stack.powers, collisions=stack.collisions):
+                stack = stack.with_content(measured(context, ends, stack, data=params.data))
+            plan = stack.document()
             context.stage("plan", plan=plan)
             return Done(result={"success": True, "action": "stackClone", "dryRun": True, "plan": plan})
         check_admission(
@@ -101,8 +102,10 @@ def clone_stack(context: Context, params: StackCloneParams) -> Done:
             start=params.start,
             name_field="newProject",
         )
+        stack = stack.with_content(measured(context, ends, stack, data=params.data))
+        check_room(stack.content.collisions())
         undo = taken_back(context, ends)
-        context.stage("make networks and volumes", undo=undo, plan=plan)
+        context.stage("make networks and volumes", undo=undo, plan=stack.document())
         with _kept_on_failure(context, undo, keep=params.keep_on_failure):
             return _cloned(context, ends, params, stack)
 

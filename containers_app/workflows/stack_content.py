@@ -56,7 +56,7 @@ def measured(context: Context, ends: Ends, stack: StackPlan, *, data: str) -> Me
     """What there is to copy of all members, by a helper on the Engines; how to take that back is written before."""
     plans = [entry.prepared.plan for entry in stack.members]
     images = [plan.image_id for plan in plans if ends.elsewhere and plan.image_to_move]
-    if data == "none" and not images:
+    if data == "none":
         return NOTHING_TO_COPY
     trees: list[Tree] = [VolumeTree(name=volume.source) for volume in stack.volumes if volume.treatment == "copy"]
     for entry in stack.members:

@@ -130,6 +130,7 @@ def test_a_pinned_target_is_locked_against_a_second_operation() -> None:
     context_of(first).pin_target("a" * 64, "web", lock=True)
     with pytest.raises(Busy):
         context_of(second).pin_target("a" * 64, "web", lock=True)
+    assert second.target_id == stored(second).target_id == ""
     context_of(second).pin_target("a" * 64, "web", lock=False)
     assert (stored(first).target_id, stored(second).target_lock) == ("a" * 64, None)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.db import IntegrityError
 from django.utils import timezone
 
 from containers_app.errors import Busy, LeaseLost
@@ -35,6 +36,19 @@ def test_of_two_claims_one_wins(queued: Make) -> None:
     assert (row.state, row.worker, row.lease_token) == (State.RUNNING, "one/1", 1)
     assert row.lease_until is not None
     assert timedelta(seconds=20) < row.lease_until - timezone.now() <= timedelta(seconds=30)
+
+
+def test_an_end_that_could_not_be_stored_is_not_in_the_object_either(claimed: Make) -> None:
+    step = {"action": "remove_labelled", "operation": "x", "host": ""}
+    operation = claimed(undo=[step])
+
+    def fail() -> None:
+        raise IntegrityError
+
+    with pytest.raises(IntegrityError):
+        transitions.finish(operation, SUCCEEDED, record=fail)
+    assert (operation.state, operation.undo, operation.result) == (State.RUNNING, [step], None)
+    assert (stored(operation).state, stored(operation).undo) == (State.RUNNING, [step])
 
 
 def test_a_write_with_an_old_token_changes_nothing_and_says_so(claimed: Make) -> None:

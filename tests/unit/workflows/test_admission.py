@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from containers_app.errors import Collides, ImageNotFound, MycoError, NameTaken, PermissionDenied, PlanChanged
 from containers_app.specs.clone_networks import PlanWarning
 from containers_app.specs.collisions import Blocks, Collision
-from containers_app.workflows.admission import check_admission
+from containers_app.workflows.admission import check_admission, check_room, may_look
 from tests.unit.workflows.stack_engine import Context
 
 POWERS = ("web: It is privileged.", "db: It binds the Engine's socket /run/docker.sock.")
@@ -112,3 +113,29 @@ def test_warnings_of_the_plan_are_passed_on_only_if_it_is_let_through() -> None:
             start=False,
         )
     assert context.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("powers", "may", "blocks", "looks"),
+    [
+        ((), False, None, True),
+        ((), True, "start", True),
+        ((), True, "create", False),
+        (POWERS, True, "confirm", True),
+        (POWERS, False, "confirm", False),
+    ],
+)
+def test_content_is_measured_only_for_who_might_clone_it(
+    powers: tuple[str, ...], may: bool, blocks: Blocks | None, looks: bool
+) -> None:
+    context: Any = Context(None, may=may)
+    found = Collision(kind="privilege", subject="it", message="in the way", blocks=blocks)
+    assert may_look(context, powers=powers, collisions=(found,)) is looks
+
+
+def test_a_lack_of_room_stops_only_where_it_is_certain() -> None:
+    lack = Collision(kind="space", subject="data", message="3 GB, and 2 GB are free", blocks="create")
+    with pytest.raises(Collides, match="3 GB"):
+        check_room((lack,))
+    check_room((replace(lack, blocks=None),))
+    check_room(())

@@ -16,7 +16,8 @@ GIGABYTE = 10**9
 
 
 class Engine:
-    def __init__(self, *, image_bytes: int = 0) -> None:
+    def __init__(self, *, image_bytes: int = 0, volume_free_bytes: int = 50_000) -> None:
+        self.volume_free_bytes = volume_free_bytes
         self.asked: list[list[str]] = []
         self.image_bytes = image_bytes
 
@@ -36,7 +37,8 @@ class Context:
 def helpers(monkeypatch: pytest.MonkeyPatch) -> None:
     def run_tasks(engine: Engine, tasks: Any, options: object, **_: object) -> tuple[TaskEnd, ...]:
         engine.asked.append([task.verb for task in tasks])
-        facts = {"measure": {"entries": "3", "bytes": "100", "elsewhere": "0"}, "space": {"free": "70000"}}
+        sizes = {"entries": "3", "bytes": "100", "elsewhere": "0", "free": str(engine.volume_free_bytes)}
+        facts = {"measure": sizes, "space": {"free": "70000"}}
         return tuple(TaskEnd(facts=facts[task.verb]) for task in tasks)
 
     monkeypatch.setattr(measuring, "run_tasks", run_tasks)
@@ -69,11 +71,20 @@ def test_another_engine_says_what_is_free_there_and_each_image_counts_once() -> 
     assert found.document() == {"entries": 3, "bytes": 100, "imageBytes": 50, "freeBytes": 70000}
 
 
-def test_an_image_alone_needs_room_too() -> None:
-    here, there = Engine(image_bytes=70001), Engine()
-    found = measured(here, target=there, images=("sha256:a",))
-    assert (here.asked, there.asked) == ([], [["space"]])
-    assert [collision.kind for collision in found.collisions()] == ["space"]
+def test_on_another_engine_a_lack_of_room_is_advice_as_its_volumes_may_be_elsewhere() -> None:
+    here, there = Engine(image_bytes=70_001), Engine()
+    found = measured(here, "one", target=there, images=("sha256:a",))
+    assert [(collision.kind, collision.blocks) for collision in found.collisions()] == [("space", None)]
+
+
+def test_volumes_on_a_larger_disk_than_the_containers_count_by_that() -> None:
+    assert measured(Engine(volume_free_bytes=10**9), "one").free_bytes == 10**9
+
+
+def test_an_image_alone_is_not_measured_as_no_helper_is_needed_for_it() -> None:
+    here, there = Engine(image_bytes=70_001), Engine()
+    assert measured(here, target=there, images=("sha256:a",)) is NOTHING_TO_COPY
+    assert (here.asked, there.asked) == ([], [])
 
 
 def test_where_nothing_is_copied_no_helper_is_started() -> None:
