@@ -74,9 +74,10 @@ class Follower:
         self._abort_events()
 
     def join(self, seconds: float) -> None:
-        """Wait for the threads, at most so long for each."""
+        """Wait for the threads, at most so long for both together."""
+        until = time.monotonic() + seconds
         for thread in self._threads:
-            thread.join(timeout=seconds)
+            thread.join(timeout=max(0.0, until - time.monotonic()))
 
     def _thread(self, what: str, period_seconds: float, act: Callable[[], object]) -> threading.Thread:
         name = f"{what} of {self._host.name}"

@@ -294,11 +294,17 @@ def test_a_measure_counts_content_once_and_sees_what_is_kept_elsewhere(source: P
     entries = len(snapshot(source))
     first = told("measure", source)
     assert first.startswith(f"measured entries={entries} bytes=")
-    assert first.endswith(" elsewhere=0\n")
+    assert " elsewhere=0 free=" in first
     assert int(first.split("bytes=")[1].split()[0]) < 100_000
     os.setxattr(source / "folder", "trusted.overlay.redirect", b"/old")
     os.setxattr(source / "file", "trusted.overlay.metacopy", b"")
-    assert told("measure", source).endswith(" elsewhere=3\n")
+    assert " elsewhere=3 free=" in told("measure", source)
+
+
+def test_what_is_free_is_what_the_file_system_says(source: Path) -> None:
+    disk = os.statvfs("/")
+    free_bytes = int(told("space").removeprefix("space free="))
+    assert free_bytes == pytest.approx(disk.f_bavail * disk.f_frsize, rel=0.05)
 
 
 def test_signs_of_life_are_told_while_it_works(
