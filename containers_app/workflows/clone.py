@@ -28,7 +28,7 @@ from containers_app.workflows.making import (
     volume_pairs,
     with_image,
 )
-from containers_app.workflows.measuring import NOTHING_TO_COPY, Measured, measure, trees_of
+from containers_app.workflows.measuring import Measured, measure, trees_of
 from containers_app.workflows.planning import Inspect, Prepared, Wish, prepare, with_content
 from containers_app.workflows.protected import check_protected
 from containers_app.workflows.quiesce import check_quiet, quiet
@@ -156,19 +156,18 @@ def _check_content(params: CloneParams, prepared: Prepared) -> None:
 
 
 def _measured(context: Context, ends: Ends, params: CloneParams, prepared: Prepared) -> Measured:
-    """What there is to copy, by a helper on the Engines; how to take that back is written before."""
+    """What there is to copy."""
     trees = trees_of(ends.source, prepared.source, prepared.volumes, layer=params.data == "all")
     images = [prepared.plan.image_id] if ends.elsewhere and prepared.plan.image_to_move else []
-    if not trees:
-        return NOTHING_TO_COPY
-    context.stage("measure the content", undo=taken_back(context, ends))
     return measure(context, ends, trees, images=images)
 
 
 def _made(context: Context, ends: Ends, params: CloneParams, prepared: Prepared, measured: Measured) -> Made:
     """Make the clone with its content; how to take it back is written before."""
     prepared = with_image(context, ends, prepared)
-    context.stage("create the clone", undo=taken_back(context, ends), plan=prepared.document.body())
+    # The row has the plan already, but for what was measured since.
+    plan = prepared.document.body() if measured.sizes else None
+    context.stage("create the clone", undo=taken_back(context, ends), plan=plan)
     return _filled(context, ends, params, prepared, measured)
 
 

@@ -13,6 +13,7 @@ from containers_app.specs.clone_volumes import VolumePlan
 from containers_app.specs.collisions import Collision, no_room
 from containers_app.workflows.content import Ends, options_of
 from containers_app.workflows.context import Context
+from containers_app.workflows.making import taken_back
 from containers_app.workflows.planning import Inspect
 
 _NOTHING = TreeSize(entries=0, bytes=0, elsewhere=0)
@@ -69,12 +70,14 @@ def trees_of(
 
 
 def measure(context: Context, ends: Ends, trees: Sequence[Tree], *, images: Iterable[str] = ()) -> Measured:
-    """Look at every tree by a helper that is gone afterwards, and at what is free on the target.
+    """Look at every tree by a helper that is gone afterwards, and at what is free on the target; a stage of its own.
 
-    `images` are ids of those to be moved. Raises EngineError and what else `run_tasks` raises.
+    How to take the helper back is written before. `images` are ids of those to be moved. Raises EngineError and what
+    else `run_tasks` raises.
     """
     if not trees:
         return NOTHING_TO_COPY
+    context.stage("measure the content", undo=taken_back(context, ends))
     measuring = [TreeTask(verb="measure", source=tree) for tree in dict.fromkeys(trees)]
     if ends.elsewhere:
         told = (*_run(context, ends.source, measuring), *_run(context, ends.target, [_SPACE]))

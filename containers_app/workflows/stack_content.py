@@ -18,7 +18,6 @@ from containers_app.workflows.making import (
     committed_layer,
     layer_pair,
     make_from_commit,
-    taken_back,
     volume_pairs,
 )
 from containers_app.workflows.measuring import NOTHING_TO_COPY, Measured, measure, trees_of
@@ -53,15 +52,14 @@ class Filled:
 
 
 def measured(context: Context, ends: Ends, stack: StackPlan, *, data: str) -> Measured:
-    """What there is to copy of all members, by a helper on the Engines; how to take that back is written before."""
-    plans = [entry.prepared.plan for entry in stack.members]
-    images = [plan.image_id for plan in plans if ends.elsewhere and plan.image_to_move]
+    """What there is to copy of all members."""
     if data == "none":
         return NOTHING_TO_COPY
     trees: list[Tree] = [VolumeTree(name=volume.source) for volume in stack.volumes if volume.treatment == "copy"]
     for entry in stack.members:
         trees += trees_of(ends.source, entry.member.inspect, entry.prepared.volumes, layer=data == "all")
-    context.stage("measure the content", undo=taken_back(context, ends))
+    plans = [entry.prepared.plan for entry in stack.members]
+    images = [plan.image_id for plan in plans if ends.elsewhere and plan.image_to_move]
     return measure(context, ends, trees, images=images)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,8 +30,19 @@ class Context:
     helper_image = None
     interruptible = None
 
+    facts = SimpleNamespace(operation_id="o1")
+
+    def __init__(self) -> None:
+        self.recorded: list[tuple[str, Any]] = []
+
     def checkpoint(self) -> None:
         """Nothing stops a test."""
+
+    def stage(self, name: str, *, undo: Any) -> None:
+        self.recorded.append((name, undo["host"]))
+
+    def remember_undo(self, step: Any) -> None:
+        self.recorded.append(("remember", step["host"]))
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +74,17 @@ def test_one_helper_measures_every_tree_and_what_is_free() -> None:
     assert found.document() == {"entries": 6, "bytes": 200, "imageBytes": 0, "freeBytes": 70000}
     assert found.of(VolumeTree(name="two")).bytes == 100
     assert found.of(VolumeTree(name="three")).bytes == 0
+
+
+def test_how_to_take_the_helpers_back_is_written_before_them_and_for_both_engines() -> None:
+    context: Any = Context()
+    here, there = Engine(), Engine()
+    ends: Any = Ends(source=here, target=there, host="far")  # type: ignore[arg-type]
+    measure(context, ends, [VolumeTree(name="one")])
+    assert context.recorded == [("remember", ""), ("measure the content", "far")]
+    context = Context()
+    measure(context, ends, [])
+    assert context.recorded == []
 
 
 def test_another_engine_says_what_is_free_there_and_each_image_counts_once() -> None:
