@@ -99,6 +99,18 @@ class EngineReader:
         """
         return self._container(container_id(identifier))
 
+    def execs(self, container: str) -> tuple[str, ...]:
+        """64-hex ids of what runs in a container beside its own process (`docker exec`, health checks), or will."""
+        return tuple(str(found) for found in self.inspect(container).get("ExecIDs") or ())
+
+    def is_starting(self, exec_id: str) -> bool:
+        """Whether an exec is between the order to start it and its first instruction. Not, when it is over."""
+        try:
+            found = self._object(f"/exec/{container_id(exec_id)}/json", subject="container")
+        except ContainerNotFound:
+            return False
+        return bool(found.get("Running")) and not found.get("Pid")
+
     def _container(self, segment: str) -> dict[str, Any]:
         found = self._object(f"/containers/{segment}/json", subject="container")
         if found.get("Mounts"):

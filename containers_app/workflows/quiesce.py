@@ -9,7 +9,7 @@ from typing import Any
 
 from containers_app.engine.gateway import LONGEST_STOP_SECONDS, EngineGateway
 from containers_app.engine.patience import patiently
-from containers_app.errors import InvalidRequest
+from containers_app.errors import EngineError, EngineUnavailable, InvalidRequest
 from containers_app.workflows.context import Context
 from containers_app.workflows.undo import Step, restore_state, wake
 
@@ -18,6 +18,8 @@ CONSISTENCIES = ("live", "pause", "stop")
 _GRADES = {"paused": "paused", "created": "stopped", "exited": "stopped", "dead": "stopped"}
 # From the end of the grace that a stop gives to the end of the stop.
 _KILL_SECONDS = 10.0
+# A process starts in a few hundredths of a second; on a host that is busy, in some seconds.
+_START_SECONDS, _LOOK_SECONDS = 10.0, 0.02
 
 
 def grade_of(source: Mapping[str, Any]) -> str:
@@ -63,15 +65,50 @@ def quiet(context: Context, gateway: EngineGateway, source: Mapping[str, Any], c
     step = _paused(context, gateway, source) if consistency == "pause" else _stopped(context, gateway, source)
     yield
     if step is not None:
-        wake(gateway, step)
+        _wake(gateway, step, name=str(source["Name"]).removeprefix("/"))
         context.forget_undo(step)
+
+
+def _wake(gateway: EngineGateway, step: Step, *, name: str) -> None:
+    """As `wake`, with words on what to do where an Engine hangs over a paused container."""
+    try:
+        wake(gateway, step)
+    except EngineUnavailable as error:
+        if step["state"] != "unpaused":
+            raise
+        raise EngineUnavailable(
+            f"The source {name} is still PAUSED: the Engine does not answer the request to unpause it, which is sent "
+            "again until it does. If it hangs over a process that was frozen in its start, run on the Engine's host: "
+            f"pkill -KILL -f '^runc .* exec .*{step['container']}'"
+        ) from error
 
 
 def _paused(context: Context, gateway: EngineGateway, source: Mapping[str, Any]) -> Step:
     step = restore_state(str(source["Id"]), "unpaused")
     context.stage("pause the source", undo=step)
+    _let_execs_start(context, gateway, str(source["Id"]))
     gateway.pause(str(source["Id"]))
     return step
+
+
+def _let_execs_start(context: Context, gateway: EngineGateway, source_id: str) -> None:
+    """Return at once when nothing is being started in the source: what runs already can be frozen.
+
+    With containerd 1.6 or Docker 20.10, a process that is frozen in its start hangs the Engine for this container, and
+    it cannot be unpaused. Raises EngineError, and the source is not paused, where something is being started always.
+    """
+    until, harmless = time.monotonic() + _START_SECONDS, set[str]()
+    while unknown := [found for found in gateway.execs(source_id) if found not in harmless]:
+        starting = [found for found in unknown if gateway.is_starting(found)]
+        harmless.update(set(unknown).difference(starting))
+        context.checkpoint()
+        if time.monotonic() > until:
+            raise EngineError(
+                f"In {_START_SECONDS:g} seconds there was no moment to pause the source in, for processes are started "
+                "in it all the time (docker exec, health checks): clone again later, or use 'stop' or 'live'."
+            )
+        if starting:
+            time.sleep(_LOOK_SECONDS)
 
 
 def _stopped(context: Context, gateway: EngineGateway, source: Mapping[str, Any]) -> Step | None:

@@ -68,6 +68,9 @@ def wake(gateway: EngineGateway, step: Step) -> None:
     One that was paused and does not run any more was ended by somebody else, and stays so. Raises EngineError for one
     that may still be on its way down.
     """
+    if step["state"] == "unpaused":
+        _unpause(gateway, step["container"])
+        return
     try:
         state = gateway.inspect(step["container"]).get("State") or {}
     except ContainerNotFound:
@@ -78,6 +81,17 @@ def wake(gateway: EngineGateway, step: Step) -> None:
         gateway.start(step["container"])
     elif state.get("StartedAt") == step.get("startedAt") and time.time() < step.get("until", 0.0):
         raise EngineError("The container is still being stopped: it is started again as soon as it has.")
+
+
+def _unpause(gateway: EngineGateway, container: str) -> None:
+    """Without a look at it first: where a process froze in its start, Docker 20.10 hangs as soon as it is inspected."""
+    try:
+        gateway.unpause(container)
+    except ContainerNotFound:
+        return
+    except EngineError as error:
+        if "is not paused" not in error.message:
+            raise
 
 
 def _remove_labelled(step: Step, open_gateway: OpenGateway, store: LocalStore) -> None:

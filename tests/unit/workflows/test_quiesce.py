@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import pytest
 
-from containers_app.errors import Cancelled, EngineError, InvalidRequest
+from containers_app.errors import Cancelled, ContainerNotFound, EngineError, EngineUnavailable, InvalidRequest
 from containers_app.workflows import quiesce
 from containers_app.workflows.quiesce import check_quiet, grade_of, quiet, stop_seconds
 from containers_app.workflows.undo import restore_state, wake
@@ -22,6 +22,18 @@ class Quieted:
         self.happened: list[str] = []
         self.undo: list[Any] = []
         self._ended_by_itself = ended_by_itself
+        # What is begun in the container at each look, by how many more looks its start takes.
+        self.begun: list[dict[str, int]] = []
+        self.silent = False
+
+    def execs(self, identifier: str) -> tuple[str, ...]:
+        assert identifier == WEB
+        self._execs = self.begun.pop(0) if self.begun else {}
+        return tuple(self._execs)
+
+    def is_starting(self, exec_id: str) -> bool:
+        self.happened.append(f"look at {exec_id}")
+        return self._execs[exec_id] > 0
 
     def inspect(self, identifier: str) -> Any:
         assert identifier == WEB
@@ -32,6 +44,10 @@ class Quieted:
         self.state = inspected("paused", State={"Running": True, "Paused": True})
 
     def unpause(self, identifier: str) -> None:
+        if self.silent:
+            raise EngineUnavailable("did not answer in time")
+        if not self.state["State"].get("Paused"):
+            raise EngineError(f"The Engine refused (409): Container {identifier} is not paused")
         self.happened.append("unpause")
         self.state = inspected(State={"Running": True})
 
@@ -70,6 +86,59 @@ def test_a_pause_is_recorded_done_and_undone() -> None:
     assert quieted(engine, "pause") == ["pause the source", "pause"]
     assert engine.happened[2:] == ["unpause"]
     assert engine.undo == []
+
+
+def test_nothing_is_frozen_in_its_start_and_what_runs_already_is_looked_at_once() -> None:
+    engine = Quieted(RUNNING)
+    engine.begun = [{"shell": 0, "probe": 1}, {"shell": 0, "probe": 0}, {"shell": 0}]
+    assert quieted(engine, "pause") == [
+        "pause the source",
+        *("look at shell", "look at probe", "look at probe"),
+        "pause",
+    ]
+
+
+def test_a_source_in_which_something_starts_always_is_not_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quiesce, "_START_SECONDS", 0.0)
+    engine: Any = Quieted(RUNNING)
+    engine.begun = [{"probe": 1}, {"probe": 1}]
+    with pytest.raises(EngineError, match="no moment to pause the source"):
+        quieted(engine, "pause")
+    assert "pause" not in engine.happened
+    (step,) = engine.undo
+    wake(engine, step)
+    assert "unpause" not in engine.happened
+
+
+def test_an_engine_that_hangs_over_the_paused_source_is_told_of_and_the_undo_stays() -> None:
+    engine: Any = Quieted(RUNNING)
+    engine.silent = True
+    with pytest.raises(EngineUnavailable, match=rf"source web is still PAUSED.*pkill -KILL .*{WEB}"):
+        quieted(engine, "pause")
+    (step,) = engine.undo
+    engine.silent = False
+    wake(engine, step)
+    assert engine.happened[-1] == "unpause"
+
+
+def test_a_paused_source_is_unpaused_without_a_look_at_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine: Any = Quieted(inspected("paused", State={"Running": True, "Paused": True}))
+    monkeypatch.setattr(engine, "inspect", None)
+    wake(engine, restore_state(WEB, "unpaused"))
+    assert engine.happened == ["unpause"]
+
+
+@pytest.mark.parametrize("refusal", [ContainerNotFound("gone"), EngineError("The Engine is being shut down")])
+def test_one_that_is_gone_is_fine_and_another_refusal_is_not(
+    monkeypatch: pytest.MonkeyPatch, refusal: EngineError
+) -> None:
+    def refuse(identifier: str) -> None:
+        raise refusal
+
+    engine: Any = Quieted(RUNNING)
+    monkeypatch.setattr(engine, "unpause", refuse)
+    with nullcontext() if isinstance(refusal, ContainerNotFound) else pytest.raises(EngineError, match="shut down"):
+        wake(engine, restore_state(WEB, "unpaused"))
 
 
 def test_a_stop_takes_the_containers_own_time_and_is_undone() -> None:
