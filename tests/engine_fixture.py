@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from containers_app.specs.endpoint import Endpoint
 
 SAMPLE_IMAGE = "mycodocker/sample:1"
+# The suites of all versions of the Engine that this machine can start, as the params of a fixture.
+EVERY_ENGINE = (
+    pytest.param(None, id="system"),
+    *(pytest.param(suite, id=suite, marks=pytest.mark.engines) for suite in ENGINE_SUITES),
+)
 
 
 def _children(process: int) -> list[int]:
@@ -111,10 +116,10 @@ def _is_stopped(process: int) -> bool:
 
 
 @contextlib.contextmanager
-def started_engine(suite: str | None = None) -> Iterator[PrivateEngine]:
-    """A running private Engine with the sample image; destroyed at the end."""
+def started_engine(*options: str, suite: str | None = None) -> Iterator[PrivateEngine]:
+    """A running private Engine with the sample image; destroyed at the end. `options` go to dockerd."""
     require("engines" if suite else "engine")
-    engine = PrivateEngine(suite=suite)
+    engine = PrivateEngine(*options, suite=suite)
     try:
         engine.begin()
         engine.load_sample_image()
@@ -134,15 +139,10 @@ def engine() -> Iterator[PrivateEngine]:
 def engine_of() -> Iterator[Callable[[str | None], PrivateEngine]]:
     """A function that gives the Engine of a suite: started when it is first asked for, and up to the end."""
     with contextlib.ExitStack() as started:
-        yield functools.cache(lambda suite: started.enter_context(started_engine(suite)))
+        yield functools.cache(lambda suite: started.enter_context(started_engine(suite=suite)))
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(None, id="system"),
-        *(pytest.param(suite, id=suite, marks=pytest.mark.engines) for suite in ENGINE_SUITES),
-    ],
-)
+@pytest.fixture(params=EVERY_ENGINE)
 def any_engine(request: pytest.FixtureRequest, engine_of: Callable[[str | None], PrivateEngine]) -> PrivateEngine:
     """Each version of the Engine that this machine can start: a test that takes it runs on all."""
     return engine_of(request.param)

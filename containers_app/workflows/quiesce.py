@@ -86,18 +86,33 @@ def _wake(gateway: EngineGateway, step: Step, *, name: str) -> None:
 def _paused(context: Context, gateway: EngineGateway, source: Mapping[str, Any]) -> Step:
     step = restore_state(str(source["Id"]), "unpaused")
     context.stage("pause the source", undo=step)
-    _let_execs_start(context, gateway, str(source["Id"]))
-    gateway.pause(str(source["Id"]))
+    until = time.monotonic() + _START_SECONDS
+    while not _frozen(context, gateway, str(source["Id"]), until):
+        time.sleep(_LOOK_SECONDS)
     return step
 
 
-def _let_execs_start(context: Context, gateway: EngineGateway, source_id: str) -> None:
+def _frozen(context: Context, gateway: EngineGateway, source_id: str, until: float) -> bool:
+    """Pause the source, once nothing is being started in it; False where it was too busy, and goes on."""
+    _let_execs_start(context, gateway, source_id, until)
+    try:
+        gateway.pause(source_id)
+    except EngineError as error:
+        # runc's word, on cgroup v1, for processes that were faster than the freezer.
+        if "unable to freeze" not in error.message or time.monotonic() > until:
+            raise
+        return False
+    return True
+
+
+def _let_execs_start(context: Context, gateway: EngineGateway, source_id: str, until: float) -> None:
     """Return at once when nothing is being started in the source: what runs already can be frozen.
 
     With containerd 1.6 or Docker 20.10, a process that is frozen in its start hangs the Engine for this container, and
-    it cannot be unpaused. Raises EngineError, and the source is not paused, where something is being started always.
+    it cannot be unpaused. Raises EngineError, and the source is not paused, where something still is being started at
+    `until` (of the monotonic clock).
     """
-    until, harmless = time.monotonic() + _START_SECONDS, set[str]()
+    harmless = set[str]()
     while unknown := [found for found in gateway.execs(source_id) if found not in harmless]:
         starting = [found for found in unknown if gateway.is_starting(found)]
         harmless.update(set(unknown).difference(starting))

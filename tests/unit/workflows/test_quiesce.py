@@ -25,6 +25,7 @@ class Quieted:
         # What is begun in the container at each look, by how many more looks its start takes.
         self.begun: list[dict[str, int]] = []
         self.silent = False
+        self.refusals: list[str] = []
 
     def execs(self, identifier: str) -> tuple[str, ...]:
         assert identifier == WEB
@@ -41,6 +42,8 @@ class Quieted:
 
     def pause(self, identifier: str) -> None:
         self.happened.append("pause")
+        if self.refusals:
+            raise EngineError(self.refusals.pop(0))
         self.state = inspected("paused", State={"Running": True, "Paused": True})
 
     def unpause(self, identifier: str) -> None:
@@ -108,6 +111,24 @@ def test_a_source_in_which_something_starts_always_is_not_paused(monkeypatch: py
     (step,) = engine.undo
     wake(engine, step)
     assert "unpause" not in engine.happened
+
+
+def test_a_source_that_was_too_busy_to_be_frozen_is_paused_at_another_moment() -> None:
+    engine = Quieted(RUNNING)
+    engine.refusals = ["OCI runtime pause failed: unable to freeze: unknown"]
+    assert quieted(engine, "pause") == ["pause the source", "pause", "pause"]
+
+
+@pytest.mark.parametrize(("words", "seconds"), [("unable to freeze", 0.0), ("is not running", 10.0)])
+def test_a_pause_is_not_asked_for_for_ever_and_another_refusal_is_told(
+    monkeypatch: pytest.MonkeyPatch, words: str, seconds: float
+) -> None:
+    monkeypatch.setattr(quiesce, "_START_SECONDS", seconds)
+    engine = Quieted(RUNNING)
+    engine.refusals = [words]
+    with pytest.raises(EngineError, match=words):
+        quieted(engine, "pause")
+    assert engine.happened == ["pause the source", "pause"]
 
 
 def test_an_engine_that_hangs_over_the_paused_source_is_told_of_and_the_undo_stays() -> None:
