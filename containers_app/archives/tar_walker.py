@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from containers_app.archives.tar_member import (
+    MEMBER_KEYWORDS,
+    SPARSE_PREFIX,
+    MemberObserver,
+    decimal,
+    is_sparse,
+    member_of,
+    number,
+)
 from containers_app.errors import ArchiveInvalid, ArchiveTruncated
 
 BLOCK_BYTES = 512
 EXTENSION_LIMIT_BYTES = 1024 * 1024
+EXTENSION_LIMIT_RECORDS = 10_000
 
 _ZERO_BLOCK = bytes(BLOCK_BYTES)
-_LARGEST_SIZE_BYTES = 2**63 - 1
 _FILE_TYPES = frozenset((b"0", b"\0", b"7"))
 _HEADER_ONLY_TYPES = frozenset((b"1", b"2", b"3", b"4", b"5", b"6"))
 _EXTENSION_TYPES = frozenset((b"x", b"g", b"L", b"K"))
+_LONG_NAMES = {b"L": b"path", b"K": b"linkpath"}
 _SPARSE_TYPE = b"S"
 
 
@@ -31,11 +41,22 @@ class TarWalker:
 
     Feed every chunk in order, then call `finish`. Memory does not grow with the archive: payloads are skipped by
     arithmetic, and an extension header over 1 MiB is refused. Formats: POSIX.1-1988 ustar, POSIX.1-2001 pax
-    (`x`, `g`; a `size` record replaces the size of the member after it) and GNU (`L`, `K`, base-256 numbers).
-    What readers understand differently is refused, since then no reader proves what another one restores.
+    (`x`, `g`; a `size` record replaces the size of the member after it) and GNU (`L`, `K`, base-256 numbers, sparse
+    files of version 1.0). What readers understand differently is refused, since then no reader proves what another one
+    restores.
+
+    An observer is told of each member and its content; only for one are names, owners and times looked at.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        observer: MemberObserver | None = None,
+        *,
+        extension_bytes: int = EXTENSION_LIMIT_BYTES,
+        extension_records: int = EXTENSION_LIMIT_RECORDS,
+    ) -> None:
+        self._observer = observer
+        self._limit_bytes, self._limit_records = extension_bytes, extension_records
         self._expect: Callable[[bytes], None] = self._header
         self._wanted_bytes = BLOCK_BYTES
         self._gathered = bytearray()
@@ -43,8 +64,13 @@ class TarWalker:
         self._extension_type = b""
         self._extension_bytes = 0
         self._announced = b""
-        self._size_override: int | None = None
+        self._records: dict[bytes, bytes] = {}
         self._members = 0
+        # Where the bytes that are expected next end, where the member's first header starts, and how much of what is
+        # skipped is padding.
+        self._offset = 0
+        self._start: int | None = None
+        self._padding_bytes = 0
 
     def feed(self, chunk: bytes | memoryview) -> None:
         """Walk the next bytes of the stream, any number of them. Raises ArchiveInvalid."""
@@ -53,6 +79,8 @@ class TarWalker:
         while position < length:
             if self._skip_bytes:
                 step = min(self._skip_bytes, length - position)
+                if self._observer is not None:
+                    self._show(view[position : position + step])
                 self._skip_bytes -= step
                 position += step
             else:
@@ -72,6 +100,12 @@ class TarWalker:
             raise ArchiveInvalid("The archive is empty: it ends before its first member.")
         return TarSummary(members=self._members)
 
+    def _show(self, skipped: memoryview) -> None:
+        """Give the observer what of these bytes is content."""
+        content_bytes = self._skip_bytes - self._padding_bytes
+        if self._observer is not None and content_bytes > 0:
+            self._observer.content(skipped[:content_bytes])
+
     def _gather(self, view: memoryview, position: int) -> int:
         """Hand on the wanted bytes once they are all there; returns the position behind the bytes it used."""
         end = min(len(view), position + self._wanted_bytes - len(self._gathered))
@@ -86,70 +120,100 @@ class TarWalker:
         return end
 
     def _header(self, block: bytes) -> None:
-        if block == _ZERO_BLOCK:
+        self._offset += BLOCK_BYTES
+        if not block[0] and block == _ZERO_BLOCK:
             self._first_zero_block()
             return
-        if _checksum(block) != self._number(block[148:156]):
-            raise self._damaged("the checksum of the next header is wrong")
-        typeflag, size_bytes = block[156:157], self._number(block[124:136])
-        if typeflag in _EXTENSION_TYPES:
-            self._start_extension(typeflag, size_bytes)
-        else:
-            self._start_member(typeflag, size_bytes if self._size_override is None else self._size_override)
+        if self._start is None:
+            self._start = self._offset - BLOCK_BYTES
+        try:
+            if _checksum(block) != number(block[148:156]):
+                raise ValueError("the checksum of the next header is wrong")
+            typeflag, size_bytes = block[156:157], number(block[124:136])
+            if typeflag in _EXTENSION_TYPES:
+                self._start_extension(typeflag, size_bytes)
+            else:
+                self._start_member(block, size_bytes)
+        except ValueError as error:
+            raise self._damaged(str(error)) from error
 
-    def _start_member(self, typeflag: bytes, size_bytes: int) -> None:
-        if typeflag in _FILE_TYPES:
-            self._skip_bytes = _padded(size_bytes)
-        elif typeflag == _SPARSE_TYPE:
-            raise self._damaged("sparse members are not supported")
-        elif typeflag not in _HEADER_ONLY_TYPES:
-            raise self._damaged(f"members of type {typeflag!r} are not supported")
-        elif size_bytes:
-            raise self._damaged("a member that is not a file declares data")
-        self._announced = b""
-        self._size_override = None
+    def _start_member(self, block: bytes, size_bytes: int) -> None:
+        records = self._records
+        if records:
+            if b"size" in records:
+                size_bytes = decimal(records[b"size"])
+            self._records = {}
+        if records or block[156:157] not in _FILE_TYPES:
+            _check_member(block[156:157], records, size_bytes)
+        if self._observer is not None:
+            self._tell(self._observer, block, records, size_bytes)
+        self._skip_bytes = _padded(size_bytes)
+        self._padding_bytes = self._skip_bytes - size_bytes
+        self._offset += self._skip_bytes
+        self._start, self._announced = None, b""
         self._members += 1
 
+    def _tell(
+        self, observer: MemberObserver, block: bytes, records: Mapping[bytes, bytes], stored_bytes: int, /
+    ) -> None:
+        start = self._offset - BLOCK_BYTES if self._start is None else self._start
+        observer.member(
+            member_of(block, records, header_offset=start, data_offset=self._offset, stored_bytes=stored_bytes)
+        )
+
     def _start_extension(self, typeflag: bytes, size_bytes: int) -> None:
-        if size_bytes > EXTENSION_LIMIT_BYTES:
-            raise self._damaged(
-                f"an extension header has {size_bytes} bytes, over the limit of {EXTENSION_LIMIT_BYTES}"
-            )
+        if size_bytes > self._limit_bytes:
+            raise ValueError(f"an extension header has {size_bytes} bytes, over the limit of {self._limit_bytes}")
         if typeflag in self._announced:
-            raise self._damaged("two extension headers of one kind describe the same member")
+            raise ValueError("two extension headers of one kind describe the same member")
         if typeflag != b"g":
             self._announced += typeflag
+        elif not self._announced:
+            self._start = None
         self._extension_type, self._extension_bytes = typeflag, size_bytes
         if size_bytes:
+            self._offset += _padded(size_bytes)
             self._await(self._extension, _padded(size_bytes))
 
     def _extension(self, payload: bytes) -> None:
         self._await(self._header, BLOCK_BYTES)
-        if self._extension_type not in b"xg":
-            return
-        for keyword, value in self._records(payload[: self._extension_bytes]):
-            if keyword.startswith(b"GNU.sparse."):
-                raise self._damaged("sparse members are not supported")
-            if keyword == b"size":
-                self._override_size(value)
+        content = payload[: self._extension_bytes]
+        try:
+            if self._extension_type in _LONG_NAMES:
+                self._keep({_LONG_NAMES[self._extension_type]: content.partition(b"\0")[0]})
+            elif self._extension_type == b"x":
+                # Of two records with one keyword the last wins, as POSIX says.
+                self._keep(dict(self._pax_records(content)))
+            else:
+                self._check_global(content)
+        except ValueError as error:
+            raise self._damaged(str(error)) from error
 
-    def _override_size(self, value: bytes) -> None:
-        if self._extension_type == b"g":
-            raise self._damaged("a global extension header sets a size")
-        if not value.isdigit() or len(value) > len(str(_LARGEST_SIZE_BYTES)):
-            raise self._damaged("the size in an extension header is not a number")
-        self._size_override = self._bounded(int(value))
+    def _keep(self, records: dict[bytes, bytes]) -> None:
+        if self._records:
+            if self._records.keys() & records.keys():
+                raise ValueError("two extension headers give the same member a name")
+            records |= self._records
+        self._records = records
 
-    def _records(self, payload: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def _check_global(self, content: bytes) -> None:
+        for keyword, _ in self._pax_records(content):
+            if keyword in MEMBER_KEYWORDS or keyword.startswith(SPARSE_PREFIX):
+                raise ValueError(f"a global extension header sets {keyword.decode(errors='replace')}")
+
+    def _pax_records(self, payload: bytes) -> Iterator[tuple[bytes, bytes]]:
         """The keyword and value of each pax record, `"%d %s=%s\\n" % (length, keyword, value)`."""
-        position = 0
+        position = count = 0
         while position < len(payload):
             space = payload.find(b" ", position, position + 8)
             digits = payload[position : max(space, position)]
             end = position + int(digits) if digits.isdigit() else 0
             keyword, equals, value = payload[space + 1 : max(end - 1, 0)].partition(b"=")
             if not keyword or not equals or payload[end - 1 : end] != b"\n":
-                raise self._damaged("an extension header holds a malformed record")
+                raise ValueError("an extension header holds a malformed record")
+            count += 1
+            if count > self._limit_records:
+                raise ValueError(f"an extension header holds more than {self._limit_records} records")
             yield keyword, value
             position = end
 
@@ -170,25 +234,23 @@ class TarWalker:
     def _await(self, expect: Callable[[bytes], None], wanted_bytes: int) -> None:
         self._expect, self._wanted_bytes = expect, wanted_bytes
 
-    def _number(self, field: bytes) -> int:
-        """An octal field, or a GNU base-256 one (first bit set); only the latter holds 8 GiB and more."""
-        if field[0] == 0x80:
-            return self._bounded(int.from_bytes(field[1:], "big"))
-        digits = field.strip(b" \0")
-        if digits.translate(None, b"01234567"):
-            raise self._damaged("a number in the next header is malformed")
-        return int(digits or b"0", 8)
-
-    def _bounded(self, size_bytes: int) -> int:
-        if size_bytes > _LARGEST_SIZE_BYTES:
-            raise self._damaged("a member declares an impossible size")
-        return size_bytes
-
     def _damaged(self, words: str) -> ArchiveInvalid:
         return ArchiveInvalid(f"The archive is damaged after {self._members} members: {words}.")
 
     def _trailing_data(self) -> ArchiveInvalid:
         return ArchiveInvalid("The archive has trailing data after its end marker: make the backup again.")
+
+
+def _check_member(typeflag: bytes, records: Mapping[bytes, bytes], size_bytes: int) -> None:
+    if typeflag == _SPARSE_TYPE:
+        raise ValueError("sparse members are not supported, but for those of version 1.0")
+    sparse = is_sparse(records)
+    if typeflag in _FILE_TYPES:
+        return
+    if typeflag not in _HEADER_ONLY_TYPES:
+        raise ValueError(f"members of type {typeflag!r} are not supported")
+    if size_bytes or sparse:
+        raise ValueError("a member that is not a file declares data")
 
 
 def _padded(size_bytes: int) -> int:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
+import subprocess
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
+
 from containers_app.archives.manifest import ContainerIdentity, Manifest, ManifestWarning, Part
 from containers_app.archives.stores import ArchiveWriter
 from containers_app.archives.stores.local import LocalStore, Location
+from containers_app.engine import tree_program
 
 OPERATION = "0192f0c1-7a3b-7cde-8f01-23456789abcd"
 END_MARKER = bytes(1024)
 BLOCK = 512
+# How a helper container packs a volume.
+PACK = tree_program.PACK
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,33 @@ def _record(text: bytes) -> bytes:
     while len(b"%d %s\n" % (length, text)) != length:
         length += 1
     return b"%d %s\n" % (length, text)
+
+
+def sparse_records(name: bytes, size_bytes: int, *, major: int = 1) -> tuple[bytes, ...]:
+    """The records of a sparse file."""
+    return (
+        b"GNU.sparse.major=%d" % major,
+        b"GNU.sparse.minor=0",
+        b"GNU.sparse.name=" + name,
+        b"GNU.sparse.realsize=%d" % size_bytes,
+    )
+
+
+def sparse_member(name: bytes, size_bytes: int, *, text: bytes, data: bytes = b"") -> bytes:
+    """A sparse file whose map is this text."""
+    content = text.ljust(-(-len(text) // BLOCK) * BLOCK, b"\0") + data
+    head = pax_header(*sparse_records(name, size_bytes)) + header(b"0", size_field=octal(len(content)))
+    return head + content.ljust(-(-len(content) // BLOCK) * BLOCK, b"\0")
+
+
+def gnu_tar(folder: Path, *options: str, member: str | None = None) -> bytes:
+    """What the tar program makes of a folder, under its name or as `member` from within."""
+    program = shutil.which("tar")
+    if program is None:
+        pytest.skip("no tar program on this machine")
+    place = [str(folder.parent), folder.name] if member is None else [str(folder), member]
+    command = [program, "--create", "--file=-", *options, "--directory", *place]
+    return subprocess.run(command, check=True, capture_output=True).stdout
 
 
 class Stream:

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import random
-import shutil
-import subprocess
 import tarfile
 from contextlib import suppress
 from io import BytesIO
@@ -14,7 +12,18 @@ from hypothesis import strategies as st
 
 from containers_app.archives import tar_walker as module
 from containers_app.errors import ArchiveInvalid, ArchiveTruncated
-from tests.unit.archives.samples import BLOCK, END_MARKER, Member, header, octal, pax_header, tar_of
+from tests.unit.archives.samples import (
+    BLOCK,
+    END_MARKER,
+    PACK,
+    Member,
+    gnu_tar,
+    header,
+    octal,
+    pax_header,
+    sparse_records,
+    tar_of,
+)
 
 FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
 LINK_TYPES = [tarfile.LNKTYPE, tarfile.SYMTYPE]
@@ -238,9 +247,16 @@ def test_a_global_pax_header_is_no_member():
     assert walk(content) == 1
 
 
-def test_it_refuses_a_global_size_because_readers_differ():
-    with pytest.raises(ArchiveInvalid, match="global"):
-        walk(pax_header(b"size=512", typeflag=b"g") + header(b"0") + bytes(BLOCK) + END_MARKER)
+@pytest.mark.parametrize("record", [b"size=512", b"path=a", b"linkpath=a", b"mtime=1", b"uid=0", b"GNU.sparse.major=1"])
+def test_it_refuses_a_global_value_for_members_because_readers_differ(record: bytes):
+    with pytest.raises(ArchiveInvalid, match="global extension header sets " + record.partition(b"=")[0].decode()):
+        walk(pax_header(record, typeflag=b"g") + header(b"0") + bytes(BLOCK) + END_MARKER)
+
+
+def test_it_refuses_a_name_in_both_kinds_of_extension_headers_because_readers_differ():
+    long_name = header(b"L", size_field=octal(2)) + b"b\0".ljust(BLOCK, b"\0")
+    with pytest.raises(ArchiveInvalid, match="give the same member a name"):
+        walk(pax_header(b"path=a") + long_name + header(b"0") + END_MARKER)
 
 
 @pytest.mark.parametrize("typeflag", [b"x", b"g", b"L", b"K"])
@@ -253,6 +269,13 @@ def test_it_refuses_an_extension_header_over_one_mebibyte(typeflag: bytes):
 def test_an_extension_header_of_one_mebibyte_is_read():
     record = b"comment=" + b"c" * (module.EXTENSION_LIMIT_BYTES - len(b"1048576 comment=\n"))
     assert walk(pax_header(record) + header(b"0") + END_MARKER, chunk_bytes=1000) == 1
+
+
+def test_it_refuses_an_extension_header_of_too_many_records():
+    records = [b"k%d=v" % count for count in range(module.EXTENSION_LIMIT_RECORDS)]
+    assert walk(pax_header(*records) + header(b"0") + END_MARKER) == 1
+    with pytest.raises(ArchiveInvalid, match="more than 10000 records"):
+        walk(pax_header(*records, b"one=more") + header(b"0") + END_MARKER)
 
 
 def test_an_extension_header_may_be_empty():
@@ -273,7 +296,15 @@ def test_it_refuses_member_types_it_cannot_judge(typeflag: bytes):
         walk(header(typeflag) + END_MARKER)
 
 
-@pytest.mark.parametrize("content", [header(b"S"), pax_header(b"GNU.sparse.major=1") + header(b"0")])
+@pytest.mark.parametrize(
+    "content",
+    [
+        header(b"S"),
+        pax_header(b"GNU.sparse.major=1") + header(b"0"),
+        pax_header(*sparse_records(b"a", 9), b"GNU.sparse.map=0,9") + header(b"0"),
+        pax_header(*sparse_records(b"a", 9, major=2)) + header(b"0"),
+    ],
+)
 def test_it_refuses_sparse_members(content: bytes):
     with pytest.raises(ArchiveInvalid, match="sparse"):
         walk(content + END_MARKER)
@@ -300,14 +331,6 @@ def tree(tmp_path: Path) -> Path:
     return folder
 
 
-def gnu_tar(folder: Path, *options: str) -> bytes:
-    program = shutil.which("tar")
-    if program is None:
-        pytest.skip("no tar program on this machine")
-    command = [program, "--create", "--file=-", *options, "--directory", str(folder.parent), folder.name]
-    return subprocess.run(command, check=True, capture_output=True).stdout
-
-
 @pytest.mark.parametrize("name", ["gnu", "oldgnu", "pax", "ustar"])
 def test_it_walks_what_the_tar_program_writes(tree: Path, name: str):
     content = gnu_tar(tree, f"--format={name}")
@@ -315,12 +338,21 @@ def test_it_walks_what_the_tar_program_writes(tree: Path, name: str):
     assert walk(content, chunk_bytes=333) == 7
 
 
-@pytest.mark.parametrize("name", ["gnu", "pax"])
-def test_it_refuses_the_tar_program_s_sparse_files(tree: Path, name: str):
+@pytest.mark.parametrize("options", [["gnu"], ["pax", "--sparse-version=0.0"], ["pax", "--sparse-version=0.1"]])
+def test_it_refuses_the_tar_program_s_older_sparse_files(tree: Path, options: list[str]):
     with (tree / "sparse").open("wb") as file:
         file.truncate(10 * 1024 * 1024)
     with pytest.raises(ArchiveInvalid, match="sparse"):
-        walk(gnu_tar(tree, f"--format={name}", "--sparse"))
+        walk(gnu_tar(tree, f"--format={options[0]}", "--sparse", *options[1:]))
+
+
+@pytest.mark.parametrize("chunk_bytes", [100, 512, 1 << 20])
+def test_it_walks_the_tar_program_s_sparse_files_of_version_1(tree: Path, chunk_bytes: int):
+    with (tree / "sparse").open("wb") as file:
+        file.truncate(10 * 1024 * 1024)
+        file.seek(5_000_000)
+        file.write(b"island")
+    assert walk(gnu_tar(tree, *PACK), chunk_bytes) == 8
 
 
 def test_it_refuses_an_incremental_archive(tree: Path, tmp_path: Path):
