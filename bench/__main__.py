@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from statistics import median
 
-from bench import backup, clone, round_trip, volume_copy
+from bench import backup, clone, encoded_backup, round_trip, volume_copy
 from bench.backup import Backups
 from bench.clone import Clones
+from bench.encoded_backup import EncodedBackups
 from bench.product import PROJECT, Product, running
 from bench.round_trip import RoundTrip, percentile
 from bench.volume_copy import VolumeCopies
@@ -19,13 +20,16 @@ from bench.volume_copy import VolumeCopies
 REPORT = PROJECT / "docs" / "reference" / "performance.md"
 _NOTES = """
 `make bench` starts what `make run` starts, before a private Docker Engine, in a folder of its own on loopback, and
-removes it afterwards. It needs root, the `docker` command and about 10 GB below `/tmp`. Load generator, product and
-Engine share the machine, and whatever else runs there is in the figures. This page is written by it.
+removes it afterwards. It needs root, the commands `docker`, `zstd` and `age`, and about 15 GB below `/tmp`. Load
+generator, product and Engine share the machine, and whatever else runs there is in the figures. This page is written
+by it.
 
 - **Round trip**: `POST /api/hosts/<id>/test`, one after the other over one connection: request, ledger intent, row,
   message, worker, one question to the Engine, ledger outcome, answer.
 - **Backup**: `POST /api/docker/containers` for a stopped container with 1 GiB of random files. `docker export` only
   copies. A backup also walks the tar, hashes it, makes it durable and reads it back before it has its name.
+- **Stream**: export, tar walk, both hashes, compression, encryption and writing, without fsync and reading back, as
+  in the pipe beside it: `zstd -T0`, `age -r KEY`, `gzip`. Half of the content is noise, half of it lines of numbers.
 - **Copy of a volume**: both in a container of the same image, between the same volumes, into a new one each time; the
   start and the removal of the container are in both.
 - **Clone**: `POST /api/docker/containers` for a stopped container, and `POST /api/stacks/clone` for five containers
@@ -45,6 +49,8 @@ def main() -> int:
         trip = round_trip.measure(product)
         print("measuring backups ...", file=sys.stderr)
         backups = backup.measure(product)
+        print("measuring compressed and encrypted streams ...", file=sys.stderr)
+        encoded = encoded_backup.measure(product)
         print("measuring copies of volumes ...", file=sys.stderr)
         copies = volume_copy.measure(product)
         print("measuring clones ...", file=sys.stderr)
@@ -52,7 +58,7 @@ def main() -> int:
     with running(redis=True) as product:
         clones.append(clone.measure(product, setup="Redis"))
     load = f"The load was {os.getloadavg()[0]:.1f} at the end."
-    text = "\n".join(["# Performance", "", facts, load, "", *_table(trip, backups, copies, clones), _NOTES])
+    text = "\n".join(["# Performance", "", facts, load, "", *_table(trip, backups, encoded, copies, clones), _NOTES])
     REPORT.write_text(text)
     print(text)
     return 0
@@ -70,7 +76,13 @@ def _facts(product: Product) -> str:
     return " ".join(parts)
 
 
-def _table(trip: RoundTrip, backups: Backups, copies: tuple[VolumeCopies, ...], clones: list[Clones]) -> list[str]:
+def _table(
+    trip: RoundTrip,
+    backups: Backups,
+    encoded: tuple[EncodedBackups, ...],
+    copies: tuple[VolumeCopies, ...],
+    clones: list[Clones],
+) -> list[str]:
     exports = median(found.export for found in backups.rounds)
     durable = median(found.durable_export for found in backups.rounds)
     ours = median(found.backup.whole for found in backups.rounds)
@@ -94,6 +106,7 @@ def _table(trip: RoundTrip, backups: Backups, copies: tuple[VolumeCopies, ...], 
             f"| Peak memory of a worker process, {size} GiB | {peak / 2**20:.0f} MiB | | |"
             for size, peak in backups.peak_bytes.items()
         ),
+        *map(encoded_row, encoded),
         *(row for copied in copies for row in _copy_rows(copied)),
         *(row for cloned in clones for row in _clone_rows(cloned)),
         "",
@@ -101,6 +114,16 @@ def _table(trip: RoundTrip, backups: Backups, copies: tuple[VolumeCopies, ...], 
         + "; ".join(f"{one.export:.2f}, {one.durable_export:.2f}, {one.backup.whole:.2f}" for one in backups.rounds)
         + ".",
     ]
+
+
+def encoded_row(found: EncodedBackups) -> str:
+    """The row of one way to store a stream."""
+    ours, theirs = median(found.ours), median(found.theirs)
+    return (
+        f"| Stream of {found.mebibytes} MiB to {found.our_bytes / 2**20:.0f} MiB, median of {len(found.ours)} "
+        f"| {ours:.2f} s | `{found.reference} > file`, {found.their_bytes / 2**20:.0f} MiB: {theirs:.2f} s "
+        f"| {ours / theirs:.2f} |"
+    )
 
 
 def _copy_rows(copied: VolumeCopies) -> list[str]:

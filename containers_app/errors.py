@@ -189,16 +189,28 @@ class StreamBroken(EngineUnavailable):
 
 
 class ArchiveInvalid(MycoError):
-    """The bytes are not a complete tar archive."""
+    """The bytes are not a complete tar archive, or not what its part of a backup was stored as."""
 
     code = "ARCHIVE_INVALID"
 
 
 class ArchiveTruncated(ArchiveInvalid):
-    """The tar archive ends before its end marker."""
+    """The tar archive ends before its end marker, or the part before the end of its compression or encryption."""
 
     code = "ARCHIVE_TRUNCATED"
     retryable = True
+
+
+class KeyMissing(MycoError):
+    """The part is encrypted, and no key of that kind was given."""
+
+    code = "KEY_MISSING"
+
+
+class WrongKey(MycoError):
+    """The key that was given does not open the part, or is no key."""
+
+    code = "WRONG_KEY"
 
 
 class StorageError(MycoError):

@@ -85,6 +85,10 @@ def _lack_of_browser() -> str | None:
     return None if chromium() else "not installed: Chromium (as root: bin/install-packages browser)"
 
 
+def _lack_of_archivers() -> str | None:
+    return _missing_programs("archivers", "age", "age-keygen", "gzip", "zstd")
+
+
 REQUIREMENTS: Mapping[str, Callable[[], str | None]] = MappingProxyType(
     {
         "engine": _lack_of_engine,
@@ -93,6 +97,7 @@ REQUIREMENTS: Mapping[str, Callable[[], str | None]] = MappingProxyType(
         "postgres": _lack_of_postgres,
         "redis": _lack_of_redis,
         "browser": _lack_of_browser,
+        "archivers": _lack_of_archivers,
     }
 )
 

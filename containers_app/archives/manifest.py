@@ -8,6 +8,7 @@ from datetime import datetime
 
 from containers_app.archives.json_fields import Fields, parse_object
 from containers_app.errors import ArchiveInvalid
+from containers_app.specs.encoding import CODECS
 
 FORMAT = "mycodocker-backup"
 VERSION = 1
@@ -15,7 +16,6 @@ LIMIT_BYTES = 1024 * 1024
 
 CONSISTENCY_GRADES = ("live", "paused", "stopped")
 PART_KINDS = ("rootfs", "config", "volume", "bind", "image")
-CODECS = ("none", "zstd")
 ENCRYPTIONS = ("age",)
 
 _SHA256 = r"[0-9a-f]{64}"

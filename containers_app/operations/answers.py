@@ -21,6 +21,8 @@ PASSED_ON = frozenset(
         "CONTAINER_RUNNING",
         "PORT_TAKEN",
         "AMBIGUOUS_REFERENCE",
+        "KEY_MISSING",
+        "WRONG_KEY",
         "STORAGE_FULL",
         "AUDIT_UNAVAILABLE",
         "QUEUE_UNAVAILABLE",

@@ -64,7 +64,7 @@ def back_up(context: Context, params: BackupParams) -> Done:
             context.stage("stream the file system")
             received = _receive(context, gateway, source, writer)
             context.stage("check and publish")
-            writer.seal(received.sha256, received.size_bytes, checkpoint=context.checkpoint)
+            writer.seal(received.stored_sha256, received.stored_bytes, checkpoint=context.checkpoint)
             context.checkpoint()
             moment = datetime.now(UTC)
             writer.publish(_manifest(context, source, location, received, moment).to_bytes())
@@ -116,9 +116,9 @@ def _manifest(
         name=source.summary.name,
         path=location.name,
         size_bytes=received.size_bytes,
-        stored_bytes=received.size_bytes,
+        stored_bytes=received.stored_bytes,
         sha256=received.sha256,
-        stored_sha256=received.sha256,
+        stored_sha256=received.stored_sha256,
         members=received.members,
     )
     return Manifest(
@@ -152,7 +152,7 @@ def _row(context: Context, source: _Source, location: Location, received: Receiv
         file_name=location.name,
         path=context.store.path_of(location),
         size_bytes=received.size_bytes,
-        members=received.members,
+        members=received.members or 0,  # a tar that was walked has at least one
         sha256=received.sha256,
         consistency_grade=source.grade,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from containers_app.archives.codecs import age_passphrase
 from containers_app.archives.stores.local import LocalStore
 
 MakeDisk = Callable[[str], Path]
@@ -55,3 +56,9 @@ def small_disk(tmp_path: Path) -> Iterator[MakeDisk]:
 def open_descriptors() -> Callable[[], int]:
     """Counts the descriptors of this process."""
     return lambda: len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.fixture
+def cheap_passphrases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A passphrase takes no second and no memory; the format and the code are the same."""
+    monkeypatch.setattr(age_passphrase, "WORK_FACTOR", 4)

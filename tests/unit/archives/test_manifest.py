@@ -40,7 +40,7 @@ def parts(draw: st.DrawFn) -> module.Part:
         kind=draw(st.sampled_from(module.PART_KINDS)),
         name=draw(names),
         path=draw(file_names),
-        codec="none" if plain else "zstd",
+        codec="none" if plain else draw(st.sampled_from(("gzip", "zstd"))),
         encryption=None if plain else draw(st.sampled_from((None, "age"))),
         size_bytes=size_bytes,
         stored_bytes=size_bytes if plain else draw(counts),

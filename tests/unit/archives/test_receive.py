@@ -3,8 +3,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import tarfile
+import threading
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,12 @@ from containers_app.errors import (
     LeaseLost,
     MycoError,
     StorageError,
+    StorageFull,
     StreamBroken,
     TimedOut,
 )
+from containers_app.specs.encoding import Encoding
+from tests.unit.archives.encoded import AGE, BOTH, GZIP, ZSTD, decode, name_of
 from tests.unit.archives.samples import (
     END_MARKER,
     OPERATION,
@@ -33,6 +37,7 @@ from tests.unit.archives.samples import (
 )
 
 CONTENT = tar_of([Member("one", b"1" * 5000), Member("two"), Member("folder", typeflag=tarfile.DIRTYPE)])
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
 MIB = 1024 * 1024
 
 
@@ -62,7 +67,7 @@ def receive_into(store: LocalStore, stream: Stream) -> module.ReceivedArchive:
 def test_it_stores_the_stream_byte_for_byte_and_says_what_it_was(root: Path, store: LocalStore, size: int):
     received = receive_into(store, Stream(pieces(CONTENT, size)))
     assert received == module.ReceivedArchive(
-        size_bytes=len(CONTENT), sha256=hashlib.sha256(CONTENT).hexdigest(), members=3
+        size_bytes=len(CONTENT), sha256=DIGEST, stored_bytes=len(CONTENT), stored_sha256=DIGEST, members=3
     )
     assert (root / "team" / "web.tar").read_bytes() == CONTENT
 
@@ -162,3 +167,96 @@ def test_an_error_of_the_storage_is_not_hidden_by_the_stream_s(
         with pytest.raises(StorageError, match="while writing"):
             module.receive(stream, writer, on_progress=ignore, checkpoint=go_on)
     assert names_below(root) == set()
+
+
+ENCODED = (GZIP, ZSTD, AGE, BOTH)
+
+
+@pytest.mark.parametrize("encoding", ENCODED, ids=name_of)
+def test_an_encoded_archive_is_sealed_by_what_is_stored_and_decodes_to_the_stream(
+    root: Path, store: LocalStore, encoding: Encoding
+):
+    location = store.locate(None, f"web.tar{encoding.suffix}")
+    with store.open_for_write(location, OPERATION) as writer:
+        received = module.receive(
+            Stream(pieces(CONTENT, 700)), writer, on_progress=ignore, checkpoint=go_on, encoding=encoding
+        )
+        writer.seal(received.stored_sha256, received.stored_bytes)
+        writer.publish(b"{}\n")
+    stored = (root / f"web.tar{encoding.suffix}").read_bytes()
+    assert (received.size_bytes, received.sha256, received.members) == (len(CONTENT), DIGEST, 3)
+    assert (received.stored_bytes, received.stored_sha256) == (len(stored), hashlib.sha256(stored).hexdigest())
+    assert received.stored_sha256 != received.sha256
+    assert decode(stored, encoding) == CONTENT
+
+
+@pytest.mark.parametrize("encoding", ENCODED, ids=name_of)
+@pytest.mark.parametrize(
+    ("stream", "error"),
+    [
+        (lambda: Stream([CONTENT.removesuffix(END_MARKER)]), ArchiveTruncated),
+        (lambda: Stream([CONTENT, b"more"]), ArchiveInvalid),
+        (lambda: Stream([CONTENT[:3000]], StreamBroken("The stream broke off.")), StreamBroken),
+    ],
+)
+def test_an_encoded_archive_that_is_not_whole_leaves_nothing(
+    root: Path, store: LocalStore, encoding: Encoding, stream: Callable[[], Stream], error: type[MycoError]
+):
+    before = set(threading.enumerate())
+    with pytest.raises(error), store.open_for_write(store.locate(None, "web.tar"), OPERATION) as writer:
+        module.receive(stream(), writer, on_progress=ignore, checkpoint=go_on, encoding=encoding)
+    assert names_below(root) == set()
+    assert set(threading.enumerate()) <= before
+
+
+@pytest.mark.parametrize("encoding", ENCODED, ids=name_of)
+def test_a_full_disk_stops_an_encoded_archive(
+    monkeypatch: pytest.MonkeyPatch, root: Path, store: LocalStore, encoding: Encoding
+):
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    before = set(threading.enumerate())
+    with store.open_for_write(store.locate(None, "web.tar"), OPERATION) as writer:
+        monkeypatch.setattr("os.write", full)
+        with pytest.raises(StorageFull):
+            module.receive(Stream([CONTENT]), writer, on_progress=ignore, checkpoint=go_on, encoding=encoding)
+    assert names_below(root) == set()
+    assert set(threading.enumerate()) <= before
+
+
+@pytest.mark.parametrize("encoding", [Encoding(), *ENCODED], ids=name_of)
+def test_progress_counts_plain_bytes_and_an_observer_sees_them_all(store: LocalStore, encoding: Encoding):
+    observed, reported = bytearray(), list[int]()
+    with store.open_for_write(store.locate(None, "web.tar"), OPERATION) as writer:
+        module.receive(
+            Stream(pieces(CONTENT, 1000)),
+            writer,
+            on_progress=reported.append,
+            checkpoint=go_on,
+            encoding=encoding,
+            observe=observed.extend,
+        )
+    assert bytes(observed) == CONTENT
+    assert reported[-1] == len(CONTENT)
+
+
+def test_an_error_of_the_observer_stops_it_before_the_chunk_is_written(root: Path, store: LocalStore):
+    def observe(_: bytes) -> None:
+        raise ArchiveInvalid("A name in it is impossible.")
+
+    with pytest.raises(ArchiveInvalid, match="impossible"):
+        with store.open_for_write(store.locate(None, "web.tar"), OPERATION) as writer:
+            module.receive(Stream([CONTENT]), writer, on_progress=ignore, checkpoint=go_on, observe=observe)
+    assert names_below(root) == set()
+
+
+@pytest.mark.parametrize("encoding", [Encoding(), BOTH], ids=name_of)
+@pytest.mark.parametrize("content", [b'{"Id":"ab"}', b"", CONTENT[:1000]])
+def test_what_is_no_tar_is_received_without_a_walk(store: LocalStore, content: bytes, encoding: Encoding):
+    stream = Stream(filter(None, [content]))
+    with store.open_for_write(store.locate(None, "web.json"), OPERATION) as writer:
+        received = module.receive(stream, writer, on_progress=ignore, checkpoint=go_on, encoding=encoding, walk=False)
+        writer.seal(received.stored_sha256, received.stored_bytes)
+    assert (received.size_bytes, received.members) == (len(content), None)
+    assert received.sha256 == hashlib.sha256(content).hexdigest()
