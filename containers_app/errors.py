@@ -176,6 +176,12 @@ class ImageNotFound(EngineError):
     code = "IMAGE_NOT_FOUND"
 
 
+class HookFailed(MycoError):
+    """The command that was to prepare the container for being read did not succeed."""
+
+    code = "HOOK_FAILED"
+
+
 class StreamStalled(EngineUnavailable):
     """No byte came for the stall limit."""
 

@@ -52,8 +52,13 @@ def clean(text: str, secrets: Iterable[str] = ()) -> str:
     forms = {form for secret in secrets for form in _forms(secret)}
     for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, _REDACTED)
-    shown = "".join(character if character.isprintable() else _escaped(character) for character in text.strip())
+    shown = printable(text.strip())
     return shown if len(shown) <= MESSAGE_LIMIT_CHARACTERS else shown[: MESSAGE_LIMIT_CHARACTERS - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """The text with its control characters escaped: it cannot steer a terminal, nor begin a line of its own."""
+    return "".join(character if character.isprintable() else _escaped(character) for character in text)
 
 
 def _escaped(character: str) -> str:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
+from containers_app.engine.exec_verbs import ExecVerbs
 from containers_app.engine.helper_verbs import HelperVerbs
 from containers_app.engine.images import ImageVerbs
 from containers_app.engine.networks import NetworkVerbs
@@ -182,7 +183,7 @@ class EngineReader:
         return answer
 
 
-class EngineGateway(VolumeVerbs, NetworkVerbs, ImageVerbs, HelperVerbs, EngineReader):
+class EngineGateway(VolumeVerbs, NetworkVerbs, ImageVerbs, HelperVerbs, ExecVerbs, EngineReader):
     """Everything that changes an Engine or takes files out of it."""
 
     def __init__(self, connection: EngineConnection, receipt: Receipt) -> None:

@@ -118,7 +118,7 @@ class FrameStream:
             length = int.from_bytes(head[4:], "big")
             content = self._stream.read(length) if length <= _FRAME_LIMIT_BYTES else b""
             if len(head) < _FRAME_HEAD_BYTES or len(content) < length:
-                raise StreamBroken("The output of the helper container broke off.")
+                raise StreamBroken("The container's output broke off.")
             yield head[0], content
 
     def abort(self) -> None:
@@ -187,11 +187,18 @@ def shut_down(response: requests.Response) -> None:
 
 def wait_forever(response: requests.Response) -> None:
     """Take the time-out off the answer's socket; TCP keep-alive then notices a peer that vanished."""
-    connected: socket.socket | None = getattr(response.raw.connection, "sock", None)
+    connected: socket.socket | None = getattr(response.raw.connection, "sock", None) or _own_socket(response)
     if connected is not None:
         connected.settimeout(None)
         if connected.family != socket.AF_UNIX:
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def _own_socket(response: requests.Response) -> socket.socket | None:
+    """That of an answer which lasts until it is closed: such a one takes the socket away from its connection."""
+    file = getattr(getattr(response.raw, "_fp", None), "fp", None)
+    found = getattr(getattr(file, "raw", None), "_sock", None)
+    return found if isinstance(found, socket.socket) else None
 
 
 def _event(line: bytes) -> EngineEvent | None:

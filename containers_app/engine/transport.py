@@ -199,12 +199,15 @@ class EngineConnection:
         read_seconds: float,
         method: str = "GET",
         parameters: Parameters | None = None,
+        body: object | None = None,
         content: Iterator[bytes] | None = None,
         upgrade: bool = False,
+        secrets: tuple[str, ...] = (),
     ) -> requests.Response:
         """Open a streamed answer whose socket times out after `read_seconds`; the caller closes the response.
 
-        `content` is sent as it comes, as a tar. With `upgrade`, the connection's socket is the caller's afterwards.
+        `body` is sent as JSON, or `content` as it comes, as a tar. With `upgrade`, the connection's socket is the
+        caller's afterwards. A refusal does not repeat the `secrets`.
         """
         with self._limited():
             response = self._send(
@@ -212,6 +215,7 @@ class EngineConnection:
                 self._url(path),
                 read_seconds=self.limits.within(read_seconds),
                 parameters=parameters,
+                body=body,
                 content=content,
                 headers={"Connection": "Upgrade", "Upgrade": "tcp"} if upgrade else None,
             )
@@ -219,7 +223,7 @@ class EngineConnection:
                 return response
             with response:
                 answer = self._content(response, time.monotonic() + self.limits.within(read_seconds))
-        raise refusal(response.status_code, _message(answer), subject)
+        raise refusal(response.status_code, _message(answer), subject, secrets)
 
     def close(self) -> None:
         self._client.close()

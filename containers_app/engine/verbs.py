@@ -13,7 +13,7 @@ from containers_app.specs.receipt import Receipt
 
 
 class Verbs:
-    """The base of VolumeVerbs, NetworkVerbs, ImageVerbs and HelperVerbs; EngineGateway is all of them."""
+    """The base of VolumeVerbs, NetworkVerbs, ImageVerbs, HelperVerbs and ExecVerbs; EngineGateway is all of them."""
 
     _connection: EngineConnection
     receipt: Receipt

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from django.conf import settings
+
 from containers_app.archives.stores.local import LocalStore, Location
+from containers_app.crypto.sealing import derived_key, seal, unseal
 from containers_app.engine.gateway import EngineGateway
 from containers_app.errors import ContainerNotFound, EngineError, MycoError
+from containers_app.specs.hooks import Hooks, hooks_of, written_hooks
 
+logger = logging.getLogger(__name__)
+# Others wait for the end of a replay: a lease, a sweep of the reconciler.
+LONGEST_REPLAYED_HOOK_SECONDS = 60
 # The host's name; empty for the host of the operation itself.
 OpenGateway = Callable[[str], AbstractContextManager[EngineGateway]]
 Step = Mapping[str, Any]
@@ -48,14 +56,28 @@ def restore_state(container_id: str, state: str, *, started_at: str = "", until_
     return {**step, "startedAt": started_at, "until": until_epoch_seconds} if started_at else step
 
 
+def run_hook(container_id: str, hooks: Hooks, *, started_at: str) -> Step:
+    """The step that ends what still runs of the hook before, and runs the hook after.
+
+    It is done without that in a container that does not run any more, or has another `started_at` than this; empty
+    stands for any. The commands may hold secrets: they are sealed, with a key of their own.
+    """
+    sealed = seal(written_hooks(hooks), _hook_key())
+    return {"action": "run_hook", "container": container_id, "startedAt": started_at, "sealed": sealed}
+
+
 def replay(steps: Sequence[Step], *, open_gateway: OpenGateway, store: LocalStore) -> list[Step]:
     """Take the steps back, last first. Returns those that could not be done yet, in their order.
 
-    A step that another version wrote, and this one does not understand, is kept like one that failed.
+    A step that another version wrote, and this one does not understand, is kept like one that failed. So is one for
+    a container that could not be woken yet.
     """
     pending: list[Step] = []
     for step in reversed(steps):
+        asleep = {kept["container"] for kept in pending if "container" in kept}
         try:
+            if step.get("container") in asleep:
+                raise EngineError("The container is not awake yet.")
             _ACTIONS[step["action"]](step, open_gateway, store)
         except (MycoError, LookupError, TypeError):
             pending.insert(0, step)
@@ -132,9 +154,31 @@ def _restore_state(step: Step, open_gateway: OpenGateway, store: LocalStore) -> 
         wake(gateway, step)
 
 
+def _run_hook(step: Step, open_gateway: OpenGateway, store: LocalStore) -> None:
+    """At least once: where the Engine goes away in the middle, it is run again. Its failure does not repeat it."""
+    hooks = hooks_of(unseal(step["sealed"], _hook_key()), inside="")
+    seconds = min(hooks.timeout_seconds, LONGEST_REPLAYED_HOOK_SECONDS)
+    with open_gateway("") as gateway:
+        try:
+            state = gateway.inspect(step["container"]).get("State") or {}
+        except ContainerNotFound:
+            return
+        if not state.get("Running") or step["startedAt"] not in ("", state.get("StartedAt")):
+            return
+        gateway.end_execs(step["container"])
+        if hooks.after is not None:
+            end = gateway.run_exec(step["container"], hooks.after.command, timeout_seconds=seconds, tick=lambda: None)
+            logger.info("the hook after was run late: %s", "too slow" if end.exit_code is None else end.exit_code)
+
+
+def _hook_key() -> bytes:
+    return derived_key(settings.SECRET_KEY, "mycodocker hooks")
+
+
 _ACTIONS: Mapping[str, Callable[[Step, OpenGateway, LocalStore], None]] = {
     "remove_labelled": _remove_labelled,
     "remove_files": _remove_files,
     "remove_image": _remove_image,
     "restore_state": _restore_state,
+    "run_hook": _run_hook,
 }
