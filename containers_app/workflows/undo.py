@@ -74,14 +74,19 @@ def replay(steps: Sequence[Step], *, open_gateway: OpenGateway, store: LocalStor
     """
     pending: list[Step] = []
     for step in reversed(steps):
-        asleep = {kept["container"] for kept in pending if "container" in kept}
+        asleep = {_container_of(kept) for kept in pending} - {None}
         try:
-            if step.get("container") in asleep:
+            if _container_of(step) in asleep:
                 raise EngineError("The container is not awake yet.")
             _ACTIONS[step["action"]](step, open_gateway, store)
         except (MycoError, LookupError, TypeError):
             pending.insert(0, step)
     return pending
+
+
+def _container_of(step: Any) -> str | None:
+    """The one that the step is about; None for a step about other things, or of another version."""
+    return step.get("container") if isinstance(step, Mapping) else None
 
 
 def wake(gateway: EngineGateway, step: Step) -> None:

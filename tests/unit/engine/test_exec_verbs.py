@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from containers_app.engine import exec_verbs
 from containers_app.engine.connection import EngineLimits, open_gateway
 from containers_app.engine.exec_verbs import OUTPUT_LIMIT_CHARACTERS, ExecEnd
 from containers_app.engine.gateway import EngineGateway
@@ -143,7 +144,10 @@ def test_an_id_that_the_engine_makes_up_does_not_lead_elsewhere(identifier: str)
 
 
 @pytest.mark.parametrize("state", ["x", True, 1.5, [], {}])
-def test_an_exit_code_that_is_no_number_is_not_taken_for_success(state: object) -> None:
+def test_an_exit_code_that_is_no_number_is_not_taken_for_success(
+    state: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exec_verbs, "_NOTICED_SECONDS", 0.1)
     with executing(states=(state,)) as (_, gateway):
         gateway.end_execs = lambda container: None  # type: ignore[method-assign]
         assert run(gateway, timeout_seconds=0.2).exit_code is None
