@@ -86,7 +86,7 @@ def _lack_of_browser() -> str | None:
 
 
 def _lack_of_archivers() -> str | None:
-    return _missing_programs("archivers", "age", "age-keygen", "gzip", "zstd")
+    return _missing_programs("archivers", "age", "age-keygen", "gzip", "zstd", "jq")
 
 
 REQUIREMENTS: Mapping[str, Callable[[], str | None]] = MappingProxyType(
