@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from containers_app.engine.gateway import EngineReader
 from containers_app.errors import AmbiguousReference, ContainerNotFound, ImageNotFound, InvalidRequest
 from containers_app.specs.clone_mounts import container_of
 from containers_app.specs.clone_volumes import VolumeFacts
 from containers_app.specs.container import CloneFacts
-from containers_app.specs.engine import ContainerSummary, NetworkSummary
+from containers_app.specs.engine import ContainerSummary, EngineVersion, NetworkSummary
 from containers_app.specs.overrides import AS_THE_SOURCE, Overrides
 from containers_app.specs.reference import choose
 
 Mounts = tuple[Mapping[str, Any], ...]
+
+
+class Origin(Protocol):
+    """The Engine of a source as far as a plan asks it: a real one, or what a backup remembers of one."""
+
+    def version(self) -> EngineVersion:
+        """Its version and platform."""
+
+    def image(self, reference_or_id: str, /) -> Mapping[str, Any]:
+        """The Engine's JSON for an image. Raises ImageNotFound."""
+
+    def volumes(self) -> Mapping[str, Mapping[str, Any]]:
+        """The Engine's JSON for every volume, by name."""
 
 
 def clone_facts(
@@ -22,7 +35,7 @@ def clone_facts(
     source: Mapping[str, Any],
     overrides: Overrides = AS_THE_SOURCE,
     *,
-    origin: EngineReader | None = None,
+    origin: Origin | None = None,
     networks: tuple[NetworkSummary, ...] | None = None,
 ) -> CloneFacts:
     """Gather the facts for one inspected source; `origin` is its Engine where the clone goes to another one.
@@ -32,7 +45,7 @@ def clone_facts(
     Raises EngineUnavailable, TimedOut or EngineError.
     """
     image_id, reference = str(source["Image"]), str(source["Config"].get("Image") or "")
-    home = origin or reader
+    home: Origin = origin or reader
     named = _image_id(home, reference)
     known = named == image_id or _image_id(home, image_id) is not None
     there = None if origin is None else _image_id(reader, reference)
@@ -52,14 +65,14 @@ def clone_facts(
 
 
 def volume_facts(
-    reader: EngineReader, source: Mapping[str, Any], overrides: Overrides = AS_THE_SOURCE
+    reader: Origin, source: Mapping[str, Any], overrides: Overrides = AS_THE_SOURCE
 ) -> dict[str, VolumeFacts]:
     """Every volume of the Engine by name; asked for only where a volume is mounted."""
     mounted = any(mount.get("Type") == "volume" for mount in source.get("Mounts") or [])
     return every_volume(reader) if mounted or overrides.mounts else {}
 
 
-def every_volume(reader: EngineReader) -> dict[str, VolumeFacts]:
+def every_volume(reader: Origin) -> dict[str, VolumeFacts]:
     """Every volume of the Engine, by name."""
     return {
         name: VolumeFacts(
@@ -77,11 +90,11 @@ def _concerns_image(overrides: Overrides) -> bool:
     return overrides.image is not None or bool(overrides.environment.drop or overrides.labels.drop or overrides.mounts)
 
 
-def _image_config(reader: EngineReader, image_id: str) -> Mapping[str, Any]:
+def _image_config(reader: Origin, image_id: str) -> Mapping[str, Any]:
     return reader.image(image_id).get("Config") or {}
 
 
-def _image_id(reader: EngineReader, reference: str) -> str | None:
+def _image_id(reader: Origin, reference: str) -> str | None:
     try:
         return str(reader.image(reference).get("Id") or "") or None
     except ImageNotFound:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import quote
 
 from containers_app.engine.errors import clean
@@ -28,7 +29,7 @@ def image_id(value: str) -> str:
 
 
 class ImageVerbs(Verbs):
-    """Images: save, load, tag, commit, remove, find what an operation made."""
+    """Images: save, load, import, pull, tag, commit, remove, find what an operation made."""
 
     @contextmanager
     def save_image(self, identifier: str) -> Iterator[ByteStream]:
@@ -56,7 +57,41 @@ class ImageVerbs(Verbs):
         )
         with response:
             for line in _lines(ByteStream(response, self._connection.endpoint, limits)):
-                _raise_error(line)
+                _told(line)
+
+    def import_image(self, blocks: Iterator[bytes], *, labels: Mapping[str, str]) -> str:
+        """Make an image of a file system's tar, with the operation's label and without a name; returns its id.
+
+        It has no configuration. Raises EngineError with the Engine's words, also when it says 200 first.
+        """
+        changes = [f"LABEL {name}={_quoted(value)}" for name, value in self._labelled(labels).items()]
+        told = self._made(blocks, {"fromSrc": "-", "changes": changes})
+        return image_id(next((text for text in reversed(told) if _IMAGE_ID.fullmatch(text)), ""))
+
+    def pull_image(self, reference: str) -> None:
+        """Fetch an image by `repository@sha256:…` from its registry: by digest alone, so that it is that very image.
+
+        Raises InvalidRequest for another reference, EngineError with the Engine's words.
+        """
+        repository, at, digest = reference.partition("@")
+        if not repository or not at or _IMAGE_ID.fullmatch(digest) is None:
+            raise InvalidRequest("An image is pulled by its digest alone.", field="image")
+        self._made(None, {"fromImage": repository, "tag": digest})
+
+    def _made(self, blocks: Iterator[bytes] | None, parameters: Mapping[str, str | list[str]]) -> list[str]:
+        """What the Engine says while it makes an image, step by step."""
+        limits = self._connection.limits
+        response = self._connection.stream(
+            "/images/create",
+            method="POST",
+            subject="image",
+            read_seconds=limits.stall_seconds,
+            parameters=parameters,
+            content=blocks,
+        )
+        with response:
+            lines = _lines(ByteStream(response, self._connection.endpoint, limits))
+            return [str(_told(line).get("status", "")) for line in lines]
 
     def tag_image(self, identifier: str, reference: str) -> None:
         """Give an image a name, which is taken from whatever had it before."""
@@ -107,6 +142,11 @@ class ImageVerbs(Verbs):
         return names_in(answer, "Id")
 
 
+def _quoted(value: str) -> str:
+    """A value in a Dockerfile's instruction, in which nothing stands for something else."""
+    return json.dumps(value, ensure_ascii=False).replace("$", "\\$")
+
+
 def _lines(stream: ByteStream) -> Iterator[bytes]:
     waiting = b""
     while block := stream.read_some(_BLOCK_BYTES):
@@ -117,10 +157,14 @@ def _lines(stream: ByteStream) -> Iterator[bytes]:
     yield waiting
 
 
-def _raise_error(line: bytes) -> None:
+def _told(line: bytes) -> Mapping[str, Any]:
+    """One step of the Engine's report. Raises EngineError for one that says what went wrong."""
     try:
         told = json.loads(line or b"{}")
     except ValueError as error:
         raise EngineError("The Engine's answer to a load is not JSON.") from error
-    if isinstance(told, dict) and told.get("error"):
+    if not isinstance(told, dict):
+        return {}
+    if told.get("error"):
         raise EngineError(f"The Engine did not load the image: {clean(str(told['error']))}")
+    return told
