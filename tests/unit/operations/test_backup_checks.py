@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -14,14 +14,15 @@ import time_machine
 from django.utils import timezone
 
 from containers_app.audit import ledger
-from containers_app.models import Backup
+from containers_app.models import Backup, Operation, State
 from containers_app.models.backups import BackupState
 from containers_app.operations import backup_checks
 from containers_app.operations.backup_checks import check_backups
 from tests import recipes
+from tests.stored_sets import manifest_of, part_of, tar
 
 pytestmark = pytest.mark.django_db(databases=["default", "audit"])
-CONTENT = b"the whole archive"
+CONTENT = tar("web")
 
 
 @pytest.fixture
@@ -34,10 +35,10 @@ def root(backup_root: Path) -> Path:
 def stored(root: Path, name: str = "web.tar", **fields: Any) -> Backup:
     """A complete backup with its file."""
     file = root / name
-    file.parent.mkdir(exist_ok=True)
-    file.write_bytes(CONTENT)
-    sha256 = hashlib.sha256(CONTENT).hexdigest()
-    return recipes.backup(path=str(file), file_name=file.name, size_bytes=len(CONTENT), sha256=sha256, **fields)
+    part = part_of("rootfs", "web", file, CONTENT, members=1)
+    file.with_name(f"{file.name}.manifest.json").write_bytes(manifest_of([part]).to_bytes())
+    figures = {"size_bytes": len(CONTENT), "sha256": part.sha256, "members": 1, "consistency_grade": "live"}
+    return recipes.backup(path=str(file), file_name=file.name, **figures, **fields)
 
 
 def state(backup: Backup) -> str:
@@ -90,8 +91,7 @@ def test_what_is_no_file_is_no_backup(root: Path, make: Callable[[Path], None]) 
 
 def test_a_folder_that_vanished_takes_its_backups_along(root: Path) -> None:
     backup = stored(root, "nightly/web.tar")
-    Path(backup.path).unlink()
-    Path(backup.path).parent.rmdir()
+    shutil.rmtree(Path(backup.path).parent)
     check_backups()
     assert state(backup) == "missing"
 
@@ -184,3 +184,33 @@ def test_a_backup_that_somebody_deleted_meanwhile_keeps_that_state(root: Path) -
     assert backup_checks._change(backup, BackupState.MISSING) is False
     assert check_backups() == 0
     assert (state(backup), events(backup)) == ("deleted", [])
+
+
+@pytest.mark.parametrize(("harm", "expected"), [("remove", "missing"), ("cut", "corrupt"), ("manifest", "missing")])
+def test_every_file_of_a_set_is_looked_at(root: Path, harm: str, expected: str) -> None:
+    backup = stored(root)
+    second = root / "web.tar.volume-1-data.tar"
+    second.write_bytes(CONTENT)
+    recipes.part(backup, 1, kind="volume", name="data", file_name=second.name)
+    assert check_backups() == 0
+    match harm:
+        case "remove":
+            second.unlink()
+        case "cut":
+            second.write_bytes(b"")
+        case _:
+            (root / backup.manifest_name).unlink()
+    assert check_backups() == 1
+    assert state(backup) == expected
+
+
+def test_a_partial_backup_that_comes_back_is_partial_again(root: Path) -> None:
+    backup = stored(root, state=BackupState.PARTIAL)
+    Operation.objects.filter(pk=backup.operation_id).update(state=State.PARTIAL)
+    content = Path(backup.path).read_bytes()
+    Path(backup.path).unlink()
+    check_backups()
+    Path(backup.path).write_bytes(content)
+    check_backups()
+    assert state(backup) == "partial"
+    assert [action for action, _ in events(backup)] == ["backup.found_missing", "backup.found_partial"]
