@@ -142,6 +142,8 @@ class _Tape:
             pass
 
     def _read(self, size_bytes: int) -> Iterator[bytes]:
+        if size_bytes < 0:
+            raise ArchiveInvalid("The index does not fit the archive: build it again.")
         while size_bytes:
             chunk = self._source.read(min(size_bytes, CHUNK_BYTES))
             if not chunk:

@@ -6,11 +6,11 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
+from containers_app.archives.index_differences import ComparedPage, Difference, Row, difference, paired, path_of
 from containers_app.archives.index_schema import (
     APPLICATION_ID,
     PATH_LIMIT_BYTES,
@@ -22,6 +22,8 @@ from containers_app.archives.index_schema import (
 from containers_app.archives.tar_member import clean_path
 from containers_app.errors import ArchiveInvalid, NotFound
 
+__all__ = ["ComparedPage", "Difference", "Index", "IndexSummary"]
+
 FOLDER_LIMIT = 200
 
 _ENTRY = (
@@ -32,6 +34,9 @@ _ENTRY = (
 _CHILDREN = _ENTRY + "WHERE folders.path = ? AND name > ? ORDER BY name LIMIT ?"
 _ONE = _ENTRY + "WHERE folders.path = ? AND name = ?"
 _ALL = _ENTRY + "ORDER BY folders.path, name"
+_ALL_AFTER = (
+    _ENTRY + "WHERE folders.path >= :folder AND (folders.path > :folder OR name > :name) ORDER BY folders.path, name"
+)
 # A hard link to a file elsewhere is met where that file's content is, which is before the link.
 _BELOW = (
     f"SELECT * FROM ({_ENTRY} WHERE folders.path = :folder AND name = :name UNION ALL"  # noqa: S608 - no value in it
@@ -39,10 +44,6 @@ _BELOW = (
     " WHERE header_offset IS NOT NULL"
     " ORDER BY CASE WHEN kind = 'hardlink' AND target != :path AND (target < :first OR target >= :end)"
     " THEN coalesce(data_offset, header_offset) ELSE header_offset END, header_offset"
-)
-_ORDER = attrgetter("folder", "name")
-_FACTS = attrgetter(
-    "kind", "size_bytes", "sha256", "target", "mode", "uid", "gid", "mtime_seconds", "mtime_nanoseconds"
 )
 _BEYOND = b"\xff" * (PATH_LIMIT_BYTES + 1)
 
@@ -60,19 +61,6 @@ class IndexSummary:
     links: int
     specials: int
     size_bytes: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """One path that is not the same in two archives.
-
-    `what` says what changed, out of `kind`, `content`, `target`, `mode`, `owner` and `modified`; it is empty unless
-    `change` is `changed`.
-    """
-
-    path: bytes
-    change: Literal["new", "changed", "deleted"]
-    what: tuple[str, ...] = ()
 
 
 class Index(AbstractContextManager["Index"]):
@@ -137,14 +125,28 @@ class Index(AbstractContextManager["Index"]):
         values = {"folder": folder, "name": own.name, "path": own.path, "first": first, "end": end}
         return self._entries(_BELOW, values)
 
-    def compare(self, other: Index) -> Iterator[Difference]:
-        """What is different in `other`, which is taken for the later one.
+    def compare(self, other: Index, *, after: bytes | None = None) -> Iterator[Difference]:
+        """What is different in `other`, which is taken for the later one; with `after`, behind this path.
 
         The root comes first, then folder by folder in byte order of their paths, by name within one. A file and a
         hard link are equal when their contents are, since which of two names is the link is an accident of the order.
-        Extended attributes and device numbers are not compared. Memory is constant.
+        Contents without a digest count as equal when their sizes are. Extended attributes and device numbers are not
+        compared. Memory is constant.
         """
-        return _merged(self._entries(_ALL), other._entries(_ALL))
+        for pair in paired(self._rows(after), other._rows(after)):
+            if (found := difference(pair)) is not None:
+                yield found
+
+    def compare_page(self, other: Index, *, after: bytes | None, limit: int, most_pairs: int) -> ComparedPage:
+        """The same in pieces: at most `limit` differences, and no more than `most_pairs` paths looked at for them."""
+        found: list[Difference] = []
+        for number, pair in enumerate(paired(self._rows(after), other._rows(after)), start=1):
+            different = difference(pair)
+            if different is not None:
+                found.append(different)
+            if len(found) == limit or number == most_pairs:
+                return ComparedPage(differences=tuple(found), next_after=path_of(pair))
+        return ComparedPage(differences=tuple(found), next_after=None)
 
     def summary(self) -> IndexSummary:
         """The totals of the archive."""
@@ -158,10 +160,18 @@ class Index(AbstractContextManager["Index"]):
             size_bytes=size[0] if size else 0,
         )
 
-    def _entries(self, query: str, values: tuple[object, ...] | Mapping[str, object] = ()) -> Iterator[Entry]:
+    def _rows(self, after: bytes | None) -> Iterator[Row]:
+        if after is None:
+            return self._found(_ALL, ())
+        folder, name = split(clean_path(after))
+        return self._found(_ALL_AFTER, {"folder": folder, "name": name})
+
+    def _entries(self, query: str, values: tuple[object, ...] | Mapping[str, object]) -> Iterator[Entry]:
+        return (Entry(*row) for row in self._found(query, values))
+
+    def _found(self, query: str, values: tuple[object, ...] | Mapping[str, object]) -> Iterator[Row]:
         try:
-            for row in self._database.execute(query, values):
-                yield Entry(*row)
+            yield from self._database.execute(query, values)
         except sqlite3.DatabaseError as error:
             raise ArchiveInvalid("The index is damaged: build it again.") from error
 
@@ -176,40 +186,3 @@ def _check(database: sqlite3.Connection) -> None:
     # The texts are compared, so that no view or trigger of a stranger answers in the place of a table.
     if (application, version, tables) != (APPLICATION_ID, VERSION, set(TABLES)):
         raise ArchiveInvalid(f"The file is no index of version {VERSION}: build it again.")
-
-
-def _merged(mine: Iterator[Entry], theirs: Iterator[Entry]) -> Iterator[Difference]:
-    before, after = next(mine, None), next(theirs, None)
-    while before is not None and after is not None:
-        first, second = _ORDER(before), _ORDER(after)
-        if first < second:
-            yield Difference(path=before.path, change="deleted")
-        elif second < first:
-            yield Difference(path=after.path, change="new")
-        elif _FACTS(before) != _FACTS(after):
-            yield from _changes(before, after)
-        before = next(mine, None) if first <= second else before
-        after = next(theirs, None) if second <= first else after
-    while before is not None:
-        yield Difference(path=before.path, change="deleted")
-        before = next(mine, None)
-    while after is not None:
-        yield Difference(path=after.path, change="new")
-        after = next(theirs, None)
-
-
-def _changes(before: Entry, after: Entry) -> Iterator[Difference]:
-    if what := tuple(name for name, same in _compared(before, after) if not same):
-        yield Difference(path=after.path, change="changed", what=what)
-
-
-def _compared(before: Entry, after: Entry) -> Iterator[tuple[str, bool]]:
-    kinds = {"file" if entry.kind == "hardlink" else entry.kind for entry in (before, after)}
-    yield "kind", len(kinds) == 1
-    yield "content", (before.size_bytes, before.sha256) == (after.size_bytes, after.sha256)
-    yield "target", "symlink" not in kinds or before.target == after.target
-    # Of a folder without a member nothing is known.
-    if before.header_offset is not None and after.header_offset is not None:
-        yield "mode", before.mode == after.mode
-        yield "owner", (before.uid, before.gid) == (after.uid, after.gid)
-        yield "modified", before.mtime_ns == after.mtime_ns

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
+import os
 import sqlite3
 import tempfile
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from containers_app.archives.index_schema import (
     APPLICATION_ID,
@@ -37,30 +38,39 @@ _UNKNOWN = (None,) * 9
 
 
 class IndexBuilder(AbstractContextManager["IndexBuilder"]):
-    """Feed every chunk in order, call `finish`, and copy the file at `path` away before leaving the context.
+    """Feed every chunk in order, call `finish`, and copy `file` away before leaving the context.
 
-    The file is SQLite's, in a folder of its own with mode 0700, made in `within` (None: the system's place for
-    temporary files) and removed at the end. Everything is one transaction. Memory does not grow with the archive:
-    SQLite keeps 8 MiB of pages, and the folders known by heart are at most 10,000. A member that stands twice is the
-    last one, as for tar. The index judges nothing: an archive that a stranger made goes through `validate` first. May
-    be used from any thread, by one at a time.
+    The file is SQLite's. It is made in the folder `within` (None: the system's place for temporary files), and loses
+    its name at once, so that nothing is left of it whatever kills the process. Everything is one transaction. Memory
+    does not grow with the archive: SQLite keeps 8 MiB of pages, and the folders known by heart are at most 10,000. A
+    member that stands twice is the last one, as for tar. The index judges nothing: an archive that a stranger made goes
+    through `validate` first. May be used from any thread, by one at a time.
+
+    `tolerant`: a whole tar that cannot be indexed, or not here, is no error; `failure` says why it has no index.
+    Without `hashed`, entries have no digest.
     """
 
-    def __init__(self, *, within: Path | None = None) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="index-", dir=within))
-        self.path = self._folder / "index.sqlite"
+    def __init__(self, *, within: Path | None = None, tolerant: bool = False, hashed: bool = True) -> None:
+        """Raises OSError and sqlite3.Error when the file cannot be made."""
+        self.failure: ArchiveInvalid | sqlite3.Error | None = None
+        self._tolerant, self._hashed = tolerant, hashed
         self._walker = TarWalker(self)
         self._member: TarMember | None = None
         self._digest = hashlib.sha256()
         self._folder_ids: dict[bytes, int] = {}
-        self._database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        self._prepare()
+        descriptor, name = tempfile.mkstemp(prefix="index-", dir=within)
+        self.file: BinaryIO = os.fdopen(descriptor, "rb")
+        try:
+            self._database = sqlite3.connect(name, isolation_level=None, check_same_thread=False)
+            self._prepare()
+        finally:
+            Path(name).unlink()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._database.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self.file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -70,23 +80,37 @@ class IndexBuilder(AbstractContextManager["IndexBuilder"]):
         self._walker.feed(chunk)
 
     def finish(self) -> TarSummary:
-        """Close the file, which is complete then. Raises ArchiveTruncated or ArchiveInvalid."""
+        """Complete the file, unless there is a `failure`. Raises ArchiveTruncated or ArchiveInvalid."""
         summary = self._walker.finish()
-        self._close_member()
-        self._database.execute("INSERT INTO totals SELECT kind, COUNT(*), SUM(size_bytes) FROM entries GROUP BY kind")
-        self._database.execute("COMMIT")
+        self._attempt(self._close_member)
+        self._attempt(self._complete)
         self._database.close()
         return summary
 
     def member(self, member: TarMember, /) -> None:
         """The walker's word that a member starts."""
-        self._close_member()
+        self._attempt(self._close_member)
         self._member = member
         self._digest = hashlib.sha256()
 
     def content(self, piece: memoryview, /) -> None:
         """The walker's next bytes of that member."""
-        self._digest.update(piece)
+        if self._hashed and self.failure is None:
+            self._digest.update(piece)
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        if self.failure is not None:
+            return
+        try:
+            step()
+        except (ArchiveInvalid, sqlite3.Error) as error:
+            if not self._tolerant:
+                raise
+            self.failure = error
+
+    def _complete(self) -> None:
+        self._database.execute("INSERT INTO totals SELECT kind, COUNT(*), SUM(size_bytes) FROM entries GROUP BY kind")
+        self._database.execute("COMMIT")
 
     def _prepare(self) -> None:
         # Nobody else sees the file, and what is not finished is thrown away: no journal, no waiting for the disk.
@@ -118,7 +142,7 @@ class IndexBuilder(AbstractContextManager["IndexBuilder"]):
     def _content(self, member: TarMember) -> tuple[int, bytes | None, int | None, int, int]:
         """Size, digest and place of the content that stands behind this name."""
         if member.kind == "file":
-            digest = self._digest.digest()
+            digest = self._digest.digest() if self._hashed else None
             return member.size_bytes, digest, member.data_offset, member.stored_bytes, int(member.sparse)
         if member.kind != "hardlink":
             return 0, None, None, 0, 0

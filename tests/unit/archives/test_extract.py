@@ -13,9 +13,9 @@ import pytest
 
 from containers_app.archives.extract import file_content, folder_archive
 from containers_app.archives.index import Index
-from containers_app.archives.index_builder import IndexBuilder
 from containers_app.archives.writer import CHUNK_BYTES
 from containers_app.errors import ArchiveInvalid, ArchiveTruncated, NotFound
+from tests.unit.archives.indexes import opened_index
 from tests.unit.archives.samples import END_MARKER, PACK, Member, gnu_tar, sparse_member, tar_of
 
 IndexOf = Callable[[bytes], Index]
@@ -42,10 +42,7 @@ def index_of() -> Iterator[IndexOf]:
     with ExitStack() as stack:
 
         def build(content: bytes) -> Index:
-            builder = stack.enter_context(IndexBuilder())
-            builder.feed(content)
-            builder.finish()
-            return stack.enter_context(Index.open(builder.path))
+            return stack.enter_context(opened_index(content))
 
         yield build
 

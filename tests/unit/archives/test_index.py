@@ -10,6 +10,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from containers_app.archives.index import Difference, Index
 from containers_app.archives.index_builder import CACHED_FOLDERS, IndexBuilder
 from containers_app.archives.index_schema import APPLICATION_ID, VERSION, Entry
 from containers_app.errors import ArchiveInvalid, ArchiveTruncated, NotFound
+from tests.unit.archives.indexes import index_bytes, opened_index
 from tests.unit.archives.samples import BLOCK, END_MARKER, Member, header, pax_header, sparse_member, tar_of
 
 IndexOf = Callable[[bytes], Index]
@@ -42,11 +44,7 @@ def index_of() -> Iterator[IndexOf]:
     with ExitStack() as stack:
 
         def build(content: bytes, chunk_bytes: int = 10_000) -> Index:
-            builder = stack.enter_context(IndexBuilder())
-            for start in range(0, len(content), chunk_bytes):
-                builder.feed(content[start : start + chunk_bytes])
-            builder.finish()
-            return stack.enter_context(Index.open(builder.path))
+            return stack.enter_context(opened_index(content, chunk_bytes=chunk_bytes))
 
         yield build
 
@@ -72,6 +70,10 @@ TREE = [
     hard_link("./etc/shadow", "./etc/passwd"),
     Member("./usr/lib/deep/file", b"x" * 1000),
 ]
+
+
+def full_disk() -> NoReturn:
+    raise sqlite3.OperationalError("database or disk is full")
 
 
 def names(entries: tuple[Entry, ...]) -> list[bytes]:
@@ -210,11 +212,39 @@ def test_a_cut_archive_has_no_index(index_of: IndexOf):
         index_of(tar_of(TREE)[:-1024])
 
 
-def test_the_file_is_private_and_gone_afterwards(tmp_path: Path):
+def test_the_file_is_private_and_has_no_name_that_a_killed_process_could_leave(tmp_path: Path):
     with IndexBuilder(within=tmp_path) as builder:
-        assert stat.S_IMODE(builder.path.parent.stat().st_mode) == 0o700
-        assert builder.path.is_relative_to(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+        facts = os.fstat(builder.file.fileno())
+        assert (stat.S_IMODE(facts.st_mode), facts.st_nlink, facts.st_dev) == (0o600, 0, tmp_path.stat().st_dev)
+        assert list(tmp_path.iterdir()) == []
+        builder.feed(tar_of(TREE))
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["a/" * 2049 + "b", "../up"])
+def test_a_tolerant_builder_walks_on_behind_what_cannot_be_indexed(path: str):
+    content = tar_of([Member("first", b"one"), Member(path, b"two"), Member("last", b"three")])
+    with IndexBuilder(tolerant=True) as builder:
+        builder.feed(content)
+        assert builder.finish().members == 3
+        assert isinstance(builder.failure, ArchiveInvalid)
+    with pytest.raises(ArchiveInvalid), IndexBuilder() as strict:
+        strict.feed(content)
+        strict.finish()
+
+
+def test_a_tolerant_builder_takes_no_cut_archive():
+    with IndexBuilder(tolerant=True) as builder, pytest.raises(ArchiveTruncated):
+        builder.feed(tar_of(TREE)[:-1024])
+        builder.finish()
+
+
+def test_a_full_disk_costs_a_tolerant_builder_the_index_alone(monkeypatch: pytest.MonkeyPatch):
+    with IndexBuilder(tolerant=True) as builder:
+        monkeypatch.setattr(builder, "_complete", full_disk)
+        builder.feed(tar_of(TREE))
+        assert builder.finish().members == len(TREE)
+        assert isinstance(builder.failure, sqlite3.OperationalError)
 
 
 def test_more_folders_than_are_known_by_heart_are_found_again(index_of: IndexOf):
@@ -236,10 +266,8 @@ def test_a_comparison_finds_every_difference_once_and_in_order(before: dict[str,
     with ExitStack() as stack:
         opened = []
         for tree in (before, after):
-            builder = stack.enter_context(IndexBuilder())
-            builder.feed(tar_of([Member(path, tree[path].content, owner=tree[path].owner) for path in sorted(tree)]))
-            builder.finish()
-            opened.append(stack.enter_context(Index.open(builder.path)))
+            members = [Member(path, tree[path].content, owner=tree[path].owner) for path in sorted(tree)]
+            opened.append(stack.enter_context(opened_index(tar_of(members))))
         found = list(opened[0].compare(opened[1]))
     differences = {difference.path.decode(): difference for difference in found}
     assert len(differences) == len(found)
@@ -292,14 +320,13 @@ def test_the_root_is_compared_too(index_of: IndexOf):
 
 
 def test_an_index_is_read_with_sqlite_alone(tmp_path: Path):
-    with IndexBuilder() as builder:
-        builder.feed(tar_of(TREE))
-        builder.finish()
-        with closing(sqlite3.connect(builder.path)) as database:
-            rows = database.execute(
-                "SELECT CAST(path || '/' || name AS TEXT), size_bytes FROM entries JOIN folders ON id = folder_id"
-                " WHERE kind = 'file' ORDER BY header_offset"
-            ).fetchall()
+    path = tmp_path / "index.sqlite"
+    path.write_bytes(index_bytes(tar_of(TREE)))
+    with closing(sqlite3.connect(path)) as database:
+        rows = database.execute(
+            "SELECT CAST(path || '/' || name AS TEXT), size_bytes FROM entries JOIN folders ON id = folder_id"
+            " WHERE kind = 'file' ORDER BY header_offset"
+        ).fetchall()
     assert rows == [("etc/hosts", 19), ("etc/passwd", 4), ("usr/lib/deep/file", 1000)]
 
 
@@ -324,10 +351,7 @@ def test_what_is_no_index_is_refused(tmp_path: Path, content: bytes | None):
 )
 def test_an_index_with_another_schema_is_refused(tmp_path: Path, statement: str):
     path = tmp_path / "index #1?.sqlite"
-    with IndexBuilder() as builder:
-        builder.feed(tar_of(TREE))
-        builder.finish()
-        path.write_bytes(builder.path.read_bytes())
+    path.write_bytes(index_bytes(tar_of(TREE)))
     Index.open(path).close()
     with closing(sqlite3.connect(path)) as database:
         database.execute(statement)
@@ -337,10 +361,8 @@ def test_an_index_with_another_schema_is_refused(tmp_path: Path, statement: str)
 
 def test_a_damaged_index_answers_with_our_own_error(tmp_path: Path):
     path = tmp_path / "index.sqlite"
-    with IndexBuilder() as builder:
-        builder.feed(tar_of([Member(f"a/{number}") for number in range(2000)]))
-        builder.finish()
-        path.write_bytes(builder.path.read_bytes()[:8192] + b"\xff" * 40_000)
+    content = index_bytes(tar_of([Member(f"a/{number}") for number in range(2000)]))
+    path.write_bytes(content[:8192] + b"\xff" * 40_000)
     with pytest.raises(ArchiveInvalid, match="build it again"), Index.open(path) as index:
         list(index.entries_below(b""))
 
@@ -350,3 +372,28 @@ def test_memory_does_not_grow_with_the_members():
     command = [sys.executable, "-c", MEGABYTES_IN_A_CHILD, root, "40000"]
     grown = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     assert grown < 24
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 50])
+@pytest.mark.parametrize("most_pairs", [1, 3, 1000])
+def test_a_comparison_in_pages_is_the_whole_one(index_of: IndexOf, limit: int, most_pairs: int):
+    before = index_of(tar_of([Member(f"{number % 4}/{number}", b"x") for number in range(30)]))
+    after = index_of(tar_of([Member(f"{number % 4}/{number}", b"x" * (number % 3)) for number in range(5, 40)]))
+    found: list[Difference] = []
+    place: bytes | None = None
+    while True:
+        page = before.compare_page(after, after=place, limit=limit, most_pairs=most_pairs)
+        assert len(page.differences) <= limit
+        found += page.differences
+        place = page.next_after
+        if place is None:
+            break
+    assert found == list(before.compare(after))
+    assert len({difference.path for difference in found}) == len(found) > 20
+
+
+def test_contents_without_a_digest_are_compared_by_their_sizes(index_of: IndexOf):
+    with opened_index(tar_of([Member("same", b"one"), Member("longer", b"one")]), hashed=False) as without:
+        after = index_of(tar_of([Member("same", b"two"), Member("longer", b"three")]))
+        found = list(without.compare(after))
+    assert found == [Difference(path=b"longer", change="changed", what=("content",))]
