@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.conf import settings
 
@@ -16,6 +16,7 @@ class Conf:
     own_ports: frozenset[int]
     own_sockets: frozenset[str]
     backup_roots: tuple[str, ...]
+    bind_roots: tuple[str, ...]
     backup_reserve_bytes: int
     clone_timeout_seconds: float
     backup_timeout_seconds: float
@@ -25,10 +26,13 @@ class Conf:
     lease_seconds: float
     reconcile_seconds: float
     inventory_seconds: float
+    verify_bytes_per_day: int
     helper_image: str
     max_waiting_requests: int
     max_active_operations: int
     trusted_proxies: int
+    sendfile: str
+    age_identity: str = field(repr=False)
     environment_name: str
     public_url: str
 

@@ -28,6 +28,7 @@ with _env.prefixed("MYCO_"):
     BROKER_URL = _env.str("BROKER_URL", "")
     BACKUP_ROOTS = _env.str("BACKUP_ROOTS", "/backups/containers")
     BACKUP_RESERVE_BYTES = _env.int("BACKUP_RESERVE_BYTES", 64 * 1024 * 1024)
+    BIND_ROOTS = _env.str("BIND_ROOTS", "")
     TLS_ROOT = _env.str("TLS_ROOT", str(DATA_DIR / "tls"))
     CLONE_TIMEOUT_SECONDS = _env.float("CLONE_TIMEOUT_SECONDS", 5.0)
     BACKUP_TIMEOUT_SECONDS = _env.float("BACKUP_TIMEOUT_SECONDS", 300.0)
@@ -37,6 +38,7 @@ with _env.prefixed("MYCO_"):
     LEASE_SECONDS = _env.float("LEASE_SECONDS", 30.0)
     RECONCILE_SECONDS = _env.float("RECONCILE_SECONDS", 30.0)
     INVENTORY_SECONDS = _env.float("INVENTORY_SECONDS", 60.0)
+    VERIFY_BYTES_PER_DAY = _env.int("VERIFY_BYTES_PER_DAY", 1024**4)
     HELPER_IMAGE = _env.str("HELPER_IMAGE", "")
     MAX_WAITING_REQUESTS = _env.int("MAX_WAITING_REQUESTS", 8)
     MAX_ACTIVE_OPERATIONS = _env.int("MAX_ACTIVE_OPERATIONS", 200)
@@ -44,6 +46,8 @@ with _env.prefixed("MYCO_"):
     WORKER_PROCESSES = _env.int("WORKER_PROCESSES", 2)
     ENVIRONMENT_NAME = _env.str("ENVIRONMENT_NAME", "")
     AUDIT_GUARDS = _env.bool("AUDIT_GUARDS", True)
+    SENDFILE = _env.str("SENDFILE", "")
+    AGE_IDENTITY = _env.str("AGE_IDENTITY", "")
 _env.seal()
 
 
@@ -68,6 +72,21 @@ def backup_roots() -> tuple[str, ...]:
     if not roots or not all(root.startswith("/") for root in roots):
         raise ValueError("MYCO_BACKUP_ROOTS must hold absolute folders, separated by commas")
     return roots
+
+
+def bind_roots() -> tuple[str, ...]:
+    """The absolute folders of MYCO_BIND_ROOTS, separated by commas; none means that no bind is backed up."""
+    roots = tuple(root.rstrip("/") or "/" for root in BIND_ROOTS.split(",") if root)
+    if not all(root.startswith("/") and ".." not in root.split("/") for root in roots):
+        raise ValueError("MYCO_BIND_ROOTS must hold absolute folders, separated by commas")
+    return roots
+
+
+def sendfile() -> str:
+    """Empty, `apache`, or `nginx:` and the path of a location that only nginx itself can ask for."""
+    if SENDFILE not in ("", "apache") and not re.fullmatch(r"nginx:(/[A-Za-z0-9._-]+)+", SENDFILE):
+        raise ValueError("MYCO_SENDFILE must be 'apache', or 'nginx:' and a path such as '/protected'")
+    return SENDFILE
 
 
 def tls_root() -> str:

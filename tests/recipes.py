@@ -10,7 +10,7 @@ from django.db.models import CharField, Model, TextField
 from django.utils import timezone
 from model_bakery import baker
 
-from containers_app.models import ApiKey, Backup, Container, DockerHost, Operation, State
+from containers_app.models import ApiKey, Backup, BackupPart, Container, DockerHost, Operation, State
 from containers_app.models.access import ADMINISTRATORS, AUDITORS, OPERATORS, Scope
 from containers_app.operations.authority import Asker
 
@@ -91,9 +91,10 @@ def operation(**fields: Any) -> Operation:
 
 
 def backup(**fields: Any) -> Backup:
-    """A complete backup of `web`; the caller sets the path and the figures of its file."""
+    """A complete backup of `web` in one plain tar; the caller sets the path and the figures of its file."""
+    if "operation" not in fields:
+        fields["operation"] = operation(state=State.SUCCEEDED, outcome_index=1)
     values: dict[str, Any] = {
-        "operation": operation(state=State.SUCCEEDED, outcome_index=1),
         "host": host(),
         "container": None,
         "container_name": "web",
@@ -102,7 +103,27 @@ def backup(**fields: Any) -> Backup:
         "sha256": "0" * 64,
         "created_at": timezone.now(),
     }
+    file_name = fields.get("file_name", "web.tar")
+    values |= {"manifest_name": f"{file_name}.manifest.json", "stored_bytes": fields.get("size_bytes", 0)}
     made: Backup = baker.make(Backup, **{**values, **fields})
+    part(made)
+    return made
+
+
+def part(backup: Backup, number: int = 0, **fields: Any) -> BackupPart:
+    """A file of a backup: by default its first one."""
+    values: dict[str, Any] = {
+        "kind": "rootfs",
+        "name": backup.container_name,
+        "file_name": backup.file_name,
+        "codec": "none",
+        "size_bytes": backup.size_bytes,
+        "stored_bytes": backup.size_bytes,
+        "sha256": backup.sha256,
+        "stored_sha256": backup.sha256,
+        "members": backup.members,
+    }
+    made: BackupPart = baker.make(BackupPart, backup=backup, number=number, **{**values, **fields})
     return made
 
 

@@ -53,6 +53,18 @@ class Fields:
             raise self.invalid(key, f"is not a whole number from 0 to {LARGEST_COUNT}")
         return value
 
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of texts."""
+        value = self._take(key)
+        if not isinstance(value, list):
+            raise self.invalid(key, "is not a list")
+        inner = Fields({str(number): entry for number, entry in enumerate(value)}, self._named(key))
+        return tuple(inner.text(str(number)) for number in range(len(value)))
+
+    def has(self, key: str) -> bool:
+        """Whether the field, which may be left out, is there."""
+        return key in self._content
+
     def takes_null(self, key: str) -> bool:
         """Whether the field is null; if so it is taken."""
         return key in self._content and self._content[key] is None and self._take(key) is None

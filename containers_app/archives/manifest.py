@@ -15,11 +15,11 @@ VERSION = 1
 LIMIT_BYTES = 1024 * 1024
 
 CONSISTENCY_GRADES = ("live", "paused", "stopped")
-PART_KINDS = ("rootfs", "config", "volume", "bind", "image")
+PART_KINDS = ("rootfs", "config", "secrets", "volume", "bind", "image", "index")
 ENCRYPTIONS = ("age",)
 
 _SHA256 = r"[0-9a-f]{64}"
-_FILE_NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}"
+_FILE_NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}"
 _INSTANT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"
 _WARNING_CODE = r"[A-Z][A-Z0-9_]*"
 
@@ -36,6 +36,19 @@ class ContainerIdentity:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StackIdentity:
+    """The compose project that the backup is a part of: the sets with the same `operation_id` are of one moment.
+
+    `members` are the names of all containers that were saved together, this one's among them.
+    """
+
+    project: str
+    service: str
+    operation_id: str
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ManifestWarning:
     """Something that the reader of the backup should know; `code` is stable and in capitals."""
 
@@ -47,7 +60,8 @@ class ManifestWarning:
 class Part:
     """One file of the backup, in the folder of the manifest; `path` is its name there.
 
-    `kind` is one of PART_KINDS, and `name` tells parts of one kind apart. `size_bytes` and `sha256` describe the
+    `kind` is one of PART_KINDS, and `name` tells parts of one kind apart: a volume's name, a bind's folder, the path of
+    the part that an index is about. `size_bytes` and `sha256` describe the
     plain bytes, `stored_bytes` and `stored_sha256` the file. `members` counts the entries of a tar; None: it is no tar.
     """
 
@@ -81,6 +95,7 @@ class Manifest:
     consistency_grade: str
     parts: tuple[Part, ...]
     warnings: tuple[ManifestWarning, ...] = ()
+    stack: StackIdentity | None = None
 
     def to_bytes(self) -> bytes:
         """Canonical JSON: sorted keys, no spaces between tokens, UTF-8, a newline at the end.
@@ -106,7 +121,9 @@ class Manifest:
 
 def _to_json(manifest: Manifest) -> dict[str, object]:
     container = manifest.container
+    stack = {} if manifest.stack is None else {"stack": _stack_to_json(manifest.stack)}
     return {
+        **stack,
         "format": FORMAT,
         "version": VERSION,
         "productVersion": manifest.product_version,
@@ -124,6 +141,15 @@ def _to_json(manifest: Manifest) -> dict[str, object]:
         "consistencyGrade": manifest.consistency_grade,
         "warnings": [{"code": warning.code, "message": warning.message} for warning in manifest.warnings],
         "parts": [_part_to_json(part) for part in manifest.parts],
+    }
+
+
+def _stack_to_json(stack: StackIdentity) -> dict[str, object]:
+    return {
+        "project": stack.project,
+        "service": stack.service,
+        "operationId": stack.operation_id,
+        "members": list(stack.members),
     }
 
 
@@ -167,7 +193,18 @@ def _manifest(fields: Fields) -> Manifest:
         consistency_grade=fields.choice("consistencyGrade", CONSISTENCY_GRADES),
         parts=_parts(fields),
         warnings=tuple(map(_warning, fields.objects("warnings"))),
+        stack=_stack(fields) if fields.has("stack") else None,
     )
+
+
+def _stack(fields: Fields) -> StackIdentity:
+    with fields.object("stack") as stack:
+        return StackIdentity(
+            project=stack.text("project", minimum=1),
+            service=stack.text("service"),
+            operation_id=stack.text("operationId", minimum=1),
+            members=stack.texts("members"),
+        )
 
 
 def _created_at(fields: Fields) -> str:

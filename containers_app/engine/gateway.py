@@ -253,6 +253,13 @@ class EngineGateway(VolumeVerbs, NetworkVerbs, ImageVerbs, HelperVerbs, ExecVerb
         """Let a frozen container go on. Raises EngineError when it is not frozen."""
         self._connection.json("POST", f"/containers/{container_id(container)}/unpause", subject="container")
 
+    def rename(self, container: str, name: str) -> None:
+        """Give a container another name. Raises EngineError where the name is taken."""
+        parameters = {"name": check_engine_name(name)}
+        self._connection.json(
+            "POST", f"/containers/{container_id(container)}/rename", subject="container", parameters=parameters
+        )
+
     def remove(self, container: str, *, force: bool = True, volumes: bool = True) -> None:
         """Remove a container; one that is gone, or going, is fine.
 

@@ -120,6 +120,13 @@ class Helper:
                 word, *facts = line.decode("ascii", "replace").split(" ")
                 yield word, dict(fact.partition("=")[::2] for fact in facts)
 
+    @property
+    def entries(self) -> int | None:
+        """How many entries a `pack` with `count` found before it began; None where it could not tell."""
+        first, _, _ = self._words.partition(b"\n")
+        name, _, number = first.partition(b"=")
+        return int(number) if name == b"entries" and number.isdigit() else None
+
     def finish(self) -> bool:
         """Wait for its end; whether something changed meanwhile. Raises EngineError with its words when it failed."""
         code = self._gateway.wait_helper(self._container)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from containers_app.engine.gateway import EngineGateway
@@ -21,6 +22,27 @@ class Streamed:
 
     stream_bytes: int
     stream_sha256: str
+    changed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Patterns of paths in a tree, as `tree_program.Choice` reads them: `include` none means everything."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """For the tree program."""
+        return (*(f"include={pattern}" for pattern in self.include), *(f"exclude={found}" for found in self.exclude))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packed:
+    """How a packing ended: the entries that were there before it began (None: unknown), and whether some changed."""
+
+    entries: int | None
     changed: bool
 
 
@@ -66,6 +88,69 @@ def stream_tree(
             size_bytes, sha256 = _pumped(sender, fed, on_progress)
             changed = _judged(sender, fed, sha256)
     return Streamed(stream_bytes=size_bytes, stream_sha256=sha256, changed=changed)
+
+
+class PackedTree:
+    """A tree as a tar that is read like a file. Read it to its end, then ask for the verdict."""
+
+    def __init__(self, helper: Helper) -> None:
+        self._helper = helper
+        self._blocks = helper.data()
+        self._waiting = memoryview(b"")
+
+    def read(self, size_bytes: int, /) -> bytes:
+        """Between one and `size_bytes` bytes, or none at the end. Raises StreamBroken, StreamStalled."""
+        while not self._waiting:
+            block = next(self._blocks, None)
+            if block is None:
+                return b""
+            self._waiting = memoryview(block)
+        taken, self._waiting = self._waiting[:size_bytes], self._waiting[size_bytes:]
+        return bytes(taken)
+
+    def finish(self) -> Packed:
+        """What it was. Raises EngineError with the helper's words when it failed."""
+        changed = self._helper.finish()
+        return Packed(entries=self._helper.entries, changed=changed)
+
+
+@contextmanager
+def packed_tree(
+    gateway: EngineGateway, tree: Tree, options: HelperOptions | None = None, *, choice: Choice | None = None
+) -> Iterator[PackedTree]:
+    """A tree on its way out of its Engine, by a helper that is gone afterwards. Raises what `helper_over` raises."""
+    options, chosen = options or HelperOptions(), choice.words if choice else ()
+    command = ("pack", "/source", "count", *chosen, *tree.options)
+    with helper_over(gateway, command, {"/source": tree}, options) as helper, options.interruptible(helper.abort):
+        yield PackedTree(helper)
+
+
+def unpack_tree(
+    gateway: EngineGateway,
+    blocks: Iterator[bytes],
+    *,
+    target: Tree,
+    options: HelperOptions | None = None,
+    on_progress: Progress = lambda done: None,
+) -> None:
+    """Unpack a tar that comes in blocks into a tree, by a helper that says it got all of them.
+
+    What the blocks raise ends it before the helper has heard of an end. Raises what `helper_over` raises.
+    """
+    options, hashed, size_bytes = options or HelperOptions(), hashlib.sha256(), 0
+    command = ("unpack", "/target", *target.options)
+    with (
+        helper_over(gateway, command, {"/target": target}, options, takes_input=True) as helper,
+        options.interruptible(helper.abort),
+        receiving(helper) as receiver,
+    ):
+        for block in blocks:
+            hashed.update(block)
+            size_bytes += len(block)
+            receiver.send(block)
+            on_progress(size_bytes)
+        if receiver.finish().get("unpacked", {}).get("sha256") != hashed.hexdigest():
+            raise EngineError("What arrived in the helper container is not what was sent.")
 
 
 def move_image(

@@ -30,7 +30,7 @@ _ANSWER_BLOCK_BYTES = 256 * 1024
 
 ContainerId = NewType("ContainerId", str)
 NetworkId = NewType("NetworkId", str)
-Parameters = Mapping[str, str]
+Parameters = Mapping[str, str | list[str]]
 
 _API = re.compile(r"1\.[0-9]{1,3}", re.ASCII)
 _SERVER = re.compile(r"Docker/([0-9][0-9A-Za-z.+~-]{0,40})", re.ASCII)

@@ -34,6 +34,8 @@ ELSEWHERE = tuple(overlay + name for overlay in OVERLAYS for name in ("redirect"
 PACK = ("--format=posix", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--acls", "--sparse", "--sort=none")
 UNPACK = ("--numeric-owner", "--xattrs", "--xattrs-include=*", "--acls", "--same-permissions", "--same-owner")
 LAYER = "layer"
+COUNT = "count"
+STREAMED = "streamed"
 REPLACE = "replace"
 _WATCHED = ("st_ino", "st_dev", "st_size", "st_mtime_ns", "st_ctime_ns")
 
@@ -41,9 +43,10 @@ _WATCHED = ("st_ino", "st_dev", "st_size", "st_mtime_ns", "st_ctime_ns")
 class Watch:
     """Whether, and where first, the tree was seen to change; and a sign of life for the worker now and then."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, beats: bool = True) -> None:
         self.where: bytes | None = None
         self.size_bytes = 0
+        self._beats = beats
         self._told = time.monotonic()
 
     def note(self, path: bytes) -> None:
@@ -53,7 +56,7 @@ class Watch:
     def beat(self) -> None:
         """Tell how far it is, unless that was told just now."""
         now = time.monotonic()
-        if now - self._told >= PROGRESS_SECONDS:
+        if self._beats and now - self._told >= PROGRESS_SECONDS:
             self._told = now
             tell("progress", bytes=self.size_bytes)
 
@@ -140,9 +143,10 @@ def _free(path: str) -> int:
 class Proof:
     """The canonical description of a tree, hashed on the way; docs/reference/tree-proof.md has the format."""
 
-    def __init__(self, ignored: "Sequence[str]") -> None:
+    def __init__(self, ignored: "Sequence[str]", *, sockets: bool = True) -> None:
         self.watch = Watch()
         self.entries = 0
+        self._sockets = sockets
         self._ignored = (*VOLATILE, *ignored)
         self._hash = sha256(FORMAT)
         self._first: dict[tuple[int, int], bytes] = {}
@@ -150,7 +154,8 @@ class Proof:
     def run(self, root: str) -> str:
         """Walk the whole tree; returns the hash in hex."""
         for path, name, facts in walk(root, self.watch):
-            self._entry(path, name, facts)
+            if self._sockets or not stat.S_ISSOCK(facts.st_mode):
+                self._entry(path, name, facts)
         return self._hash.hexdigest()
 
     def _fields(self, *fields: bytes) -> None:
@@ -208,8 +213,8 @@ def _is_whiteout(facts: os.stat_result) -> bool:
 
 
 def prove(root: str, *options: str) -> int:
-    """Tell the proof of the tree."""
-    proof = Proof(BOOKKEEPING if LAYER in options else ())
+    """Tell the proof of the tree; with `streamed`, as it is after a tar, which leaves sockets out."""
+    proof = Proof(BOOKKEEPING if LAYER in options else (), sockets=STREAMED not in options)
     hexadecimal = proof.run(root)
     tell("proved", entries=proof.entries, bytes=proof.watch.size_bytes, sha256=hexadecimal)
     return _verdict(proof.watch)
@@ -329,13 +334,99 @@ def _complaint_of_cp() -> int:
 
 
 def pack(source: str, *options: str) -> int:
-    """Write the tree to standard output as a tar; tar's verdict."""
-    excluded = [f"--xattrs-exclude={name}" for name in BOOKKEEPING] if LAYER in options else []
-    child = _start(["tar", "-C", source, *PACK, *excluded, "-c", "-f", "-", "."])
-    code = _ended(child)
+    """Write the tree to standard output as a tar; tar's verdict. `count`: how many entries it should have, in words.
+
+    `include=PATTERN` and `exclude=PATTERN` choose among its entries.
+    """
+    chosen = Choice(options)
+    if COUNT in options:
+        complain(_counted(source, chosen))
+    left_out = [f"--xattrs-exclude={name}" for name in BOOKKEEPING] if LAYER in options else []
+    packing = ["tar", "-C", source, *PACK, *left_out, "-c", "-f", "-"]
+    code = _ended(_start([*packing, "."])) if chosen.is_all else _packed_by_list(packing, source, chosen)
     if code:
         complain(_shortened(_errors()))
     return {0: DONE, 1: CHANGED}.get(code, FAILED)
+
+
+def _packed_by_list(packing: "list[str]", source: str, chosen: "Choice") -> int:
+    """Tar's verdict on the chosen entries, whose names another process gives it as it finds them."""
+    reading, writing = os.pipe()
+    listing = os.fork()
+    if not listing:
+        os.close(reading)
+        os._exit(_listed(source, chosen, writing))
+    os.close(writing)
+    by_list = ["--null", "--verbatim-files-from", "--no-recursion", "-T", "-"]
+    packed = _ended(_start([*packing, *by_list], actions=[(os.POSIX_SPAWN_DUP2, reading, 0)]))
+    os.close(reading)
+    return packed if _ended(listing) == DONE else FAILED
+
+
+def _listed(source: str, chosen: "Choice", writing: int) -> int:
+    try:
+        for path, _, facts in walk(source, Watch(beats=False)):
+            if chosen.has(path, facts):
+                _write(writing, (b"./" + path if path != b"." else path) + b"\0")
+    except OSError as error:
+        complain(f"the entries cannot be listed: {error}\n")
+        return FAILED
+    return DONE
+
+
+class Choice:
+    """The entries that patterns choose: those that an `include` is about, if there is one, and no `exclude` is.
+
+    A pattern is about what it matches and about all below it. `*` and `?` match a slash too. Folders stay as long as
+    no `exclude` is about them, so that what is in them keeps its place.
+    """
+
+    def __init__(self, options: "Sequence[str]") -> None:
+        self._included = [os.fsencode(word[8:]) for word in options if word.startswith("include=")]
+        self._excluded = [os.fsencode(word[8:]) for word in options if word.startswith("exclude=")]
+        self.is_all = not (self._included or self._excluded)
+
+    def has(self, path: bytes, facts: os.stat_result) -> bool:
+        """Whether the entry is one of them."""
+        if path == b".":
+            return True
+        kept = stat.S_ISDIR(facts.st_mode) or not self._included or _is_about(self._included, path)
+        return kept and not _is_about(self._excluded, path)
+
+
+def _is_about(patterns: "Sequence[bytes]", path: bytes) -> bool:
+    steps = path.split(b"/")
+    above = [b"/".join(steps[: number + 1]) for number in range(len(steps))]
+    return any(_matches(pattern, place) for pattern in patterns for place in above)
+
+
+def _matches(pattern: bytes, text: bytes) -> bool:
+    """The usual way with one place to come back to: the last `*`, which takes one more byte each time."""
+    at = here = 0
+    star, resume = -1, 0
+    while at < len(text):
+        if pattern[here : here + 1] == b"*":
+            star, resume, here = here, at, here + 1
+        elif here < len(pattern) and pattern[here : here + 1] in (b"?", text[at : at + 1]):
+            at, here = at + 1, here + 1
+        elif star >= 0:
+            resume += 1
+            at, here = resume, star + 1
+        else:
+            return False
+    return not pattern[here:].strip(b"*")
+
+
+def _counted(source: str, chosen: "Choice") -> bytes:
+    """Without sockets, which tar leaves out; nothing where the tree changes so much that it cannot be told."""
+    try:
+        found = sum(
+            chosen.has(path, facts) and not stat.S_ISSOCK(facts.st_mode)
+            for path, _, facts in walk(source, Watch(beats=False))
+        )
+    except OSError:
+        return b""
+    return b"entries=%d\n" % found
 
 
 def unpack(target: str, *options: str) -> int:

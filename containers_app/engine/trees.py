@@ -50,12 +50,33 @@ class VolumeTree:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FolderTree:
+    """A folder of the Engine's host, by its absolute path: whoever names one must have been asked whether it may."""
+
+    path: str
+    options: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """Unlike that of any other tree."""
+        return f"folder {self.path}"
+
+    def mount(self, reader: EngineReader, target: str, *, read_only: bool) -> HelperMount:
+        """The folder by path; the Engine refuses one that is missing."""
+        return HelperMount(kind="bind", source=self.path, target=target, read_only=read_only)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TreeTask:
-    """One verb of the tree program: `measure` or `prove` a tree, `copy` one into another, or tell the free `space`."""
+    """One verb of the tree program: `measure` or `prove` a tree, `copy` one into another, or tell the free `space`.
+
+    `options`: the verb's own, such as `streamed` for a proof of what went through a tar.
+    """
 
     verb: str
     source: Tree | None = None
     target: Tree | None = None
+    options: tuple[str, ...] = ()
 
     @property
     def trees(self) -> tuple[Tree, ...]:
@@ -175,8 +196,8 @@ def _places(tasks: Sequence[TreeTask]) -> dict[Tree, str]:
 
 
 def _words(task: TreeTask, places: Mapping[Tree, str]) -> tuple[str, ...]:
-    options = task.trees[-1].options if task.trees else ()
-    return (task.verb, *(places[tree] for tree in task.trees), *options, "--")
+    own = task.trees[-1].options if task.trees else ()
+    return (task.verb, *(places[tree] for tree in task.trees), *own, *task.options, "--")
 
 
 def tree_proof(

@@ -28,10 +28,19 @@ _ACTS = (
     ("containers_app", "operation", "cancel_operation"),
     ("containers_app", "operation", "operate_container"),
     ("containers_app", "operation", "remove_container"),
+    ("containers_app", "operation", "verify_backup"),
+    ("containers_app", "operation", "restore_backup"),
+    ("containers_app", "operation", "drill_backup"),
+    ("containers_app", "operation", "download_backup"),
+    ("containers_app", "operation", "pin_backup"),
 )
 _LEDGER = (("audit", "entry", "view_entry"), ("containers_app", "apikey", "view_apikey"))
 _ADMINISTRATION = (
     ("containers_app", "operation", "clone_privileged"),
+    ("containers_app", "operation", "backup_bind"),
+    ("containers_app", "operation", "run_hook"),
+    ("containers_app", "operation", "remove_backup"),
+    ("containers_app", "operation", "hold_backup"),
     ("containers_app", "dockerhost", "add_dockerhost"),
     ("containers_app", "dockerhost", "change_dockerhost"),
     ("containers_app", "dockerhost", "test_host"),
@@ -69,6 +78,11 @@ class Scope(models.TextChoices):
     READ = "read", "Read containers, operations, backups and hosts"
     CLONE = "clone", "Clone containers"
     BACKUP = "backup", "Back up containers"
+    RESTORE = "restore", "Restore backups, and drill it"
+    VERIFY = "verify", "Verify backups"
+    DOWNLOAD = "download", "Download backups"
+    KEEP = "keep", "Pin, hold and release backups"
+    DELETE = "delete", "Delete backups"
     OPERATE = "operate", "Start, stop and restart containers"
     REMOVE = "remove", "Remove containers"
     CANCEL = "cancel", "Cancel operations"

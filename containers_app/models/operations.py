@@ -103,6 +103,15 @@ class Operation(models.Model):
             ("cancel_operation", "Can cancel an operation"),
             ("operate_container", "Can start, stop and restart a container"),
             ("remove_container", "Can remove a container"),
+            ("backup_bind", "Can back up folders of a Docker host"),
+            ("run_hook", "Can have a backup run a command of one's own in a container"),
+            ("verify_backup", "Can verify a backup"),
+            ("restore_backup", "Can restore a backup"),
+            ("drill_backup", "Can drill the restore of a backup"),
+            ("download_backup", "Can download a backup"),
+            ("pin_backup", "Can pin a backup"),
+            ("remove_backup", "Can delete a backup"),
+            ("hold_backup", "Can hold a backup and release it"),
         )
         constraints = (
             models.UniqueConstraint(fields=("principal", "idempotency_key"), name="idempotency_key_once"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from django.contrib.auth.models import AnonymousUser, User
@@ -10,22 +11,31 @@ from containers_app.audit.ledger import Actor
 from containers_app.models import ApiKey, Operation
 from containers_app.operations.kinds import KINDS
 
+# What parts of the product ask for by themselves, and nothing else.
+SYSTEMS: Mapping[str, frozenset[str]] = {"verifier": frozenset({"containers_app.verify_backup"})}
+_SYSTEM_PRINCIPAL = "system:"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Asker:
-    """A user, and the key that was used if any. `system` stands for the product's own commands."""
+    """A user, and the key that was used if any; or, with nobody as the user, one of SYSTEMS."""
 
     user: User | AnonymousUser
     api_key: ApiKey | None = field(default=None, repr=False)
+    system: str = ""
 
     @property
     def principal(self) -> str:
         """One word for quotas and idempotency: keys of one user are apart."""
+        if self.system:
+            return _SYSTEM_PRINCIPAL + self.system
         return f"key:{self.api_key.pk}" if self.api_key else f"user:{self.user.pk}"
 
     @property
     def label(self) -> str:
         """The name that people read."""
+        if self.system:
+            return self.system
         return f"{self.user.get_username()} (key {self.api_key.prefix})" if self.api_key else self.user.get_username()
 
     def has_scope(self, scope: str) -> bool:
@@ -34,6 +44,8 @@ class Asker:
 
     def may(self, permission: str, scope: str) -> bool:
         """Whether the user has the permission, and the key the scope."""
+        if self.system:
+            return permission in SYSTEMS.get(self.system, ())
         return self.has_scope(scope) and self.user.has_perm(permission)
 
     def as_actor(self) -> Actor:
@@ -43,6 +55,8 @@ class Asker:
     @property
     def identity(self) -> Actor:
         """The same without the roles, which take a query."""
+        if self.system:
+            return Actor(type="system", label=self.system)
         return Actor(
             type="key" if self.api_key else "user" if self.user.is_authenticated else "anonymous",
             id=str(self.user.pk or ""),
@@ -56,12 +70,25 @@ class Asker:
         return tuple(self.user.groups.order_by("name").values_list("name", flat=True)) if self.user.pk else ()
 
 
+# What a verb may need besides its own permission, and the scope that a key needs for that.
+_FURTHER_SCOPES = {
+    "containers_app.remove_container": "remove",
+    "containers_app.clone_privileged": "clone",
+    "containers_app.pin_backup": "keep",
+}
+
+
 def still_may(operation: Operation, permission: str) -> bool:
     """Whether the operation's asker may do this now: rights are read again at the moment of the work."""
+    kind = KINDS[operation.kind]
+    scope = kind.scope if permission == kind.permission else _FURTHER_SCOPES.get(permission, kind.scope)
+    if operation.principal.startswith(_SYSTEM_PRINCIPAL):
+        system = operation.principal.removeprefix(_SYSTEM_PRINCIPAL)
+        return Asker(user=AnonymousUser(), system=system).may(permission, scope)
     key = None
     if operation.api_key_id:
         key = ApiKey.objects.select_related("user").filter(pk=operation.api_key_id, user=operation.user_id).first()
         if key is None or not key.is_alive:
             return False
     user = key.user if key else User.objects.filter(pk=operation.user_id or 0).first()
-    return user is not None and Asker(user=user, api_key=key).may(permission, KINDS[operation.kind].scope)
+    return user is not None and Asker(user=user, api_key=key).may(permission, scope)

@@ -7,9 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from containers_app.conf import Conf
+from containers_app.specs.hooks import DEFAULT_TIMEOUT_SECONDS, Hooks
+from containers_app.workflows.adopt import AdoptParams, adopt
 from containers_app.workflows.backup import BackupParams, back_up
 from containers_app.workflows.clone import CloneParams, clone, recorded_clone, reopened_clone
 from containers_app.workflows.context import Context, Done
+from containers_app.workflows.deletion import DeleteParams, delete_backup
+from containers_app.workflows.drill import DrillParams, drill, recorded_drill, reopened_drill, sealed_drill
 from containers_app.workflows.hosts import HostTestParams, test_host
 from containers_app.workflows.lifecycle import (
     RemoveParams,
@@ -21,9 +25,39 @@ from containers_app.workflows.lifecycle import (
     stop,
 )
 from containers_app.workflows.quiesce import DEFAULT_STOP_SECONDS
+from containers_app.workflows.restore import (
+    RestoreParams,
+    recorded_restore,
+    reopened_restore,
+    restore,
+    sealed_restore,
+)
+from containers_app.workflows.set_making import SetWish, recorded_wish, reopened_wish, sealed_wish
+from containers_app.workflows.stack_backup import StackBackupParams, back_up_stack
 from containers_app.workflows.stack_clone import StackCloneParams, clone_stack
+from containers_app.workflows.verify import VerifyParams, verify
 
-Params = CloneParams | BackupParams | HostTestParams | StackCloneParams | StartParams | StopParams | RemoveParams
+Params = (
+    CloneParams
+    | BackupParams
+    | RestoreParams
+    | DrillParams
+    | HostTestParams
+    | StackCloneParams
+    | StackBackupParams
+    | StartParams
+    | StopParams
+    | RemoveParams
+    | VerifyParams
+    | DeleteParams
+    | AdoptParams
+)
+
+
+def _backup_seconds(conf: Conf, params: SetWish) -> float:
+    """Hooks before and after come on top."""
+    hook_seconds = params.hooks.timeout_seconds if isinstance(params.hooks, Hooks) else DEFAULT_TIMEOUT_SECONDS
+    return conf.backup_timeout_seconds + (0 if params.hooks is None else 2 * hook_seconds)
 
 
 def _nothing(params: Any) -> Mapping[str, Any]:
@@ -47,7 +81,8 @@ class Kind:
     `action` is its name in the ledger, `permission` what its user needs, `scope` what its API key needs.
     `failure_code` and `failure_prefix` are the published error of a foreseen failure. `time_limit_seconds` binds a
     waiting request only. `sealed` gives the params' write-only values, which the row keeps encrypted and nothing else
-    keeps at all. `lasting`: what it did on the Engine is not taken back.
+    keeps at all. `lasting`: what it did is not taken back. `on_engine`: it works on its host's Engine, which therefore
+    has to be enabled; else the host only says which workers do it.
     """
 
     name: str
@@ -64,6 +99,7 @@ class Kind:
     subject: Callable[[Any], str]
     time_limit_seconds: Callable[[Conf, Any], float]
     lasting: bool = False
+    on_engine: bool = True
     record: Callable[[Any], dict[str, Any]] = asdict
     sealed: Callable[[Any], Mapping[str, Any]] = _nothing
     reopen: Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]] = _as_recorded
@@ -118,7 +154,46 @@ BACKUP = Kind(
     success_message="Container backup created successfully",
     subject_type="container",
     subject=lambda params: str(params.container),
-    time_limit_seconds=lambda conf, params: conf.backup_timeout_seconds,
+    time_limit_seconds=_backup_seconds,
+    record=recorded_wish,
+    sealed=sealed_wish,
+    reopen=reopened_wish,
+)
+RESTORE = Kind(
+    name="restore",
+    verb="Restore",
+    action="backup.restore",
+    params=RestoreParams,
+    workflow=restore,
+    permission="containers_app.restore_backup",
+    scope="restore",
+    failure_code="RESTORE_FAILED",
+    failure_prefix="Restore failed: ",
+    success_message="Backup restored successfully",
+    subject_type="backup",
+    subject=lambda params: str(params.backup),
+    time_limit_seconds=lambda conf, params: conf.backup_timeout_seconds + params.wait_healthy_seconds,
+    record=recorded_restore,
+    sealed=sealed_restore,
+    reopen=reopened_restore,
+)
+DRILL = Kind(
+    name="drill",
+    verb="Drill",
+    action="backup.drill",
+    params=DrillParams,
+    workflow=drill,
+    permission="containers_app.drill_backup",
+    scope="restore",
+    failure_code="DRILL_FAILED",
+    failure_prefix="Drill failed: ",
+    success_message="Backup drilled successfully",
+    subject_type="backup",
+    subject=lambda params: str(params.backup),
+    time_limit_seconds=lambda conf, params: conf.backup_timeout_seconds + params.wait_healthy_seconds,
+    record=recorded_drill,
+    sealed=sealed_drill,
+    reopen=reopened_drill,
 )
 HOST_TEST = Kind(
     name="hostTest",
@@ -149,6 +224,24 @@ STACK_CLONE = Kind(
     subject_type="stack",
     subject=lambda params: str(params.project),
     time_limit_seconds=lambda conf, params: conf.backup_timeout_seconds + params.wait_healthy_seconds,
+)
+STACK_BACKUP = Kind(
+    name="stackBackup",
+    verb="Back up stack",
+    action="stack.backup",
+    params=StackBackupParams,
+    workflow=back_up_stack,
+    permission="containers_app.backup_container",
+    scope="backup",
+    failure_code="STACK_BACKUP_FAILED",
+    failure_prefix="Stack backup failed: ",
+    success_message="Stack backup created successfully",
+    subject_type="stack",
+    subject=lambda params: str(params.project),
+    time_limit_seconds=_backup_seconds,
+    record=recorded_wish,
+    sealed=sealed_wish,
+    reopen=reopened_wish,
 )
 START = Kind(
     name="start",
@@ -214,5 +307,57 @@ REMOVE = Kind(
     time_limit_seconds=lambda conf, params: _engine_seconds(conf),
     lasting=True,
 )
-_EVERY = (CLONE, BACKUP, HOST_TEST, STACK_CLONE, START, STOP, RESTART, REMOVE)
+VERIFY = Kind(
+    name="verify",
+    verb="Verify",
+    action="backup.verify",
+    params=VerifyParams,
+    workflow=verify,
+    permission="containers_app.verify_backup",
+    scope="verify",
+    failure_code="VERIFY_FAILED",
+    failure_prefix="Verification failed: ",
+    success_message="Every byte of the backup is as it was recorded",
+    subject_type="backup",
+    subject=lambda params: str(params.name),
+    time_limit_seconds=lambda conf, params: conf.backup_timeout_seconds,
+    on_engine=False,
+)
+DELETE_BACKUP = Kind(
+    name="deleteBackup",
+    verb="Delete",
+    action="backup.delete",
+    params=DeleteParams,
+    workflow=delete_backup,
+    permission="containers_app.remove_backup",
+    scope="delete",
+    failure_code="DELETE_BACKUP_FAILED",
+    failure_prefix="Deletion failed: ",
+    success_message="The backup is deleted",
+    subject_type="backup",
+    subject=lambda params: str(params.name),
+    time_limit_seconds=lambda conf, params: conf.backup_timeout_seconds,
+    lasting=True,
+    on_engine=False,
+)
+ADOPT = Kind(
+    name="adopt",
+    verb="Adopt",
+    action="backup.adopt",
+    params=AdoptParams,
+    workflow=adopt,
+    permission="containers_app.backup_container",
+    scope="backup",
+    failure_code="ADOPT_FAILED",
+    failure_prefix="Adoption failed: ",
+    success_message="The backup is adopted",
+    subject_type="backup",
+    subject=lambda params: str(params.name),
+    time_limit_seconds=lambda conf, params: conf.backup_timeout_seconds,
+    on_engine=False,
+)
+_EVERY = (
+    *(CLONE, BACKUP, RESTORE, DRILL, HOST_TEST, STACK_CLONE, STACK_BACKUP, START, STOP, RESTART, REMOVE),
+    *(VERIFY, DELETE_BACKUP, ADOPT),
+)
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _EVERY}

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from django.db import DatabaseError, connections
@@ -16,19 +17,21 @@ from containers_app.archives.stores.local import LocalStore
 from containers_app.conf import Conf
 from containers_app.engine.connection import EngineLimits, open_gateway
 from containers_app.engine.gateway import EngineGateway
-from containers_app.errors import Cancelled, InvalidRequest, LeaseLost, MycoError, TimedOut
+from containers_app.errors import Cancelled, EngineError, InvalidRequest, LeaseLost, MycoError, TimedOut
 from containers_app.models import Operation
 from containers_app.operations import children, transitions
 from containers_app.operations.evidence import receipt_of
 from containers_app.operations.hosts import endpoint_of, host_named, limits, store_of
-from containers_app.operations.kinds import lasts
+from containers_app.operations.kinds import KINDS, lasts
 from containers_app.operations.secrets import plan_key
 from containers_app.workflows.context import ChildTarget, Done, Facts
+from containers_app.workflows.undo import replay
 
 _POLL_SECONDS = 0.25
 _STAGE_CHARACTERS = 64
 _STUCK_FACTOR = 10
 _CLEAN_UP_SECONDS = 5.0
+_TAKE_BACK_ROUNDS = 3
 
 
 class OperationContext:
@@ -91,6 +94,16 @@ class OperationContext:
     def _open(self, host_name: str | None, engine_limits: EngineLimits) -> AbstractContextManager[EngineGateway]:
         host = host_named(host_name) if host_name else self._operation.host
         return open_gateway(endpoint_of(host), engine_limits, receipt_of(self._operation))
+
+    @property
+    def bind_roots(self) -> tuple[str, ...]:
+        """The folders of Docker hosts that may be read."""
+        return self._conf.bind_roots
+
+    @property
+    def scratch_folder(self) -> Path:
+        """The data folder of this machine."""
+        return Path(self._conf.data_directory)
 
     @property
     def helper_image(self) -> str | None:
@@ -161,11 +174,26 @@ class OperationContext:
         self._operation.undo = [kept for kept in self._operation.undo if kept != dict(step)]
         self._write(undo=self._operation.undo)
 
+    def take_back(self) -> None:
+        """Take back all that is recorded, now. Raises EngineError where something is left."""
+        for _ in range(_TAKE_BACK_ROUNDS):
+            self.checkpoint()
+            self._operation.undo = replay(self.undo, open_gateway=self.clean_up_gateway, store=self._store)
+            self._write(undo=self._operation.undo)
+            if not self._operation.undo:
+                return
+        raise EngineError("what was made could not all be removed yet: that is tried again until it is gone")
+
     def warn(self, code: str, message: str) -> None:
         """Add a warning that answers and pages show."""
         warnings = [*self._operation.warnings, {"code": code, "message": message}]
         self._write(warnings=warnings)
         self._operation.warnings = warnings
+
+    @property
+    def warnings(self) -> Sequence[Mapping[str, str]]:
+        """Those so far, each with `code` and `message`."""
+        return tuple(self._operation.warnings)
 
     @contextmanager
     def interruptible(self, abort: Callable[[], None]) -> Iterator[None]:
@@ -227,7 +255,8 @@ class OperationContext:
     def _timed_out(self) -> TimedOut:
         operation = self._operation
         allowed_seconds = (operation.deadline_at - operation.created_at).total_seconds() if operation.deadline_at else 0
-        ended = "given up; look at the container's state" if lasts(operation.kind) else "cancelled and cleaned up"
+        look = f"given up; look at the {KINDS[operation.kind].subject_type}'s state"
+        ended = look if lasts(operation.kind) else "cancelled and cleaned up"
         return TimedOut(
             f"not finished within {allowed_seconds:g} s, so it was {ended}; "
             "send 'Prefer: respond-async' to run it without this limit"

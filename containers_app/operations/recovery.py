@@ -25,7 +25,7 @@ from containers_app.operations.children import end_with
 from containers_app.operations.dispatch import republish
 from containers_app.operations.evidence import receipt_of, record_outcome
 from containers_app.operations.hosts import endpoint_of, host_named, limits, store_of
-from containers_app.operations.kinds import lasts
+from containers_app.operations.kinds import KINDS, lasts
 from containers_app.operations.progress import closed_stages
 from containers_app.operations.transitions import Ending
 from containers_app.workflows.undo import replay
@@ -38,6 +38,7 @@ _ORPHAN_AGE, _ORPHAN_LIMIT = timedelta(minutes=5), timedelta(days=2)
 _BATCH = 500
 _TAKEN_BACK = "what it had begun is being taken back. Run it again"
 _LASTS = "the Engine may have carried it out all the same. Look at the container's state before running it again"
+_GOES_ON = "what is recorded already is carried out all the same. Look at the backup's state before running it again"
 
 
 def reconcile() -> dict[str, int]:
@@ -107,8 +108,7 @@ def _left_parts() -> list[Operation]:
 
 def _interrupt(operation: Operation, conf: Conf, away: set[str]) -> bool:
     """Fence first, take back after: once the row is terminal, the worker's token is worth nothing."""
-    left = _LASTS if lasts(operation.kind) else _TAKEN_BACK
-    message = f"the worker died or lost its connection; {left}"
+    message = f"the worker died or lost its connection; {_left(operation.kind)}"
     ending = Ending(
         state=State.INTERRUPTED,
         stages=closed_stages(operation.stages, state="failed"),
@@ -119,6 +119,13 @@ def _interrupt(operation: Operation, conf: Conf, away: set[str]) -> bool:
     if not transitions.interrupt(operation, ending, then=lambda: end_with(operation)):
         return False
     return _undo(operation, conf, away) or True
+
+
+def _left(kind_name: str) -> str:
+    """What becomes of what it had begun, in words."""
+    if not lasts(kind_name):
+        return _TAKEN_BACK
+    return _LASTS if KINDS[kind_name].on_engine else _GOES_ON
 
 
 def _unfinished_undo() -> list[Operation]:
@@ -191,7 +198,7 @@ def _sweep_storage(conf: Conf) -> int:
         for leftover in store.sweep_candidates():
             living = Operation.objects.filter(pk=leftover.operation_id).exclude(state__in=Operation.TERMINAL_STATES)
             if not living.exists():
-                store.remove_leftovers(leftover.location, leftover.operation_id, None)
+                store.sweep(leftover)
                 swept += 1
     except (MycoError, DatabaseError) as error:
         logger.warning("storage not swept yet: %s", type(error).__name__)

@@ -79,15 +79,23 @@ def _operations() -> QuerySet[Operation]:
     return Operation.objects.select_related("host", "api_key").prefetch_related("children")
 
 
+def _backups() -> QuerySet[Backup]:
+    return Backup.objects.select_related("host", "operation", "container").prefetch_related("parts")
+
+
 _RULES: Mapping[tuple[str, str], _Rule] = {
     ("container", "read"): _Rule(
         rows=lambda: with_last_backup(Container.objects.select_related("host")),
         permission="containers_app.view_container",
     ),
-    ("backup", "read"): _Rule(
-        rows=lambda: Backup.objects.select_related("host", "operation", "container"),
-        permission="containers_app.view_backup",
-    ),
+    ("backup", "read"): _Rule(rows=_backups, permission="containers_app.view_backup"),
+    ("backup", "download"): _Rule(rows=_backups, permission="containers_app.download_backup", scope="download"),
+    ("backup", "restore"): _Rule(rows=_backups, permission="containers_app.restore_backup", scope="restore"),
+    ("backup", "verify"): _Rule(rows=_backups, permission="containers_app.verify_backup", scope="verify"),
+    ("backup", "pin"): _Rule(rows=_backups, permission="containers_app.pin_backup", scope="keep"),
+    ("backup", "hold"): _Rule(rows=_backups, permission="containers_app.hold_backup", scope="keep"),
+    ("backup", "delete"): _Rule(rows=_backups, permission="containers_app.remove_backup", scope="delete"),
+    ("backup", "drill"): _Rule(rows=_backups, permission="containers_app.drill_backup", scope="restore"),
     ("operation", "read"): _Rule(rows=_operations, permission="containers_app.view_operation", own=_asked_for),
     ("operation", "cancel"): _Rule(
         rows=_operations, permission="containers_app.cancel_operation", scope="cancel", own=_asked_for

@@ -83,12 +83,13 @@ def plan_volumes(
     elsewhere: bool = False,
     made: Collection[str] = (),
     replaced: Collection[str] = (),
+    apart: bool = False,
 ) -> tuple[VolumePlan, ...]:
     """What becomes of each volume: by its own choice (under its name or a mount point), else by `data`.
 
     `known` are the source Engine's volumes, `taken` the names that the target has; `elsewhere`: the target is another
-    Engine, with which nothing can be shared; `replaced` are mount points that an override fills. Raises InvalidRequest
-    for a choice that cannot be.
+    Engine, with which nothing can be shared; `replaced` are mount points that an override fills; `apart`: even there
+    each is named after the clone. Raises InvalidRequest for a choice that cannot be.
     """
     every = [mount for mount in source.get("Mounts") or [] if mount.get("Type") == "volume"]
     mounts = [mount for mount in every if mount.get("Destination") not in replaced]
@@ -103,7 +104,7 @@ def plan_volumes(
         # stands there may be either, so that nothing is filled there but a volume with a name.
         anonymous = is_full_id(name) and set(destinations) <= unnamed and (not doubtful or chosen == "share")
         treatment = _treatment(chosen, data=data, fresh=anonymous or elsewhere)
-        prefix = "" if elsewhere and not is_full_id(name) else volume_prefix(clone_name)
+        prefix = "" if elsewhere and not apart and not is_full_id(name) else volume_prefix(clone_name)
         given = {*taken, *(plan.target for plan in plans if plan.target)}
         plans.append(
             VolumePlan(

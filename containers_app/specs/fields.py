@@ -109,11 +109,11 @@ def objects(
     return tuple((f"{inside}{name}[{number}].", value) for number, value in enumerate(found))
 
 
-def line(body: Mapping[str, Any], name: str, *, longest: int) -> str:
+def line(body: Mapping[str, Any], name: str, *, inside: str = "", longest: int) -> str:
     """A short text for people, on one line; empty when absent."""
-    value = text(body, name, longest=longest) or ""
+    value = text(body, name, inside=inside, longest=longest) or ""
     if not value.isprintable():
-        raise InvalidRequest(f"'{name}' holds a control character", field=name)
+        raise InvalidRequest(f"'{inside + name}' holds a control character", field=inside + name)
     return value
 
 

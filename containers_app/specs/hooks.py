@@ -60,7 +60,7 @@ def read_hooks(options: Mapping[str, Any], *, inside: str = "options.") -> HookC
 def hooks_of(values: Mapping[str, Any], *, inside: str) -> Hooks:
     """Hooks of a client's object. Raises InvalidRequest, with fields that begin with `inside`."""
     fields.only(values, _KNOWN, inside=inside)
-    before, after = (_hook(values, name, inside=inside) for name in ("before", "after"))
+    before, after = (read_hook(values, name, inside=inside) for name in ("before", "after"))
     if before is None and after is None:
         field_name = f"{inside}before"
         words = f"'{field_name}' or '{inside}after' is required: leave 'hooks' out to run none"
@@ -69,7 +69,11 @@ def hooks_of(values: Mapping[str, Any], *, inside: str) -> Hooks:
     return Hooks(before=before, after=after, timeout_seconds=DEFAULT_TIMEOUT_SECONDS if seconds is None else seconds)
 
 
-def _hook(values: Mapping[str, Any], name: str, *, inside: str) -> Hook | None:
+def read_hook(values: Mapping[str, Any], name: str, *, inside: str) -> Hook | None:
+    """One command: a text, which the container's `/bin/sh` runs, or a list of words; None where absent or null.
+
+    Raises InvalidRequest.
+    """
     value, field_name = values.get(name), inside + name
     if value is None:
         return None

@@ -192,17 +192,26 @@ def _volumes(inspect: Inspect, volumes: Mapping[str, Inspect]) -> Iterator[str]:
             yield f"Its volume {name} could not be examined."
 
 
-def _volume_power(name: str, options: Mapping[str, str]) -> Iterator[str]:
-    """Driver options mount what they please; a block device or an overlay is as much the host's as a bind."""
+def host_devices(options: Mapping[str, str]) -> tuple[str, ...]:
+    """Paths of the host that a volume's driver options name; a block device or an overlay is as much the host's.
+
+    Driver options mount what they please. Those of a mount flag (`lowerdir=/x:/y`) are not taken apart.
+    """
     kind, device = str(options.get("type") or "").lower(), str(options.get("device") or "")
     flags = str(options.get("o") or "").split(",")
-    paths = [device, *(str(value) for key, value in options.items() if key not in ("o", "device"))]
-    remote = kind in _NETWORK_FILE_SYSTEMS and not {"bind", "rbind"} & set(flags)
-    for path in () if remote else paths:
+    if kind in _NETWORK_FILE_SYSTEMS and not {"bind", "rbind"} & set(flags):
+        return ()
+    named = [device, *(str(value) for key, value in options.items() if key not in ("o", "device"))]
+    return (*(path for path in named if path.startswith("/")), *(flag for flag in flags if "=/" in flag))
+
+
+def _volume_power(name: str, options: Mapping[str, str]) -> Iterator[str]:
+    for path in host_devices(options):
         if path.startswith("/"):
             yield from (f"Through the volume {name}: {sentence}" for sentence in _path_power(path, read_only=False))
-    if any("=/" in flag for flag in flags) and not remote:
-        yield f"Through the volume {name}: It mounts paths of the host by options."
+        else:
+            yield f"Through the volume {name}: It mounts paths of the host by options."
+            return
 
 
 def _path_power(path: str, *, read_only: bool) -> Iterator[str]:

@@ -26,6 +26,7 @@ VOLUME_LABEL = "com.docker.compose.volume"
 ONE_OFF_LABEL = "com.docker.compose.oneoff"
 # Labels that make other programs act on a container: a clone with all of them may answer in its source's place.
 HOOK_LABELS = ("traefik.", "caddy", "com.centurylinklabs.watchtower", "ofelia.", "docker-volume-backup.")
+HEALTHY, ENDED_WELL = "service_healthy", "service_completed_successfully"
 _SHORTEST_ID = 12
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
 
@@ -117,6 +118,12 @@ def _referred(entry: Member, left: Iterable[Member]) -> list[Member]:
 
 def _depended(entry: Member, left: Iterable[Member]) -> list[Member]:
     return [other for other in left if other.service in entry.depends_on and other.id != entry.id]
+
+
+def awaited(members: Iterable[Member]) -> dict[str, str]:
+    """Services that others wait for, with the condition that is waited for: HEALTHY or ENDED_WELL."""
+    wanted = [item for entry in members for item in entry.depends_on.items()]
+    return {service: condition for service, condition in wanted if condition in (HEALTHY, ENDED_WELL)}
 
 
 def circles(ordered: tuple[Member, ...]) -> tuple[tuple[str, str], ...]:

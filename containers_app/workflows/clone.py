@@ -15,7 +15,7 @@ from containers_app.workflows.admission import check_admission, check_room, may_
 from containers_app.workflows.content import Ends, Pair, carry, prove
 from containers_app.workflows.context import Context, Done
 from containers_app.workflows.fidelity import proven
-from containers_app.workflows.health import wait_until_healthy
+from containers_app.workflows.health import start_and_wait
 from containers_app.workflows.making import (
     REDIRECTED,
     cloned,
@@ -136,7 +136,14 @@ def clone(context: Context, params: CloneParams) -> Done:
         made = _made(context, ends, params, prepared, measured)
         context.stage("check the clone")
         proof = proven(context, prepared, made.inspect, committed=made.committed)
-        up = not params.start or _started(context, target, params, made, prepared.plan.create.secrets)
+        up = not params.start or start_and_wait(
+            context,
+            target,
+            made.id,
+            what="the clone",
+            secrets=prepared.plan.create.secrets,
+            wait_seconds=params.wait_healthy_seconds,
+        )
         _list(context, target, params, made)
     whole = up and not proof.unexplained and all(document["equal"] for document in made.content)
     return Done(
@@ -197,21 +204,6 @@ def _list(context: Context, target: EngineGateway, params: CloneParams, made: Ma
         inventory.refresh(host, target, made.id)
     else:
         inventory.remember(host, made.inspect)
-
-
-def _started(
-    context: Context, target: EngineGateway, params: CloneParams, made: Made, secrets: tuple[str, ...]
-) -> bool:
-    """Start the clone, and wait for it as long as asked. A start that fails fails the clone."""
-    context.stage("start the clone")
-    target.start(made.id, secrets=secrets)
-    if not params.wait_healthy_seconds:
-        return True
-    context.stage("wait until it is healthy")
-    verdict = wait_until_healthy(context, target, made.id, limit_seconds=params.wait_healthy_seconds)
-    if not verdict.up:
-        context.warn(verdict.code, verdict.message)
-    return verdict.up
 
 
 def _target_host(context: Context, params: CloneParams) -> DockerHost:

@@ -103,7 +103,7 @@ def _streamed(context: Context, ends: Ends, pairs: Sequence[Pair], progress: _Pr
         )
         changed.append(streamed.changed)
     progress.end()
-    proofs = _proofs(context, ends.source, [pair.source for pair in pairs])
+    proofs = _proofs(context, ends, ends.source, [pair.source for pair in pairs])
     return tuple(
         Carried(pair=pair, proof=proof, changed=moved or proof.changed)
         for pair, proof, moved in zip(pairs, proofs, changed, strict=True)
@@ -113,9 +113,8 @@ def _streamed(context: Context, ends: Ends, pairs: Sequence[Pair], progress: _Pr
 def prove(context: Context, ends: Ends, carried: Sequence[Carried]) -> list[dict[str, Any]]:
     """Read every copy again and compare: one document a tree. A difference is a warning that names it."""
     documents = []
-    for entry, target in zip(
-        carried, _proofs(context, ends.target, [entry.pair.target for entry in carried]), strict=True
-    ):
+    targets = _proofs(context, ends, ends.target, [entry.pair.target for entry in carried])
+    for entry, target in zip(carried, targets, strict=True):
         equal = not entry.changed and entry.proof.same_as(target)
         if not equal:
             context.warn(*_difference(entry))
@@ -123,12 +122,14 @@ def prove(context: Context, ends: Ends, carried: Sequence[Carried]) -> list[dict
     return documents
 
 
-def _proofs(context: Context, gateway: EngineGateway, trees: Sequence[Tree]) -> tuple[TreeProof, ...]:
+def _proofs(context: Context, ends: Ends, gateway: EngineGateway, trees: Sequence[Tree]) -> tuple[TreeProof, ...]:
     if not trees:
         return ()
-    tasks = [TreeTask(verb="prove", source=tree) for tree in trees]
-    ends = run_tasks(gateway, tasks, options_of(context), on_progress=lambda done: context.checkpoint())
-    return tuple(TreeProof.of(end) for end in ends)
+    # A socket is nothing without the process that made it, and no tar has any.
+    options = ("streamed",) if ends.elsewhere else ()
+    tasks = [TreeTask(verb="prove", source=tree, options=options) for tree in trees]
+    told = run_tasks(gateway, tasks, options_of(context), on_progress=lambda done: context.checkpoint())
+    return tuple(TreeProof.of(end) for end in told)
 
 
 def _difference(entry: Carried) -> tuple[str, str]:

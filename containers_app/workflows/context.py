@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from containers_app.archives.stores.local import LocalStore
@@ -69,6 +70,14 @@ class Context(Protocol):
         """
 
     @property
+    def bind_roots(self) -> tuple[str, ...]:
+        """The folders of Docker hosts that may be read; each has all below it."""
+
+    @property
+    def scratch_folder(self) -> Path:
+        """Where temporary files may be, on this machine. They must be gone whatever kills the process."""
+
+    @property
     def helper_image(self) -> str | None:
         """The image of helper containers that the settings name; None for our own."""
 
@@ -100,8 +109,18 @@ class Context(Protocol):
     def forget_undo(self, step: Mapping[str, Any]) -> None:
         """The effect of this step is taken back already."""
 
+    def take_back(self) -> None:
+        """Take back all that is recorded, now: for work of which nothing stays.
+
+        Raises EngineError where something is left; then it is tried again after the operation's end.
+        """
+
     def warn(self, code: str, message: str) -> None:
         """Add a warning that answers and pages show."""
+
+    @property
+    def warnings(self) -> Sequence[Mapping[str, str]]:
+        """Those so far, each with `code` and `message`."""
 
     def interruptible(self, abort: Callable[[], None]) -> AbstractContextManager[None]:
         """While inside, a cancellation calls `abort` from another thread."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from containers_app.engine.gateway import EngineReader
+from containers_app.engine.gateway import EngineGateway, EngineReader
 from containers_app.errors import ContainerNotFound
 from containers_app.workflows.context import Context
 
@@ -18,29 +18,67 @@ _OVER = ("exited", "dead", "removing")
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """`up`, or the warning that says why not: its code, and words that name no output of the healthcheck."""
+    """`up`, or the warning that says why not: its code, and words that name no output of the healthcheck.
+
+    `sign`: by what it is up: `healthy`, `running` or `ended`.
+    """
 
     up: bool
     code: str = ""
     message: str = ""
+    sign: str = ""
 
 
-def wait_until_healthy(context: Context, gateway: EngineReader, container_id: str, *, limit_seconds: float) -> Verdict:
+def wait_until_healthy(
+    context: Context,
+    gateway: EngineReader,
+    container_id: str,
+    *,
+    limit_seconds: float,
+    settle_seconds: float = SETTLE_SECONDS,
+) -> Verdict:
     """Look at a started container until it is up, can no longer come up, or the limit has passed.
 
-    Up is `healthy`; without a healthcheck, running since the same start for SETTLE_SECONDS, or the limit if that is
+    Up is `healthy`; without a healthcheck, running since the same start for `settle_seconds`, or the limit if that is
     shorter. Raises what `context.checkpoint` raises, and the Engine's errors.
     """
-    settle_seconds = min(SETTLE_SECONDS, limit_seconds)
+    settle_seconds = min(settle_seconds, limit_seconds)
     since, started_at = time.monotonic(), ""
 
     def judge(raw: Mapping[str, Any]) -> Verdict | None:
         nonlocal since, started_at
-        if str(raw["State"].get("StartedAt", "")) != started_at:
-            since, started_at = time.monotonic(), str(raw["State"].get("StartedAt", ""))
+        # It was started before the first look, which may come late.
+        seen = str(raw["State"].get("StartedAt", ""))
+        if started_at not in ("", seen):
+            since = time.monotonic()
+        started_at = seen
         return _judged(raw, running_seconds=time.monotonic() - since, settle_seconds=settle_seconds)
 
     return _watched(context, gateway, container_id, limit_seconds=limit_seconds, judge=judge, late=_late)
+
+
+def start_and_wait(
+    context: Context,
+    gateway: EngineGateway,
+    container_id: str,
+    *,
+    what: str,
+    secrets: tuple[str, ...],
+    wait_seconds: float,
+) -> bool:
+    """Start what was made, and wait for it as long as asked: whether it is up, else a warning says why not.
+
+    A start that fails is raised. `what`: what stages call it.
+    """
+    context.stage(f"start {what}")
+    gateway.start(container_id, secrets=secrets)
+    if not wait_seconds:
+        return True
+    context.stage("wait until it is healthy")
+    verdict = wait_until_healthy(context, gateway, container_id, limit_seconds=wait_seconds)
+    if not verdict.up:
+        context.warn(verdict.code, verdict.message)
+    return verdict.up
 
 
 def wait_until_ended(context: Context, gateway: EngineReader, container_id: str, *, limit_seconds: float) -> Verdict:
@@ -81,7 +119,8 @@ def _ended(raw: Mapping[str, Any]) -> Verdict | None:
     if state.get("Status") not in _OVER:
         return None
     code = state.get("ExitCode")
-    return Verdict(up=code == 0, code="ENDED", message=f"{_name(raw)} ended with exit code {code}: read its logs")
+    message = f"{_name(raw)} ended with exit code {code}: read its logs"
+    return Verdict(up=code == 0, code="ENDED", message=message, sign="" if code else "ended")
 
 
 def _not_ended(raw: Mapping[str, Any], limit_seconds: float) -> Verdict:
@@ -97,14 +136,14 @@ def _judged(raw: Mapping[str, Any], *, running_seconds: float, settle_seconds: f
     """The verdict if this inspect answer has one."""
     ended = _ended(raw)
     if ended:
-        return replace(ended, up=False)
+        return replace(ended, up=False, sign="")
     if raw["State"].get("Status") != "running":
         return None
     health = _health(raw)
     if health == "unhealthy":
         return Verdict(up=False, code="UNHEALTHY", message=f"{_name(raw)} is unhealthy: {_last_check(raw)}")
     if health == "healthy" or (not health and running_seconds >= settle_seconds):
-        return Verdict(up=True)
+        return Verdict(up=True, sign=health or "running")
     return None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from containers_app.engine.facts import clone_facts, every_volume, volume_facts
+from containers_app.engine.facts import Origin, clone_facts, every_volume, volume_facts
 from containers_app.engine.gateway import EngineReader
 from containers_app.specs.clone_networks import PlanWarning
 from containers_app.specs.clone_volumes import VolumeFacts, VolumePlan, plan_volumes, with_volumes
@@ -37,7 +37,8 @@ class Wish:
 
     `thorough`: look at everything that the target's Engine has, not only at what the source itself holds.
     `made_volumes`: volumes that are made by others, and used as they are; `made_containers`: ids and names of what is
-    made before the clone. `bound`: what else the plan's hash is of.
+    made before the clone. `bound`: what else the plan's hash is of. `apart`: no volume gets the name that the source's
+    has.
     """
 
     name: str | None = None
@@ -49,6 +50,7 @@ class Wish:
     made_containers: frozenset[str] = frozenset()
     named: bool = True
     bound: Mapping[str, Any] = field(default_factory=dict)
+    apart: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +90,7 @@ class Prepared:
         return self.document.collisions
 
 
-def look_around(
-    reader: EngineReader, source: Inspect, wish: Wish, *, origin: EngineReader | None = None
-) -> Surroundings:
+def look_around(reader: EngineReader, source: Inspect, wish: Wish, *, origin: Origin | None = None) -> Surroundings:
     """Look at both Engines. Raises their errors."""
     known = volume_facts(origin or reader, source, wish.overrides)
     return Surroundings(
@@ -110,13 +110,14 @@ def prepare(
     source: Inspect,
     wish: Wish,
     *,
-    origin: EngineReader | None = None,
+    origin: Origin | None = None,
     around: Surroundings | None = None,
     givers: Givers = MappingProxyType({}),
 ) -> Prepared:
     """Look up what has to be known, and plan; `reader` is the target's Engine, `origin` the source's if it is another.
 
-    Nothing is changed. Raises InvalidRequest and the Engine's errors.
+    Of a source that a backup remembers, `origin` is what it remembers of its Engine. Nothing is changed. Raises
+    InvalidRequest and the Engine's errors.
     """
     if wish.name is None:
         wish = replace(wish, name=default_name(source), named=False)
@@ -131,6 +132,7 @@ def prepare(
         elsewhere=origin is not None,
         made=wish.made_volumes,
         replaced=frozenset(mount.target for mount in wish.overrides.mounts),
+        apart=wish.apart,
     )
     wanted = with_volumes(source, volumes)
     facts = clone_facts(reader, wanted, wish.overrides, networks=around.world.networks, origin=origin)
@@ -214,7 +216,7 @@ def _planned(
     )
 
 
-def _elsewhere(reader: EngineReader, origin: EngineReader, first: Prepared) -> Iterator[Collision]:
+def _elsewhere(reader: EngineReader, origin: Origin, first: Prepared) -> Iterator[Collision]:
     """What another Engine cannot give."""
     wanted, plan = first.wanted, first.plan
     here, there = origin.version().platform, reader.version().platform

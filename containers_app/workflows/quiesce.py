@@ -62,7 +62,7 @@ def quiet(context: Context, gateway: EngineGateway, source: Mapping[str, Any], c
     if consistency == "live" or grade_of(source) != "live":
         yield
         return
-    step = _paused(context, gateway, source) if consistency == "pause" else _stopped(context, gateway, source)
+    step = _paused(context, gateway, source) if consistency == "pause" else stop(context, gateway, source)
     yield
     if step is not None:
         _wake(gateway, step, name=str(source["Name"]).removeprefix("/"))
@@ -126,8 +126,13 @@ def _let_execs_start(context: Context, gateway: EngineGateway, source_id: str, u
             time.sleep(_LOOK_SECONDS)
 
 
-def _stopped(context: Context, gateway: EngineGateway, source: Mapping[str, Any]) -> Step | None:
-    """How to start it again; None when it had ended by itself before it was asked to."""
+def stop(
+    context: Context, gateway: EngineGateway, source: Mapping[str, Any], *, what: str = "the source"
+) -> Step | None:
+    """Stop a container that runs. How to start it again, which is written before; None when it had ended by itself.
+
+    `what`: what the stage calls it.
+    """
     source_id, seconds = str(source["Id"]), stop_seconds(source)
     grace_seconds = seconds if seconds >= 0 else LONGEST_STOP_SECONDS
     step = restore_state(
@@ -136,7 +141,7 @@ def _stopped(context: Context, gateway: EngineGateway, source: Mapping[str, Any]
         started_at=str(source["State"].get("StartedAt", "")),
         until_epoch_seconds=time.time() + grace_seconds + _KILL_SECONDS,
     )
-    context.stage("stop the source", undo=step)
+    context.stage(f"stop {what}", undo=step)
     if patiently(lambda: gateway.stop(source_id, timeout_seconds=seconds), tick=context.checkpoint):
         return step
     context.forget_undo(step)

@@ -10,7 +10,7 @@ from typing import Any
 from containers_app.errors import MycoError
 from containers_app.models import DockerHost
 from containers_app.specs.clone_mounts import renamed_volume
-from containers_app.specs.stack import Renaming
+from containers_app.specs.stack import ENDED_WELL, Renaming, awaited
 from containers_app.specs.stack_renaming import giver_mounts, wanted_source
 from containers_app.workflows import inventory
 from containers_app.workflows.admission import check_admission, check_room, may_look
@@ -33,7 +33,6 @@ from containers_app.workflows.stack_content import Filled, MadeMember, fill, mea
 from containers_app.workflows.stack_members import PlannedMember
 from containers_app.workflows.stack_plan import StackPlan, plan_stack
 
-_HEALTHY, _ENDED_WELL = "service_healthy", "service_completed_successfully"
 _DEPENDENCY_SECONDS = 120
 
 
@@ -244,26 +243,20 @@ def _content_of(entry: MadeMember, filled: Filled) -> list[dict[str, Any]]:
 
 def _started(context: Context, ends: Ends, params: StackCloneParams, made: tuple[MadeMember, ...]) -> bool:
     """Start every member in its order; one that others wait for is waited for here too. Whether all came up."""
-    waited = _conditions(made)
+    waited = awaited(entry.planned.member for entry in made)
     up = True
     for entry in made:
         service = entry.planned.member.service
         context.stage(f"start {entry.planned.new_name}")
         ends.target.start(entry.id, secrets=entry.planned.prepared.plan.create.secrets)
         if service in waited:
-            up = _is_up(context, ends, entry, _DEPENDENCY_SECONDS, ends_well=waited[service] == _ENDED_WELL) and up
+            up = _is_up(context, ends, entry, _DEPENDENCY_SECONDS, ends_well=waited[service] == ENDED_WELL) and up
     if params.wait_healthy_seconds:
         context.stage("wait until all are healthy")
-        lasting = [entry for entry in made if waited.get(entry.planned.member.service) != _ENDED_WELL]
+        lasting = [entry for entry in made if waited.get(entry.planned.member.service) != ENDED_WELL]
         results = [_is_up(context, ends, entry, params.wait_healthy_seconds) for entry in lasting]
         up = all(results) and up
     return up
-
-
-def _conditions(made: Iterable[MadeMember]) -> dict[str, str]:
-    """Services that others wait for, with the condition that is waited for."""
-    wanted = [item for entry in made for item in entry.planned.member.depends_on.items()]
-    return {service: condition for service, condition in wanted if condition in (_HEALTHY, _ENDED_WELL)}
 
 
 def _is_up(context: Context, ends: Ends, entry: MadeMember, seconds: float, *, ends_well: bool = False) -> bool:

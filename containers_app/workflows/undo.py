@@ -15,6 +15,7 @@ from containers_app.crypto.sealing import derived_key, seal, unseal
 from containers_app.engine.gateway import EngineGateway
 from containers_app.errors import ContainerNotFound, EngineError, MycoError
 from containers_app.specs.hooks import Hooks, hooks_of, written_hooks
+from containers_app.workflows.set_removal import remove_set
 
 logger = logging.getLogger(__name__)
 # Others wait for the end of a replay: a lease, a sweep of the reconciler.
@@ -54,6 +55,11 @@ def restore_state(container_id: str, state: str, *, started_at: str = "", until_
     """
     step = {"action": "restore_state", "container": container_id, "state": state}
     return {**step, "startedAt": started_at, "until": until_epoch_seconds} if started_at else step
+
+
+def restore_name(container_id: str, name: str) -> Step:
+    """The step that gives a container its name back."""
+    return {"action": "restore_name", "container": container_id, "name": name}
 
 
 def run_hook(container_id: str, hooks: Hooks, *, started_at: str) -> Step:
@@ -159,6 +165,16 @@ def _restore_state(step: Step, open_gateway: OpenGateway, store: LocalStore) -> 
         wake(gateway, step)
 
 
+def _restore_name(step: Step, open_gateway: OpenGateway, store: LocalStore) -> None:
+    with open_gateway("") as gateway:
+        try:
+            name = str(gateway.inspect(step["container"]).get("Name", "")).removeprefix("/")
+        except ContainerNotFound:
+            return
+        if name != step["name"]:
+            gateway.rename(step["container"], step["name"])
+
+
 def _run_hook(step: Step, open_gateway: OpenGateway, store: LocalStore) -> None:
     """At least once: where the Engine goes away in the middle, it is run again. Its failure does not repeat it."""
     hooks = hooks_of(unseal(step["sealed"], _hook_key()), inside="")
@@ -180,10 +196,17 @@ def _hook_key() -> bytes:
     return derived_key(settings.SECRET_KEY, "mycodocker hooks")
 
 
+def _remove_set(step: Step, open_gateway: OpenGateway, store: LocalStore) -> None:
+    """The one step that goes on instead of back: what is recorded as deleted must not stay."""
+    remove_set(step, store)
+
+
 _ACTIONS: Mapping[str, Callable[[Step, OpenGateway, LocalStore], None]] = {
     "remove_labelled": _remove_labelled,
     "remove_files": _remove_files,
     "remove_image": _remove_image,
     "restore_state": _restore_state,
+    "restore_name": _restore_name,
     "run_hook": _run_hook,
+    "remove_set": _remove_set,
 }

@@ -17,7 +17,7 @@ def nothing_to_check() -> None:
 
 
 class ArchiveWriter(Protocol):
-    """One archive on its way: write, then seal, then publish, in this order; leaving it unpublished discards it.
+    """One file on its way: write, then seal, then publish, in this order; leaving it unpublished discards it.
 
     Every method but `abort` raises StorageFull or StorageError, and has then discarded what was written.
     """
@@ -32,8 +32,8 @@ class ArchiveWriter(Protocol):
     def seal(self, sha256: str, size_bytes: int, *, checkpoint: Callable[[], None] = nothing_to_check) -> None:
         """Make the bytes durable, read them back and compare; `checkpoint` is called between reads and may raise."""
 
-    def publish(self, manifest_bytes: bytes) -> None:
-        """Give the file its name, and the manifest its own after that. Raises NameTaken."""
+    def publish(self) -> None:
+        """Give the file its name, never over another one. Raises NameTaken."""
 
     def abort(self) -> None:
         """Discard what was made and is not published; never raises, and may be called again."""
@@ -63,6 +63,9 @@ class ArchiveStore(Protocol):
     def open_for_write(self, location: Location, operation_id: str) -> ArchiveWriter:
         """Start an archive under a temporary name. Raises NameTaken, InvalidRequest, StorageFull or StorageError."""
 
+    def require_free(self, location: Location) -> None:
+        """Raises NameTaken when something has this name."""
+
     def exists(self, location: Location) -> bool:
         """Whether a regular file stands there."""
 
@@ -77,6 +80,21 @@ class ArchiveStore(Protocol):
 
     def remove_leftovers(self, location: Location, operation_id: str, inode: int | None) -> tuple[str, ...]:
         """Remove what a killed operation left, and its published file only when it has that inode; names removed."""
+
+    def remove(self, location: Location) -> bool:
+        """Remove a file for good; False when none was there."""
+
+    def mark(self, location: Location) -> str | None:
+        """What tells the file there from every other one that ever had its name; None without one."""
+
+    def remove_marked(self, location: Location, mark: str) -> bool:
+        """Remove the file that had this mark; False when it is gone, or another one has its name."""
+
+    def manifests(self) -> tuple[Location, ...]:
+        """The files that are called like a manifest; who reads one believes nothing in it."""
+
+    def sweep(self, leftover: Leftover) -> None:
+        """Remove a temporary whose operation is over."""
 
     def sweep_candidates(self) -> tuple[Leftover, ...]:
         """The temporaries that stand in the store; the caller knows which of their operations are alive."""

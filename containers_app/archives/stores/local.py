@@ -54,21 +54,27 @@ class LocalStore:
             self._require_room(_nearest(Path(location.root, *location.folders)), needed_bytes or 1)
 
     def open_for_write(self, location: Location, operation_id: str) -> ArchiveWriter:
-        """Start an archive as `.<operation_id>.partial` in the wanted folder, which is made when missing.
+        """Start a file under its temporary name in the wanted folder, which is made when missing.
 
-        Raises NameTaken when the name or its manifest's is in use, InvalidRequest (field `options.path`) when a
-        symbolic link or a file stands in the place of a folder, StorageFull or StorageError.
+        Raises NameTaken when the name is in use, InvalidRequest (field `options.path`) when a symbolic link or a file
+        stands in the place of a folder, StorageFull or StorageError.
         """
         with ExitStack() as stack, storage_faults("opening the folder"):
             folder = _open_requested(location)
             stack.callback(close_quietly, folder)
-            for name in (location.name, location.manifest_name):
-                if entry_inode(folder, name) is not None:
-                    raise name_taken(name)
+            if entry_inode(folder, location.name) is not None:
+                raise name_taken(location.name)
             self._require_room(folder, 1)
             writer = LocalWriter(folder, location, operation_id=operation_id, reserve_bytes=self._reserve_bytes)
             stack.pop_all()
         return writer
+
+    def require_free(self, location: Location) -> None:
+        """Raises NameTaken when something has this name, be it a link, and StorageError."""
+        missing = suppress(FileNotFoundError, NotAFolder)
+        with storage_faults("looking for the archive"), missing, _folder_of(location) as folder:
+            if entry_inode(folder, location.name) is not None:
+                raise name_taken(location.name)
 
     def exists(self, location: Location) -> bool:
         """Whether a regular file stands there. Raises StorageError when the storage cannot tell."""
@@ -81,10 +87,14 @@ class LocalStore:
 
         Raises StorageError when the storage cannot tell: a root that is gone says nothing about the files in it.
         """
+        entry = self._entry(location)
+        return entry and entry.st_size
+
+    def _entry(self, location: Location) -> os.stat_result | None:
         with storage_faults("looking for the archive"):
             with suppress(FileNotFoundError, NotAFolder), _folder_of(location) as folder:
                 entry = os.stat(location.name, dir_fd=folder, follow_symlinks=False)
-                return entry.st_size if stat.S_ISREG(entry.st_mode) else None
+                return entry if stat.S_ISREG(entry.st_mode) else None
             Path(location.root).stat()
         return None
 
@@ -106,28 +116,56 @@ class LocalStore:
             yield file
 
     def remove_leftovers(self, location: Location, operation_id: str, inode: int | None) -> tuple[str, ...]:
-        """Remove what a killed operation left; returns the names that were removed.
+        """Remove what a killed operation left of a file; returns the names that were removed.
 
-        These are its two temporaries and, only when the archive's final name has exactly this inode and so was given
-        by that operation, the archive and its manifest. Raises StorageError.
+        These are its temporary and, only when the final name has exactly this inode and so was given by that
+        operation, the file. Raises StorageError.
         """
         with storage_faults("removing leftovers"), suppress(FileNotFoundError), _folder_of(location) as folder:
             published = inode is not None and entry_inode(folder, location.name) == inode
-            names = (location.manifest_name, location.name) if published else ()
-            return _remove(folder, (*names, *_partials(operation_id)))
+            names = (location.name,) if published else ()
+            return _remove(folder, (*names, location.partial_name(operation_id)))
         return ()
 
+    def sweep(self, leftover: Leftover) -> None:
+        """Remove the temporary of an operation that is over. Raises StorageError."""
+        self.remove(leftover.location)
+
+    def remove(self, location: Location) -> bool:
+        """Remove a file for good; False when none was there. Raises StorageError."""
+        with storage_faults("removing the archive"), suppress(FileNotFoundError), _folder_of(location) as folder:
+            return bool(_remove(folder, (location.name,)))
+        return False
+
+    def mark(self, location: Location) -> str | None:
+        """What tells the file there from every other one that ever had its name; None without one.
+
+        An inode alone does not: file systems give it to the next file. Raises StorageError as `stored_size`.
+        """
+        entry = self._entry(location)
+        return entry and f"{entry.st_ino}:{entry.st_mtime_ns}:{entry.st_size}"
+
+    def remove_marked(self, location: Location, mark: str) -> bool:
+        """Remove the file that had this mark, and no other one that has its name by now. Raises StorageError."""
+        return self.mark(location) == mark and self.remove(location)
+
+    def manifests(self) -> tuple[Location, ...]:
+        """The files below the roots that are called like a manifest, by their names alone; bounded as a sweep is."""
+        return tuple(found for found in self._found("looking for backups") if paths.is_manifest_name(found.name))
+
     def sweep_candidates(self) -> tuple[Leftover, ...]:
-        """The temporaries below the roots; `remove_leftovers` with such a location and no inode removes them.
+        """The temporaries below the roots; `sweep` removes one.
 
         Looks at no more than SWEEP_LIMIT_ENTRIES entries, and only into folders that requests can name; what cannot
         be read is left out. The caller decides which operations are still alive. Raises StorageError.
         """
-        found: list[Leftover] = []
+        found = [(location, paths.operation_of_partial(location.name)) for location in self._found("sweeping")]
+        return tuple(Leftover(location=location, operation_id=owner) for location, owner in found if owner)
+
+    def _found(self, doing: str) -> Iterator[Location]:
         for root in self.roots:
-            with storage_faults("looking for leftovers"), suppress(FileNotFoundError):
-                found.extend(_leftovers(root))
-        return tuple(found)
+            with storage_faults(doing), suppress(FileNotFoundError):
+                yield from _files(root)
 
     def _require_room(self, place: int | str, needed_bytes: int) -> None:
         space.require_space(place, needed_bytes=needed_bytes, reserve_bytes=self._reserve_bytes)
@@ -159,10 +197,6 @@ def _nearest(folder: Path) -> str:
     return str(next(place for place in (folder, *folder.parents) if place.is_dir()))
 
 
-def _partials(operation_id: str) -> tuple[str, str]:
-    return paths.manifest_partial_name(operation_id), paths.partial_name(operation_id)
-
-
 def _remove(folder: int, names: tuple[str, ...]) -> tuple[str, ...]:
     removed = []
     for name in names:
@@ -174,16 +208,14 @@ def _remove(folder: int, names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(removed)
 
 
-def _leftovers(root: str) -> Iterator[Leftover]:
+def _files(root: str) -> Iterator[Location]:
     with ExitStack() as stack:
         descriptor = open_folder(root, ())
         stack.callback(close_quietly, descriptor)
         looked_at = 0
         for place, folders, files, _ in os.fwalk(".", dir_fd=descriptor):
             below = tuple(place.split("/")[1:])
-            for name in files:
-                if operation_id := paths.operation_of_partial(name):
-                    yield Leftover(location=Location(root=root, folders=below, name=name), operation_id=operation_id)
+            yield from (Location(root=root, folders=below, name=name) for name in files)
             folders[:] = filter(paths.is_folder_name, folders) if len(below) < paths.MAXIMUM_FOLDERS else ()
             looked_at += len(files) + len(folders)
             if looked_at > SWEEP_LIMIT_ENTRIES:

@@ -13,7 +13,7 @@ from typing import Self
 from containers_app.archives.stores import nothing_to_check
 from containers_app.archives.stores.faults import storage_faults
 from containers_app.archives.stores.folders import close_quietly, entry_inode, place
-from containers_app.archives.stores.paths import NAME_FIELD, Location, manifest_partial_name, partial_name
+from containers_app.archives.stores.paths import NAME_FIELD, Location
 from containers_app.archives.stores.space import SpaceGuard
 from containers_app.errors import MycoError, NameTaken, StorageError
 
@@ -30,10 +30,10 @@ class _State(enum.Enum):
 
 
 class LocalWriter:
-    """An archive on its way into one folder; see `ArchiveWriter` for the order of the calls.
+    """A file on its way into one folder; see `ArchiveWriter` for the order of the calls.
 
     Steps (the usual way to replace a file safely, with a link in place of the rename so that nothing is replaced):
-    exclusive temporary, write, fsync, close, read back, link, fsync of the folder, then the same for the manifest.
+    exclusive temporary, write, fsync, close, read back, link, fsync of the folder.
     A failed step is never tried again, an fsync least of all: the kernel may have dropped the pages that it could not
     write and report success the second time. The writer discards everything instead.
     """
@@ -42,8 +42,7 @@ class LocalWriter:
         """Takes over the descriptor `folder` once it returns. Raises StorageFull and StorageError."""
         self._folder = folder
         self._location = location
-        self._partial = partial_name(operation_id)
-        self._manifest_partial = manifest_partial_name(operation_id)
+        self._partial = location.partial_name(operation_id)
         self._open_descriptors: list[int] = []
         self._made: dict[str, int | None] = {}
         self._state = _State.WRITING
@@ -80,20 +79,14 @@ class LocalWriter:
                 raise StorageError("The backup storage did not give back what was written: check the disk, then retry.")
         self._state = _State.SEALED
 
-    def publish(self, manifest_bytes: bytes) -> None:
-        """Give the archive its name, then the manifest its own; each step is durable before the next.
-
-        Raises NameTaken when either name is in use by now, StorageFull or StorageError; nothing is left then.
-        """
+    def publish(self) -> None:
+        """Give the file its name, durably. Raises NameTaken when it is in use by now, StorageFull or StorageError."""
         with self._step(_State.SEALED, "publishing the archive"):
-            self._write_manifest(manifest_bytes)
             self._place(self._partial, self._location.name)
-            self._place(self._manifest_partial, self._location.manifest_name)
-        # From here on the backup stands; a temporary name that cannot be removed is the sweeper's work.
+        # From here on the file stands; a temporary name that cannot be removed is the sweeper's work.
         self._state = _State.CLOSED
-        for name in (self._manifest_partial, self._partial):
-            with suppress(OSError):
-                os.unlink(name, dir_fd=self._folder)
+        with suppress(OSError):
+            os.unlink(self._partial, dir_fd=self._folder)
         self._close_all()
 
     def abort(self) -> None:
@@ -139,13 +132,6 @@ class LocalWriter:
         # No inode yet, and none is needed: the file did not exist before.
         self._made[name] = None
         return descriptor
-
-    def _write_manifest(self, manifest_bytes: bytes) -> None:
-        descriptor = self._create(self._manifest_partial)
-        self._made[self._manifest_partial] = os.fstat(descriptor).st_ino
-        _write_all(descriptor, manifest_bytes)
-        os.fsync(descriptor)
-        self._close(descriptor)
 
     def _place(self, temporary: str, name: str) -> None:
         inode = self._made[temporary]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from containers_app.errors import InvalidRequest
 
@@ -24,16 +24,30 @@ _OUR_PARTIAL = re.compile(r"\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:\.
 
 @dataclass(frozen=True, kw_only=True)
 class Location:
-    """One archive's place: a configured root, the folders below it, and the file's name."""
+    """One file's place: a configured root, the folders below it, and the file's name."""
 
     root: str
     folders: tuple[str, ...]
     name: str
 
     @property
-    def manifest_name(self) -> str:
-        """The name of the manifest that stands beside the archive."""
-        return self.name + MANIFEST_SUFFIX
+    def manifest(self) -> Location:
+        """The place of the manifest that stands beside an archive of this name."""
+        return self.beside(self.name + MANIFEST_SUFFIX)
+
+    def beside(self, name: str) -> Location:
+        """Another file in the same folder."""
+        return replace(self, name=name)
+
+    def partial_name(self, operation_id: str) -> str:
+        """What the file is called while this operation writes it; a manifest's differs from any archive's.
+
+        Raises ValueError for what is no operation id.
+        """
+        if not _OPERATION_ID.fullmatch(operation_id):
+            raise ValueError("an operation id has 1 to 64 letters, digits, '_' and '-'")
+        kind = ".manifest" if self.name.endswith(MANIFEST_SUFFIX) else ""
+        return f".{operation_id}{kind}{PARTIAL_SUFFIX}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,14 +58,9 @@ class Leftover:
     operation_id: str
 
 
-def partial_name(operation_id: str) -> str:
-    """The archive's temporary name, `.<operation id>.partial`. Raises ValueError for what is no operation id."""
-    return f".{_checked(operation_id)}{PARTIAL_SUFFIX}"
-
-
-def manifest_partial_name(operation_id: str) -> str:
-    """The manifest's temporary name, `.<operation id>.manifest.partial`. Raises ValueError likewise."""
-    return f".{_checked(operation_id)}.manifest{PARTIAL_SUFFIX}"
+def is_manifest_name(name: str) -> bool:
+    """Whether a file of this name may be a manifest of ours."""
+    return name.endswith(MANIFEST_SUFFIX) and _NAME.fullmatch(name.removesuffix(MANIFEST_SUFFIX)) is not None
 
 
 def operation_of_partial(name: str) -> str | None:
@@ -133,9 +142,3 @@ def _bad_path(roots: tuple[str, ...], words: str) -> InvalidRequest:
         f"{', '.join(roots)}.",
         field=PATH_FIELD,
     )
-
-
-def _checked(operation_id: str) -> str:
-    if not _OPERATION_ID.fullmatch(operation_id):
-        raise ValueError("an operation id has 1 to 64 letters, digits, '_' and '-'")
-    return operation_id

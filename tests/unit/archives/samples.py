@@ -130,12 +130,19 @@ def write_and_seal(writer: ArchiveWriter, content: bytes) -> None:
     writer.seal(hashlib.sha256(content).hexdigest(), len(content))
 
 
-def store_archive(store: LocalStore, location: Location, content: bytes, operation_id: str = OPERATION) -> int:
+def store_file(store: LocalStore, location: Location, content: bytes, operation_id: str = OPERATION) -> int:
     """Write, seal and publish; returns the inode."""
     with store.open_for_write(location, operation_id) as writer:
         write_and_seal(writer, content)
-        writer.publish(b"{}\n")
-        return writer.inode
+        writer.publish()
+    return writer.inode
+
+
+def store_archive(store: LocalStore, location: Location, content: bytes, operation_id: str = OPERATION) -> int:
+    """An archive and a manifest beside it; returns the archive's inode."""
+    inode = store_file(store, location, content, operation_id)
+    store_file(store, location.manifest, b"{}\n", operation_id)
+    return inode
 
 
 def names_below(folder: Path) -> set[str]:

@@ -12,7 +12,7 @@ import pytest
 from containers_app.archives.stores import ArchiveStore
 from containers_app.archives.stores import local as module
 from containers_app.errors import InvalidRequest, MycoError, NameTaken, StorageError
-from tests.unit.archives.samples import OPERATION, names_below, store_archive
+from tests.unit.archives.samples import OPERATION, names_below, store_archive, store_file
 
 OTHER_OPERATION = OPERATION.replace("0192", "0193")
 
@@ -51,14 +51,46 @@ def test_each_root_keeps_its_own_archives(tmp_path: Path):
     assert ((first / "x.tar").read_bytes(), (second / "x.tar").read_bytes()) == (b"1", b"2")
 
 
-@pytest.mark.parametrize("taken", ["x.tar", "x.tar.manifest.json"])
-def test_a_name_in_use_is_refused_before_anything_is_written(root: Path, store: module.LocalStore, taken: str):
+def test_a_name_in_use_is_refused_before_anything_is_written(root: Path, store: module.LocalStore):
     root.mkdir()
-    (root / taken).write_bytes(b"old")
-    with pytest.raises(NameTaken, match="exists already") as caught:
-        store.open_for_write(store.locate(None, "x.tar"), OPERATION)
-    assert caught.value.field == "options.name"
-    assert names_below(root) == {taken}
+    (root / "x.tar").write_bytes(b"old")
+    location = store.locate(None, "x.tar")
+    for begin in (lambda: store.open_for_write(location, OPERATION), lambda: store.require_free(location)):
+        with pytest.raises(NameTaken, match="exists already") as caught:
+            begin()
+        assert caught.value.field == "options.name"
+    assert names_below(root) == {"x.tar"}
+
+
+@pytest.mark.parametrize("path", [None, "missing/deeper"])
+def test_a_name_that_nothing_has_is_free(root: Path, store: module.LocalStore, path: str | None):
+    root.mkdir()
+    store.require_free(store.locate(path, "x.tar"))
+    assert names_below(root) == set()
+
+
+def test_a_dangling_link_is_not_free(root: Path, store: module.LocalStore, outside: Path):
+    root.mkdir()
+    (root / "x.tar").symlink_to(outside / "nothing")
+    with pytest.raises(NameTaken):
+        store.require_free(store.locate(None, "x.tar"))
+
+
+def test_it_removes_a_file_for_good_and_says_whether_there_was_one(root: Path, store: module.LocalStore):
+    location = store.locate("team", "x.tar")
+    store_archive(store, location, b"content")
+    assert store.remove(location)
+    assert not store.remove(location)
+    assert names_below(root) == {"team/x.tar.manifest.json"}
+
+
+def test_it_removes_nothing_through_a_linked_folder(root: Path, store: module.LocalStore, outside: Path):
+    root.mkdir()
+    (outside / "x.tar").touch()
+    (root / "team").symlink_to(outside)
+    with pytest.raises(StorageError):
+        store.remove(store.locate("team", "x.tar"))
+    assert names_below(outside) == {"x.tar"}
 
 
 def test_a_dangling_link_takes_a_name_too(root: Path, store: module.LocalStore, outside: Path):
@@ -232,7 +264,7 @@ def test_the_sweep_finds_temporaries_everywhere_below_the_roots(tmp_path: Path):
         (str(roots[1]), tuple("abcdefgh"), OTHER_OPERATION),
     }
     for leftover in found:
-        store.remove_leftovers(leftover.location, leftover.operation_id, None)
+        store.sweep(leftover)
     assert store.sweep_candidates() == ()
     assert names_below(tmp_path) == set()
 
@@ -261,3 +293,50 @@ def test_the_sweep_is_bounded(monkeypatch: pytest.MonkeyPatch, root: Path, store
         folder.mkdir(parents=True)
         (folder / f".{OPERATION}.partial").touch()
     assert len(store.sweep_candidates()) < 20
+
+
+def test_a_marked_file_is_removed_and_one_that_took_its_name_is_not(root: Path, store: module.LocalStore):
+    location = store.locate(None, "x.tar")
+    store_file(store, location, b"content")
+    mark = store.mark(location)
+    assert mark is not None
+    (root / "x.tar").unlink()
+    assert (store.mark(location), store.remove_marked(location, mark)) == (None, False)
+    store_file(store, location, b"another")
+    assert store.remove_marked(location, mark) is False
+    assert (root / "x.tar").read_bytes() == b"another"
+    assert store.remove_marked(location, store.mark(location) or "") is True
+    assert not (root / "x.tar").exists()
+
+
+def test_a_file_that_got_the_inode_of_the_marked_one_is_another(root: Path, store: module.LocalStore):
+    location = store.locate(None, "x.tar")
+    store_file(store, location, b"content")
+    mark = store.mark(location) or ""
+    status = (root / "x.tar").stat()
+    os.utime(root / "x.tar", ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    assert store.remove_marked(location, mark) is False
+
+
+def test_a_storage_that_does_not_answer_has_no_mark(root: Path, store: module.LocalStore):
+    with pytest.raises(StorageError):
+        store.mark(store.locate(None, "x.tar"))
+
+
+def test_manifests_are_found_by_their_names_alone_where_requests_may_put_them(root: Path, store: module.LocalStore):
+    for name in ("x.tar.manifest.json", "a/b/y.manifest.json"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    for name in (".x.manifest.json", ".manifest.json", "x.tar", "x.manifest.json.partial", ".hidden/z.manifest.json"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).touch()
+    found = sorted(store.path_of(location) for location in store.manifests())
+    assert found == [f"{root}/a/b/y.manifest.json", f"{root}/x.tar.manifest.json"]
+
+
+def test_the_search_for_manifests_ends(root: Path, store: module.LocalStore, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "SWEEP_LIMIT_ENTRIES", 3)
+    for number in range(10):
+        (root / str(number)).mkdir(parents=True)
+        (root / str(number) / "x.manifest.json").touch()
+    assert len(store.manifests()) <= 3

@@ -16,12 +16,11 @@ from containers_app.archives.stores import folders
 from containers_app.archives.stores import local_writer as module
 from containers_app.archives.stores.local import ArchiveWriter, LocalStore, Location
 from containers_app.errors import Cancelled, MycoError, NameTaken, StorageError, StorageFull
-from tests.unit.archives.samples import OPERATION, names_below, store_archive, write_and_seal
+from tests.unit.archives.samples import OPERATION, names_below, store_archive, store_file, write_and_seal
 
 CONTENT = b"archive" * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 PARTIAL = f".{OPERATION}.partial"
-MANIFEST_PARTIAL = f".{OPERATION}.manifest.partial"
 
 
 class FailOnce:
@@ -78,7 +77,7 @@ def test_the_final_name_never_stands_before_the_seal(root: Path, writer: Archive
         writer.write(CONTENT)
         assert names_below(root) == {f"team/web/{PARTIAL}"}
         with pytest.raises(RuntimeError):
-            writer.publish(b"{}\n")
+            writer.publish()
         assert names_below(root) == {f"team/web/{PARTIAL}"}
     assert names_below(root) == set()
 
@@ -91,16 +90,16 @@ def test_leaving_without_publishing_discards_the_archive(root: Path, writer: Arc
 
 def test_abort_may_come_again_and_after_publishing(root: Path, writer: ArchiveWriter):
     write_and_seal(writer, CONTENT)
-    writer.publish(b"{}\n")
+    writer.publish()
     writer.abort()
     writer.abort()
-    assert len(names_below(root)) == 2
+    assert names_below(root) == {"team/web/web.tar"}
 
 
 def test_a_discarded_archive_takes_no_further_step(writer: ArchiveWriter):
     writer.abort()
     writer.abort()
-    for step in (lambda: writer.write(b"x"), lambda: writer.seal("0" * 64, 0), lambda: writer.publish(b"{}\n")):
+    for step in (lambda: writer.write(b"x"), lambda: writer.seal("0" * 64, 0), writer.publish):
         with pytest.raises(RuntimeError):
             step()
 
@@ -161,16 +160,15 @@ def test_it_can_be_stopped_while_it_reads_back(root: Path, writer: ArchiveWriter
     assert names_below(root) == set()
 
 
-@pytest.mark.parametrize("taken", ["web.tar", "web.tar.manifest.json"])
-def test_a_name_taken_meanwhile_is_kept_and_nothing_else_is_left(root: Path, writer: ArchiveWriter, taken: str):
+def test_a_name_taken_meanwhile_is_kept_and_nothing_else_is_left(root: Path, writer: ArchiveWriter):
     write_and_seal(writer, CONTENT)
-    other = root / "team" / "web" / taken
+    other = root / "team" / "web" / "web.tar"
     other.write_bytes(b"other")
     with pytest.raises(NameTaken) as caught:
-        writer.publish(b"{}\n")
+        writer.publish()
     assert caught.value.field == "options.name"
-    assert taken in caught.value.message
-    assert names_below(root) == {f"team/web/{taken}"}
+    assert "web.tar" in caught.value.message
+    assert names_below(root) == {"team/web/web.tar"}
     assert other.read_bytes() == b"other"
 
 
@@ -178,7 +176,7 @@ def test_a_link_planted_under_the_final_name_is_not_written_through(root: Path, 
     write_and_seal(writer, CONTENT)
     (root / "team" / "web" / "web.tar").symlink_to(outside / "target")
     with pytest.raises(NameTaken):
-        writer.publish(b"{}\n")
+        writer.publish()
     assert names_below(outside) == set()
 
 
@@ -187,11 +185,11 @@ def test_of_two_writers_with_one_name_the_second_is_refused(root: Path, store: L
     second = store.open_for_write(location, "second")
     write_and_seal(first, b"first")
     write_and_seal(second, b"second")
-    first.publish(b"{}\n")
+    first.publish()
     with pytest.raises(NameTaken):
-        second.publish(b"{}\n")
+        second.publish()
     assert (root / "team/web/web.tar").read_bytes() == b"first"
-    assert len(names_below(root)) == 2
+    assert names_below(root) == {"team/web/web.tar"}
 
 
 def test_a_failed_fsync_is_not_tried_again(monkeypatch: pytest.MonkeyPatch, root: Path, writer: ArchiveWriter):
@@ -229,7 +227,7 @@ CRASH_POINTS = ["open", "mkdir", "write", "fsync", "fstat", "statvfs", "readv", 
 
 @pytest.mark.parametrize("name", CRASH_POINTS)
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
-def test_whichever_call_fails_the_backup_is_there_whole_or_not_at_all(
+def test_whichever_call_fails_the_file_is_there_whole_or_not_at_all(
     tmp_path: Path, name: str, code: int, open_descriptors: Callable[[], int]
 ):
     before, call, reached = open_descriptors(), 0, True
@@ -242,7 +240,7 @@ def test_whichever_call_fails_the_backup_is_there_whole_or_not_at_all(
             error = _back_up(root)
             reached = failing.was_reached
         left = names_below(root) if root.exists() else set()
-        assert left == ({"team/web.tar", "team/web.tar.manifest.json"} if error is None else set())
+        assert left == ({"team/web.tar"} if error is None else set())
         assert error is None or (isinstance(error, StorageFull) == (code == errno.ENOSPC))
         assert error is None or "/secret" not in error.message
         assert open_descriptors() == before
@@ -252,7 +250,7 @@ def test_whichever_call_fails_the_backup_is_there_whole_or_not_at_all(
 def _back_up(root: Path) -> MycoError | None:
     store = LocalStore((str(root),), reserve_bytes=0)
     try:
-        store_archive(store, store.locate("team", "web.tar"), CONTENT)
+        store_file(store, store.locate("team", "web.tar"), CONTENT)
     except StorageError as error:
         return error
     return None
@@ -267,7 +265,7 @@ def test_a_temporary_name_that_cannot_be_removed_does_not_undo_a_published_backu
     monkeypatch.undo()
     assert {"team/web/web.tar", "team/web/web.tar.manifest.json"} < names_below(root)
     (leftover,) = store.sweep_candidates()
-    store.remove_leftovers(leftover.location, leftover.operation_id, None)
+    store.sweep(leftover)
     assert len(names_below(root)) == 2
 
 
@@ -294,14 +292,13 @@ def test_it_publishes_without_hard_links(root: Path, store: LocalStore, location
 
 
 @pytest.mark.usefixtures("poor_file_system")
-@pytest.mark.parametrize("taken", ["web.tar", "web.tar.manifest.json"])
-def test_it_never_replaces_a_file_without_hard_links_either(root: Path, writer: ArchiveWriter, taken: str):
+def test_it_never_replaces_a_file_without_hard_links_either(root: Path, writer: ArchiveWriter):
     write_and_seal(writer, CONTENT)
-    (root / "team" / "web" / taken).write_bytes(b"other")
+    (root / "team" / "web" / "web.tar").write_bytes(b"other")
     with pytest.raises(NameTaken):
-        writer.publish(b"{}\n")
-    assert names_below(root) == {f"team/web/{taken}"}
-    assert (root / "team" / "web" / taken).read_bytes() == b"other"
+        writer.publish()
+    assert names_below(root) == {"team/web/web.tar"}
+    assert (root / "team" / "web" / "web.tar").read_bytes() == b"other"
 
 
 def test_an_error_of_the_rename_itself_is_reported(monkeypatch: pytest.MonkeyPatch, root: Path, writer: ArchiveWriter):
@@ -309,7 +306,7 @@ def test_an_error_of_the_rename_itself_is_reported(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(folders, "_renameat2", lambda *_: errno.EIO)
     write_and_seal(writer, CONTENT)
     with pytest.raises(StorageError, match="Input/output error"):
-        writer.publish(b"{}\n")
+        writer.publish()
     assert names_below(root) == set()
 
 
@@ -330,23 +327,21 @@ if point == "written":
 write_and_seal(writer, b"whole")
 if point == "sealed":
     die()
-place, placed = local_writer.place, []
+place = local_writer.place
 def place_and_die(folder, temporary, name):
     place(folder, temporary, name)
-    placed.append(name)
-    if len(placed) == {"placed": 1, "described": 2}.get(point):
+    if point == "placed":
         die()
 local_writer.place = place_and_die
-writer.publish(b"{}")
+writer.publish()
 die()
 """
 
 KILL_POINTS = {
     "written": {PARTIAL},
     "sealed": {PARTIAL},
-    "placed": {PARTIAL, MANIFEST_PARTIAL, "web.tar"},
-    "described": {PARTIAL, MANIFEST_PARTIAL, "web.tar", "web.tar.manifest.json"},
-    "published": {"web.tar", "web.tar.manifest.json"},
+    "placed": {PARTIAL, "web.tar"},
+    "published": {"web.tar"},
 }
 
 
@@ -368,11 +363,11 @@ def test_all_that_a_killed_operation_left_is_removed_by_its_inode(root: Path, st
     assert store.remove_leftovers(store.locate("team", "web.tar"), OPERATION, inode) == ()
 
 
-@pytest.mark.parametrize("point", ["placed", "described", "published"])
+@pytest.mark.parametrize("point", ["placed", "published"])
 @pytest.mark.parametrize("knows_inode", [True, False])
 def test_a_final_file_of_somebody_else_is_never_removed(root: Path, store: LocalStore, point: str, knows_inode: bool):
     inode = _kill_at(point, root)
-    kept = KILL_POINTS[point] - {PARTIAL, MANIFEST_PARTIAL}
+    kept = KILL_POINTS[point] - {PARTIAL}
     store.remove_leftovers(store.locate("team", "web.tar"), OPERATION, inode + 1 if knows_inode else None)
     assert names_below(root / "team") == kept
 
@@ -403,3 +398,10 @@ def test_it_reads_back_in_pieces(monkeypatch: pytest.MonkeyPatch, writer: Archiv
         writer.write(CONTENT)
         writer.seal(DIGEST, len(CONTENT), checkpoint=lambda: checks.append(None))
     assert len(checks) == 7
+
+
+def test_a_manifest_is_written_beside_an_archive_that_is_on_its_way(root: Path, store: LocalStore, location: Location):
+    with store.open_for_write(location, OPERATION) as archive, store.open_for_write(location.manifest, OPERATION):
+        archive.write(CONTENT)
+        assert len(names_below(root)) == 2
+    assert names_below(root) == set()

@@ -154,16 +154,26 @@ def test_a_root_may_be_written_with_a_slash_at_its_end():
     assert module.checked_roots(("/backups/", "/mnt")) == ("/backups", "/mnt")
 
 
+def place(name: str) -> module.Location:
+    return module.Location(root="/backups", folders=("team",), name=name)
+
+
 @pytest.mark.parametrize("operation_id", ["", "../x", "a/b", "a.b", "a\n", "x" * 65])
 def test_it_refuses_an_operation_id_that_could_be_a_path(operation_id: str):
-    for name in (module.partial_name, module.manifest_partial_name):
+    for location in (place("x.tar"), place("x.tar").manifest):
         with pytest.raises(ValueError, match="operation id"):
-            name(operation_id)
+            location.partial_name(operation_id)
+
+
+def test_a_manifest_stands_beside_its_archive():
+    assert place("x.tar").manifest == place("x.tar.manifest.json")
 
 
 def test_only_names_that_carry_an_operation_id_of_ours_are_ours():
     operation_id = "0192f0c1-7a3b-7cde-8f01-23456789abcd"
-    for name in (module.partial_name(operation_id), module.manifest_partial_name(operation_id)):
+    names = {location.partial_name(operation_id) for location in (place("x.tar"), place("x.tar").manifest)}
+    assert len(names) == 2
+    for name in names:
         assert module.operation_of_partial(name) == operation_id
     for name in (".download.partial", f"{operation_id}.partial", f".{operation_id}.partial.bak", f".{operation_id}"):
         assert module.operation_of_partial(name) is None

@@ -31,8 +31,6 @@ from tests.unit.archives.samples import (
     Member,
     Stream,
     names_below,
-    part_of,
-    sample_manifest,
     tar_of,
 )
 
@@ -59,7 +57,7 @@ def receive_into(store: LocalStore, stream: Stream) -> module.ReceivedArchive:
     with store.open_for_write(location, OPERATION) as writer:
         received = module.receive(stream, writer, on_progress=ignore, checkpoint=go_on)
         writer.seal(received.sha256, received.size_bytes)
-        writer.publish(sample_manifest(part_of(CONTENT)).to_bytes())
+        writer.publish()
     return received
 
 
@@ -182,7 +180,7 @@ def test_an_encoded_archive_is_sealed_by_what_is_stored_and_decodes_to_the_strea
             Stream(pieces(CONTENT, 700)), writer, on_progress=ignore, checkpoint=go_on, encoding=encoding
         )
         writer.seal(received.stored_sha256, received.stored_bytes)
-        writer.publish(b"{}\n")
+        writer.publish()
     stored = (root / f"web.tar{encoding.suffix}").read_bytes()
     assert (received.size_bytes, received.sha256, received.members) == (len(CONTENT), DIGEST, 3)
     assert (received.stored_bytes, received.stored_sha256) == (len(stored), hashlib.sha256(stored).hexdigest())

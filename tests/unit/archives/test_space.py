@@ -58,14 +58,16 @@ def test_a_disk_that_somebody_else_fills_fails_clean(disk: Path):
         assert names_below(disk) == {"filler"}
 
 
-def test_a_manifest_that_does_not_fit_takes_its_archive_with_it(disk: Path):
+def test_a_manifest_that_does_not_fit_leaves_no_manifest(disk: Path):
     store = LocalStore((str(disk),), reserve_bytes=0)
     with store.open_for_write(store.locate(None, "x.tar"), OPERATION) as writer:
         write_and_seal(writer, b"content")
+        writer.publish()
+    with store.open_for_write(store.locate(None, "x.tar").manifest, OPERATION) as manifest:
         fill(disk)
-        with pytest.raises(StorageFull, match="publishing"):
-            writer.publish(b"{}\n")
-        assert names_below(disk) == {"filler"}
+        with pytest.raises(StorageFull):
+            write_and_seal(manifest, b"{}\n")
+        assert names_below(disk) == {"filler", "x.tar"}
 
 
 def test_the_reserve_stays_free_and_deleting_still_works(disk: Path):
@@ -135,7 +137,7 @@ def test_inodes_that_run_out_later_fail_clean(small_disk: MakeDisk):
         write_and_seal(writer, b"content")
         (disk / "two").touch()
         with pytest.raises(StorageFull):
-            writer.publish(b"{}\n")
+            writer.publish()
         assert names_below(disk) == {"one", "two"}
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
+import io
 import os
+import re
+import socket
 import stat
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from containers_app.engine import tree_program
 from tests.trees import access_list, allocated_bytes, make_random_tree, make_tree, snapshot
@@ -334,3 +341,80 @@ def test_the_first_verb_that_fails_is_the_last(source: Path, target: Path) -> No
     done = run("each", "copy", source, target, "--", "prove", source, "--")
     assert (done.returncode, done.stdout) == (2, b"ended code=2\n")
     assert b"not empty" in done.stderr
+
+
+def packed_names(root: Path, *options: str) -> set[str]:
+    done = run("pack", root, *options)
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        return {name.removeprefix("./") for name in archive.getnames()}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    for name in ("a/x.tmp", "a/y", "a/cache/z", "b/q.tmp", "b/-w", "b/new\nline"):
+        path = tmp_path / "site" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path / "site"
+
+
+@pytest.mark.parametrize(
+    ("options", "left_out"),
+    [
+        ((), set()),
+        (("exclude=*.tmp",), {"a/x.tmp", "b/q.tmp"}),
+        (("exclude=a/cache", "exclude=b/??"), {"a/cache", "a/cache/z", "b/-w"}),
+        (("exclude=a",), {"a", "a/x.tmp", "a/y", "a/cache", "a/cache/z"}),
+        (("include=b",), {"a/x.tmp", "a/y", "a/cache/z"}),
+        (("include=a/*", "exclude=a/y"), {"a/y", "b/q.tmp", "b/-w", "b/new\nline"}),
+        (("exclude=x.tmp",), set()),
+        (("exclude=*new*line",), {"b/new\nline"}),
+    ],
+)
+def test_patterns_choose_what_is_packed(site: Path, options: tuple[str, ...], left_out: set[str]):
+    everything = {str(path.relative_to(site)) for path in site.rglob("*")} | {"."}
+    assert packed_names(site, *options) == everything - left_out
+
+
+@pytest.mark.parametrize("options", [(), ("exclude=*.tmp",), ("include=b", "exclude=b/q*")])
+def test_a_packing_says_how_many_entries_it_should_have(site: Path, options: tuple[str, ...]):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(site / "socket"))
+    said = run("pack", site, "count", *options).stderr.splitlines()[0]
+    assert said == b"entries=%d" % len(packed_names(site, *options))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "matched"),
+    [
+        (b"*", b"", True),
+        (b"", b"", True),
+        (b"", b"a", False),
+        (b"a*b*c", b"a/b/xbc", True),
+        (b"a*b*c", b"a/b/x", False),
+        (b"**a", b"ba", True),
+        (b"?", b"", False),
+        (b"?*", b"\xff\xfe", True),
+        (b"*a" * 30, b"a" * 2000 + b"b", False),
+    ],
+)
+def test_a_pattern_matches_as_in_a_shell_but_for_slashes(pattern: bytes, text: bytes, matched: bool):
+    assert tree_program._matches(pattern, text) is matched
+
+
+@given(st.binary(max_size=12), st.text(alphabet="ab*?/", max_size=8))
+def test_a_pattern_matches_what_the_library_s_does(text: bytes, pattern: str):
+    assert tree_program._matches(pattern.encode(), text) is bool(
+        re.fullmatch(fnmatch.translate(pattern), text.decode("latin-1"))
+    )
+
+
+def test_a_proof_of_what_went_through_a_tar_counts_no_socket(site: Path):
+    without = [proof(site), proof(site, "streamed")]
+    facts = site.stat()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(site / "socket"))
+    os.utime(site, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert proof(site, "streamed") == without[1] == without[0]
+    assert proof(site) != without[0]

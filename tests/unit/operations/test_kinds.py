@@ -8,38 +8,64 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission
 
+from containers_app.archives.codecs import Keys
 from containers_app.conf import load
 from containers_app.models.access import Scope
 from containers_app.operations.answers import error_body
 from containers_app.operations.kinds import (
+    ADOPT,
     BACKUP,
     CLONE,
+    DELETE_BACKUP,
+    DRILL,
     HOST_TEST,
     KINDS,
     REMOVE,
     RESTART,
+    RESTORE,
     STACK_CLONE,
     START,
     STOP,
+    VERIFY,
     Kind,
 )
+from containers_app.specs.hooks import Hook
+from containers_app.workflows.adopt import AdoptParams
 from containers_app.workflows.backup import BackupParams
 from containers_app.workflows.clone import CloneParams
+from containers_app.workflows.deletion import DeleteParams
+from containers_app.workflows.drill import DrillParams
 from containers_app.workflows.hosts import HostTestParams
 from containers_app.workflows.lifecycle import RemoveParams, StartParams, StopParams
+from containers_app.workflows.restore import RestoreParams
+from containers_app.workflows.stack_backup import StackBackupParams
 from containers_app.workflows.stack_clone import StackCloneParams
+from containers_app.workflows.verify import VerifyParams
 
 EXAMPLES: dict[str, Any] = {
     "clone": CloneParams(
         container="web", name="copy", confirm_privileged=True, volumes={"db_secrets": "copy", "/données": "empty"}
     ),
     "backup": BackupParams(container="web", name="a.tar", path="team", confirm_protected=True),
+    "restore": RestoreParams(
+        backup="web",
+        mode="inPlace",
+        parts=("rootfs",),
+        confirm="web",
+        start=True,
+        keys=Keys(passphrase="a passphrase", identities=("an identity",)),
+    ),
+    "drill": DrillParams(backup="0190", wait_healthy_seconds=5, memory_bytes=2**26, command=Hook(command=("a", "b"))),
     "hostTest": HostTestParams(host="local"),
     "stackClone": StackCloneParams(project="shop", new_project="shop-test", data="volumes", start=True),
+    "stackBackup": StackBackupParams(project="shop", contents=("config", "volumes"), hooks="auto", pin=True),
     "start": StartParams(container="web", wait_healthy_seconds=30),
     "stop": StopParams(container="web", timeout_seconds=0),
     "restart": StopParams(container="web"),
     "remove": RemoveParams(container="web", confirm="web", force=True, volumes=True),
+    "verify": VerifyParams(backup="0190a000-0000-7000-8000-000000000001", name="web.tar"),
+    "deleteBackup": DeleteParams(backup="0190a000-0000-7000-8000-000000000001", name="web.tar", confirm="web.tar"),
+    "adopt": AdoptParams(path="/backups/web.tar.manifest.json"),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
 
@@ -66,7 +92,7 @@ def test_its_params_survive_a_row(kind: Kind) -> None:
     params = EXAMPLES[kind.name]
     recorded = json.loads(json.dumps(kind.record(params)))
     assert kind.restore(recorded, kind.sealed(params)) == params
-    assert kind.subject(params) in ("web", "local", "shop")
+    assert kind.subject(params) in ("web", "local", "shop", "0190", "web.tar", "web.tar.manifest.json")
 
 
 @pytest.mark.parametrize(
@@ -76,11 +102,13 @@ def test_its_params_survive_a_row(kind: Kind) -> None:
         (CLONE, CloneParams(container="web", data="all"), "backup"),
         (CLONE, CloneParams(container="web", start=True, wait_healthy_seconds=30), "clone+30"),
         (STACK_CLONE, StackCloneParams(project="shop", new_project="b", wait_healthy_seconds=30), "backup+30"),
+        (RESTORE, RestoreParams(backup="web", start=True, wait_healthy_seconds=30), "backup+30"),
         (START, StartParams(container="web", wait_healthy_seconds=3600), "call+3605"),
         (STOP, StopParams(container="web"), "call+15"),
         (STOP, StopParams(container="web", timeout_seconds=0), "call+5"),
         (RESTART, StopParams(container="web", timeout_seconds=3600), "call+3605"),
         (REMOVE, EXAMPLES["remove"], "call+5"),
+        (VERIFY, EXAMPLES["verify"], "backup"),
     ],
 )
 def test_the_time_limit_follows_from_what_is_asked_for(kind: Kind, params: Any, seconds: str) -> None:
@@ -111,6 +139,9 @@ def test_params_of_another_version_are_refused() -> None:
         (BACKUP, "STORAGE_FULL", "STORAGE_FULL"),
         (BACKUP, "ARCHIVE_TRUNCATED", "BACKUP_FAILED"),
         (BACKUP, "INTERNAL", "BACKUP_FAILED"),
+        (DRILL, "DRILL_FAILED", "DRILL_FAILED"),
+        (DRILL, "ENGINE_ERROR", "DRILL_FAILED"),
+        (DRILL, "BACKUP_UNUSABLE", "BACKUP_UNUSABLE"),
         (HOST_TEST, "ENGINE_UNAVAILABLE", "HOST_TEST_FAILED"),
         (START, "PORT_TAKEN", "PORT_TAKEN"),
         (START, "CONTAINER_NOT_FOUND", "START_FAILED"),
@@ -118,6 +149,11 @@ def test_params_of_another_version_are_refused() -> None:
         (RESTART, "ENGINE_ERROR", "RESTART_FAILED"),
         (REMOVE, "CONTAINER_RUNNING", "CONTAINER_RUNNING"),
         (REMOVE, "INVALID_REQUEST", "INVALID_REQUEST"),
+        (VERIFY, "BACKUP_CORRUPT", "BACKUP_CORRUPT"),
+        (VERIFY, "STORAGE_ERROR", "VERIFY_FAILED"),
+        (DELETE_BACKUP, "LAST_GOOD_BACKUP", "LAST_GOOD_BACKUP"),
+        (ADOPT, "NAME_TAKEN", "NAME_TAKEN"),
+        (ADOPT, "ARCHIVE_INVALID", "ADOPT_FAILED"),
     ],
 )
 def test_an_error_has_the_published_code_and_prefix(kind: Kind, code: str, shown: str) -> None:

@@ -10,9 +10,9 @@ import pytest
 from django.utils import timezone
 
 from containers_app.conf import Conf, load
-from containers_app.errors import Busy, Cancelled, LeaseLost, StreamBroken, TimedOut
+from containers_app.errors import Busy, Cancelled, EngineError, LeaseLost, StreamBroken, TimedOut
 from containers_app.models import Operation
-from containers_app.operations import transitions
+from containers_app.operations import progress, transitions
 from containers_app.operations.progress import OperationContext
 from tests import recipes
 from tests.throwaway import wait_until
@@ -155,3 +155,29 @@ def test_nothing_is_written_with_an_old_token() -> None:
     with pytest.raises(LeaseLost):
         context.remember_undo({"action": "late"})
     assert (stored(operation).bytes_done, stored(operation).undo) == (0, [])
+
+
+@pytest.mark.parametrize("failures", [0, 2])
+def test_what_is_taken_back_before_the_end_is_forgotten(failures: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    operation, rounds = recipes.running(), list[Any]()
+
+    def replayed(steps: Any, **_: Any) -> Any:
+        rounds.append(steps)
+        return steps if len(rounds) <= failures else []
+
+    monkeypatch.setattr(progress, "replay", replayed)
+    context = context_of(operation)
+    context.remember_undo({"action": "one"})
+    context.take_back()
+    assert rounds == [[{"action": "one"}]] * (failures + 1)
+    assert stored(operation).undo == context.undo == []
+
+
+def test_what_cannot_be_taken_back_stays_for_later_and_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    operation = recipes.running()
+    monkeypatch.setattr(progress, "replay", lambda steps, **_: list(steps))
+    context = context_of(operation)
+    context.remember_undo({"action": "one"})
+    with pytest.raises(EngineError, match="tried again"):
+        context.take_back()
+    assert stored(operation).undo == [{"action": "one"}]

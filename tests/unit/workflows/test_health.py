@@ -72,7 +72,7 @@ UNHEALTHY = inspected(health="unhealthy", checks=[0, 3])
 
 def test_a_container_that_becomes_healthy_is_up_soon_after(clock: Clock) -> None:
     verdict, seconds = watch(clock, turning(20, STARTING, HEALTHY))
-    assert verdict == Verdict(up=True)
+    assert verdict == Verdict(up=True, sign="healthy")
     assert 20 <= seconds <= 21
 
 
@@ -170,3 +170,13 @@ def test_an_end_that_does_not_come_is_waited_for_to_the_limit_and_no_longer(cloc
 def test_one_that_vanished_while_its_end_was_waited_for_is_not_up(clock: Clock) -> None:
     verdict, _ = watch(clock, turning(5, RUNNING, None), wait=wait_until_ended)
     assert (verdict.up, verdict.code) == (False, "ENDED")
+
+
+def test_a_first_look_that_comes_late_does_not_make_it_wait_longer(clock: Clock) -> None:
+    def look(_: float) -> Any:
+        clock.now += 1.0
+        return inspected(State={"StartedAt": "2026-02-12T03:20:00Z"})
+
+    verdict, seconds = watch(clock, look, limit_seconds=SETTLE_SECONDS)
+    assert (verdict.up, verdict.sign) == (True, "running")
+    assert seconds <= SETTLE_SECONDS + 1

@@ -40,6 +40,10 @@ class Hooking:
         assert identifier == WEB
         return self.state
 
+    def execs(self, container: str) -> tuple[str, ...]:
+        assert container == WEB
+        return ()
+
     def run_exec(self, container: str, command: Any, *, timeout_seconds: float, tick: Any) -> ExecEnd:
         assert (container, command[:2]) == (WEB, ("/bin/sh", "-c"))
         assert self.undo, "what is to be taken back must be written first"
@@ -59,6 +63,7 @@ class Hooking:
         self.state = inspected("paused", State={"Running": True, "Paused": True})
 
     def unpause(self, container: str) -> None:
+        assert container == WEB
         self.happened.append("unpause")
         self.state = RUNNING
 

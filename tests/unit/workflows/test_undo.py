@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from containers_app.errors import EngineError
-from containers_app.workflows.undo import remove_image, remove_labelled, replay, restore_state
+from containers_app.errors import ContainerNotFound, EngineError
+from containers_app.workflows.undo import remove_image, remove_labelled, replay, restore_name, restore_state
 
 IMAGE = "sha256:" + "1" * 64
 
@@ -48,7 +48,14 @@ class Engine:
         return True
 
     def inspect(self, identifier: str) -> Any:
-        return {"State": {"Running": True, "Paused": True}}
+        if identifier == "gone":
+            raise ContainerNotFound("no such container")
+        return {"State": {"Running": True, "Paused": True}, "Name": "/own"}
+
+    def rename(self, identifier: str, name: str) -> None:
+        if name in self.stuck:
+            raise EngineError("The Engine refused (409): in use")
+        self.happened.append(f"rename {identifier} {name}")
 
     def unpause(self, identifier: str) -> None:
         self.happened.append(f"unpause {identifier}")
@@ -105,3 +112,24 @@ def test_an_image_that_the_operations_own_container_still_uses_is_kept_until_tha
 def test_a_step_that_is_not_understood_is_kept() -> None:
     step = {"action": "of another version"}
     assert taken_back([step], local=Engine()) == [step]
+
+
+def test_a_container_gets_its_name_back_unless_it_has_it_or_is_gone() -> None:
+    engine = Engine()
+    steps = [restore_name("a", "before"), restore_name("b", "own"), restore_name("gone", "before")]
+    assert taken_back(steps, local=engine) == []
+    assert engine.happened == ["rename a before"]
+
+
+def test_a_name_that_somebody_else_has_is_asked_for_again_later() -> None:
+    engine, step = Engine("before"), restore_name("a", "before")
+    assert taken_back([step], local=engine) == [step]
+    engine.stuck.clear()
+    assert taken_back([step], local=engine) == []
+
+
+def test_a_swap_is_taken_back_from_its_end() -> None:
+    engine = Engine()
+    steps = [restore_state("old", "running"), restore_name("old", "before"), remove_labelled("o")]
+    assert taken_back(steps, local=engine) == []
+    assert engine.happened == ["container", "volume", "network", "image", "rename old before", "unpause old"]
