@@ -5,6 +5,9 @@ Every foreseen failure of the product is one of these. What is not one of these 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class MycoError(Exception):
     """A foreseen failure.
@@ -182,6 +185,16 @@ class HookFailed(MycoError):
     code = "HOOK_FAILED"
 
 
+class DrillFailed(MycoError):
+    """What was restored for a drill did not come up, or is not what the backup has. `proof` is the evidence of it."""
+
+    code = "DRILL_FAILED"
+
+    def __init__(self, message: str, *, proof: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.proof = proof
+
+
 class StreamStalled(EngineUnavailable):
     """No byte came for the stall limit."""
 
@@ -207,6 +220,24 @@ class ArchiveTruncated(ArchiveInvalid):
     retryable = True
 
 
+class BackupUnusable(ArchiveInvalid):
+    """A file of the backup is gone, or is not what was written: nothing of it is restored."""
+
+    code = "BACKUP_UNUSABLE"
+
+
+class IndexMissing(MycoError):
+    """The part of the backup has no list of its files."""
+
+    code = "INDEX_MISSING"
+
+
+class IndexEncrypted(MycoError):
+    """The files of the part cannot be listed or read here, because they are encrypted for somebody else."""
+
+    code = "INDEX_ENCRYPTED"
+
+
 class KeyMissing(MycoError):
     """The part is encrypted, and no key of that kind was given."""
 
@@ -217,6 +248,50 @@ class WrongKey(MycoError):
     """The key that was given does not open the part, or is no key."""
 
     code = "WRONG_KEY"
+
+
+class BackupDamaged(MycoError):
+    """A backup is not what was recorded of it. `finding` is what the operation that found it has as its result."""
+
+    def __init__(self, message: str, *, finding: Mapping[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.finding = finding
+
+
+class BackupCorrupt(BackupDamaged):
+    """A file of the backup has other bytes than were recorded."""
+
+    code = "BACKUP_CORRUPT"
+
+
+class BackupMissing(BackupDamaged):
+    """A file of the backup is not on the storage."""
+
+    code = "BACKUP_MISSING"
+
+
+class BackupDeleted(MycoError):
+    """The backup was deleted."""
+
+    code = "BACKUP_DELETED"
+
+
+class BackupPinned(MycoError):
+    """The backup is pinned, so it is not deleted."""
+
+    code = "BACKUP_PINNED"
+
+
+class BackupHeld(MycoError):
+    """A legal hold is on the backup."""
+
+    code = "BACKUP_HELD"
+
+
+class LastGoodBackup(MycoError):
+    """The container would have no backup left that is as good."""
+
+    code = "LAST_GOOD_BACKUP"
 
 
 class StorageError(MycoError):

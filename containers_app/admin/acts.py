@@ -1,4 +1,4 @@
-"""Acts on containers: fill in a form, read what will happen, confirm. A GET changes nothing. Back up is the first."""
+"""Acts on containers: fill in a form, read what will happen, confirm. A GET changes nothing."""
 
 from __future__ import annotations
 
@@ -17,12 +17,10 @@ from containers_app.audit.origin import source_of
 from containers_app.conf import load
 from containers_app.errors import MycoError, PermissionDenied
 from containers_app.models import Container, DockerHost, Operation
-from containers_app.operations.hosts import store_of
-from containers_app.operations.kinds import BACKUP, Kind, Params
+from containers_app.operations.kinds import Kind, Params
 from containers_app.operations.submit import Request, submit
 from containers_app.operations.visibility import visible_to
 from containers_app.templatetags.console import visible
-from containers_app.workflows.backup import BackupParams
 
 
 class ReasonForm(forms.Form):
@@ -40,28 +38,6 @@ class ProtectableForm(ReasonForm):
         label="Do it although it is protected",
         help_text="Needed only for a container with the label org.mycodocker.protected=true, and for MycoDocker's own.",
     )
-
-
-class BackUpForm(ProtectableForm):
-    """A backup's file and folder."""
-
-    name = forms.CharField(required=False, max_length=200, help_text="Empty: <container>-backup-<time>.tar.")
-    path = forms.CharField(required=False, max_length=1024, label="Folder")
-    field_order = ("name", "path", "reason", "ticket", "confirm_protected")
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        roots = load().backup_roots
-        self.fields["path"].help_text = f"Empty: {roots[0]}. Allowed: folders below {', '.join(roots)}."
-
-    def clean(self) -> dict[str, Any]:
-        """The place must be below an allowed root."""
-        values = super().clean() or {}
-        try:
-            store_of(load()).locate(values.get("path") or None, values.get("name") or "any.tar")
-        except MycoError as error:
-            self.add_error("path" if error.field == "options.path" else "name", error.message)
-        return values
 
 
 class ActView(View):
@@ -170,23 +146,6 @@ class ActView(View):
             **more,
         }
         return TemplateResponse(request, template, context)
-
-
-class BackUpView(ActView):
-    """Back up."""
-
-    kind = BACKUP
-    form_class = BackUpForm
-    sentence = "The file system is written as one tar and checked; then it gets its name. The container keeps running."
-
-    def params(self, row: Container, values: dict[str, Any]) -> Params:
-        """By id, with file and folder when they were given."""
-        return BackupParams(
-            container=row.engine_id,
-            name=values["name"] or None,
-            path=values["path"] or None,
-            confirm_protected=values["confirm_protected"],
-        )
 
 
 def request_by(request: HttpRequest, *, kind: Kind, params: Params, host: DockerHost, form: ReasonForm) -> Request:

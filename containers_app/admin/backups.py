@@ -5,26 +5,64 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from containers_app.admin.backup_contents import DOWNLOAD, contents_urls, shown_parts
+from containers_app.admin.backup_keeping import BackupKeeping, kept_context, may_see_orphans
 from containers_app.admin.base import ReadOnlyAdmin, moment
 from containers_app.models import Backup
-from containers_app.templatetags.console import badge, foreign, hexid, size
+from containers_app.templatetags.console import badge, foreign, hexid, kept_badges, size
 
 
 @admin.register(Backup)
-class BackupAdmin(ReadOnlyAdmin):
+class BackupAdmin(BackupKeeping, ReadOnlyAdmin):
     """All backups, newest first."""
 
     page_title = "Backups"
     page_template = "myco/backup.html"
     noun = "backup"
-    list_display = ("created", "what", "status", "size_shown", "duration", "checksum", "who", "host")
-    list_filter = ("state", "host", "consistency_grade")
+    change_list_template = "myco/backups.html"
+    list_display = (
+        "created",
+        "what",
+        "status",
+        "kept",
+        "verified",
+        "size_shown",
+        "duration",
+        "checksum",
+        "who",
+        "host",
+    )
+    list_filter = ("state", "host", "consistency_grade", "pinned")
     search_fields = ("container_name", "file_name", "sha256")
     sortable_by: ClassVar[Any] = ()
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The list, with the way to what no record knows."""
+        return super().changelist_view(request, {"may_see_orphans": may_see_orphans(request), **(extra_context or {})})
+
+    def page(self, request: HttpRequest, row: Backup) -> dict[str, Any]:
+        """What may be done to it."""
+        parts = list(shown_parts(row, may_download=request.user.has_perm(DOWNLOAD)))
+        return {**kept_context(request, row), "parts": parts}
+
+    def get_urls(self) -> list[URLPattern]:
+        """The pages of what is in backups, before Django's own."""
+        return [*contents_urls(), *super().get_urls()]
+
+    @admin.display(description="Kept")
+    def kept(self, row: Backup) -> SafeString:
+        """Pins and holds."""
+        return format_html("{}{}", *kept_badges(row))
+
+    @admin.display(description="Verified")
+    def verified(self, row: Backup) -> SafeString:
+        """When every byte of it was last read."""
+        return moment(row.verified_at)
 
     @admin.display(description="Time")
     def created(self, row: Backup) -> SafeString:

@@ -14,7 +14,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from containers_app.admin.acts import BackUpView, act_address, to_form
+from containers_app.admin.acts import act_address, to_form
+from containers_app.admin.backup_form import BackUpView
 from containers_app.admin.base import ReadOnlyAdmin, asker_of, moment, state_badge
 from containers_app.admin.clone_view import CloneView
 from containers_app.admin.filters import StackFilter

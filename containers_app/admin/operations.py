@@ -82,6 +82,7 @@ class OperationAdmin(ReadOnlyAdmin):
             "title": f"{KINDS[row.kind].verb} {visible(row.target_name)}",
             "verb": KINDS[row.kind].verb,
             "lasting": lasts(row.kind),
+            "about": KINDS[row.kind].subject_type.capitalize(),
             "state": row.visible_state,
             "finished": row.is_finished,
             "elapsed_seconds": round(elapsed, 1),

@@ -11,6 +11,7 @@ from containers_app.operations.authority import Asker
 from containers_app.operations.visibility import visible_to
 
 _SHOWN_ELSEWHERE = frozenset({"warnings", "success", "plan"})
+_READ_BACK = frozenset({"verify", "adopt"})
 
 
 def outcome(row: Operation, asker: Asker) -> dict[str, Any]:
@@ -19,7 +20,8 @@ def outcome(row: Operation, asker: Asker) -> dict[str, Any]:
     configuration = proof.get("configuration") or {}
     differences = configuration.get("differences") or []
     return {
-        "results": [(name, value) for name, value in (row.result or {}).items() if name not in _SHOWN_ELSEWHERE],
+        "results": _results(row),
+        "verdicts": (row.result or {}).get("parts") or () if row.kind in _READ_BACK else (),
         "made": _made(row.result or {}, asker),
         "plan": _plan(row),
         "obstacles": obstacles(row.plan or {}),
@@ -31,6 +33,11 @@ def outcome(row: Operation, asker: Asker) -> dict[str, Any]:
         "children": visible_to(asker, "operation").filter(parent=row).order_by("id"),
         "percent": min(100, int(100 * row.bytes_done / row.bytes_total)) if row.bytes_total else None,
     }
+
+
+def _results(row: Operation) -> list[tuple[str, Any]]:
+    hidden = _SHOWN_ELSEWHERE | {"parts"} if row.kind in _READ_BACK else _SHOWN_ELSEWHERE
+    return [(name, value) for name, value in (row.result or {}).items() if name not in hidden]
 
 
 def _plan(row: Operation) -> dict[str, Any]:

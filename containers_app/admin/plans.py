@@ -97,7 +97,7 @@ def own_plan(request: HttpRequest, kind: Kind, subject: str, host: DockerHost) -
 
 
 def _subject(row: Operation) -> str:
-    return str(row.params.get("container") or row.params.get("project"))
+    return str(row.params.get("container") or row.params.get("project") or row.params.get("backup"))
 
 
 def proposal(operation: Operation | None, number: str, *, fields: Container[str]) -> dict[str, str]:

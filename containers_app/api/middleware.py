@@ -31,7 +31,7 @@ class RequestIdMiddleware:
 
 
 class ContentSecurityPolicyMiddleware:
-    """The policy of settings on every answer, without exception."""
+    """A policy on every answer: that of settings, unless the answer has one of its own."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
@@ -39,7 +39,7 @@ class ContentSecurityPolicyMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer, with the policy."""
         response = self._get_response(request)
-        response["Content-Security-Policy"] = settings.CONTENT_SECURITY_POLICY
+        response.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
         response["Cross-Origin-Resource-Policy"] = "same-origin"
         if not request.path.startswith(settings.STATIC_URL):
             response.setdefault("Cache-Control", "no-store")

@@ -22,17 +22,16 @@ from containers_app.api.serializers import ContainerSerializer
 from containers_app.api.strict_json import read_object
 from containers_app.api.views import ConsoleView
 from containers_app.audit.origin import source_of
-from containers_app.conf import load
 from containers_app.errors import InvalidRequest
+from containers_app.operations.backup_options import read_backup
 from containers_app.operations.clone_options import read_clone
-from containers_app.operations.hosts import host_of_reference, store_of
+from containers_app.operations.hosts import host_of_reference
 from containers_app.operations.kinds import BACKUP, CLONE, Kind, Params
 from containers_app.operations.secrets import request_digest
 from containers_app.operations.submit import Request
 from containers_app.operations.visibility import visible_to
 from containers_app.specs import fields
 from containers_app.specs.reference import check_reference
-from containers_app.workflows.backup import BackupParams
 
 _BODY = frozenset({"action", "containerId", "options", "reason", "ticket"})
 
@@ -91,22 +90,9 @@ def read_wish(body: Mapping[str, Any]) -> Wish:
     )
 
 
-def _clone_params(container: str, options: Mapping[str, Any]) -> Params:
-    return read_clone(container, options)
-
-
-def _backup_params(container: str, options: Mapping[str, Any]) -> Params:
-    fields.only(options, frozenset({"name", "path", "confirmProtected"}), inside="options.")
-    name = fields.text(options, "name", inside="options.")
-    path = fields.text(options, "path", inside="options.", longest=1024)
-    store_of(load()).locate(path, "any.tar" if name is None else name)
-    confirmed = fields.flag(options, "confirmProtected", inside="options.")
-    return BackupParams(container=container, name=name, path=path, confirm_protected=confirmed)
-
-
 _READERS: Mapping[str, tuple[Kind, Callable[[str, Mapping[str, Any]], Params]]] = {
-    "clone": (CLONE, _clone_params),
-    "backup": (BACKUP, _backup_params),
+    "clone": (CLONE, read_clone),
+    "backup": (BACKUP, read_backup),
     **lifecycle.READERS,
 }
 

@@ -78,7 +78,7 @@ class BackupsView(ConsoleView):
     """All backups."""
 
     access = {"GET": ("read",)}
-    columns = {"container": "container_engine_id", "host": "host__name", "state": "state", "stack": "container__stack"}
+    columns = {"container": "container_engine_id", "host": "host__name", "state": "state", "stack": "stack"}
     filters = frozenset(columns)
 
     @extend_schema(operation_id="backups_list", parameters=parameters(filters), responses=BackupSerializer(many=True))
@@ -86,18 +86,6 @@ class BackupsView(ConsoleView):
         """Newest first."""
         query = self.query(request)
         return self.page(filtered(visible_to(asker_of(request), "backup"), query, self.columns), BackupSerializer)
-
-
-class BackupView(ConsoleView):
-    """One backup."""
-
-    access = {"GET": ("read",)}
-
-    @extend_schema(operation_id="backups_read", responses=BackupSerializer)
-    def get(self, request: ApiRequest, backup_id: UUID) -> Response:
-        """The backup with its parts."""
-        self.query(request)
-        return Response(BackupSerializer(find(asker_of(request), "backup", pk=backup_id)).data)
 
 
 class EntriesView(ConsoleView):

@@ -12,6 +12,7 @@ from rest_framework import serializers
 from containers_app.api.serializers import ErrorSerializer, OperationSerializer, WarningSerializer
 from containers_app.specs.clone_volumes import DATA_CHOICES
 from containers_app.workflows.quiesce import CONSISTENCIES
+from containers_app.workflows.restore import MODES
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call] # its package publishes no types
@@ -40,6 +41,23 @@ def _optional(kind: type[serializers.Field[Any, Any, Any, Any]], text: str) -> s
     return kind(required=False, help_text=text)
 
 
+def _set_fields(prefix: str = "") -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+    """What a backup set may be asked to be."""
+    texts = serializers.ListField
+    return {
+        "path": _optional(serializers.CharField, f"{prefix}The folder, below an allowed root."),
+        "contents": _optional(texts, f"{prefix}Some of rootfs, config, volumes, binds, image; rootfs by default."),
+        "include": _optional(texts, f"{prefix}Patterns of paths to save, below volumes and binds."),
+        "exclude": _optional(texts, f"{prefix}Patterns of paths to leave out."),
+        "secrets": _optional(serializers.BooleanField, f"{prefix}false leaves the environment's values out."),
+        "compression": _optional(serializers.JSONField, f"{prefix}none, gzip, zstd, or codec, level and threads."),
+        "encryption": _optional(serializers.DictField, f"{prefix}age: recipients, or a passphrase."),
+        "hooks": _optional(serializers.JSONField, f"{prefix}auto, or before, after and timeoutSeconds."),
+        "note": _optional(serializers.CharField, f"{prefix}Words for people."),
+        "pin": _optional(serializers.BooleanField, f"{prefix}Keep it until the pin is taken out."),
+    }
+
+
 PUBLISHED_REQUEST = inline_serializer(
     "ContainerAction",
     {
@@ -49,7 +67,7 @@ PUBLISHED_REQUEST = inline_serializer(
             "ContainerActionOptions",
             {
                 "name": _optional(serializers.CharField, "Clone: the new name. Backup: the file's name."),
-                "path": _optional(serializers.CharField, "Backup: the folder, below an allowed root."),
+                **_set_fields("Backup: "),
                 "confirmProtected": _optional(serializers.BooleanField, "Work on a protected container."),
                 "confirmPrivileged": _optional(serializers.BooleanField, "Clone: it may hold power over its host."),
                 "dryRun": _optional(serializers.BooleanField, "Clone: answer the plan, make nothing."),
@@ -57,7 +75,7 @@ PUBLISHED_REQUEST = inline_serializer(
                 "host": _optional(serializers.CharField, "Clone: the registered host to make it on."),
                 "data": serializers.ChoiceField(DATA_CHOICES, required=False, help_text="Clone: what is copied."),
                 "consistency": serializers.ChoiceField(
-                    CONSISTENCIES, required=False, help_text="Clone: the source while it is read."
+                    CONSISTENCIES, required=False, help_text="Clone, backup: the source while it is read."
                 ),
                 "start": _optional(serializers.BooleanField, "Clone: start it."),
                 "overrides": _optional(serializers.DictField, "Clone: what it has otherwise than its source."),
@@ -67,7 +85,8 @@ PUBLISHED_REQUEST = inline_serializer(
                 "force": _optional(serializers.BooleanField, "Remove: also when it runs."),
                 "volumes": _optional(
                     serializers.JSONField,
-                    "Remove: true, its anonymous volumes too. Clone: copy, empty or share by name or mount point.",
+                    "Remove: true, its anonymous volumes too. Clone: copy, empty or share by name or mount point. "
+                    "Backup: a list of names or mount points.",
                 ),
             },
             required=False,
@@ -187,5 +206,124 @@ STACK_CLONE_RESPONSES: dict[int, Any] = {
         },
     ),
     202: OperationSerializer,
+    **_ERRORS,
+}
+STACK_BACKUP_REQUEST = inline_serializer(
+    "StackBackup",
+    {
+        "project": serializers.CharField(help_text="The compose project."),
+        "sourceHost": _optional(serializers.CharField, "The project's host, where several have one of this name."),
+        "name": _optional(serializers.CharField, "What the names of all files begin with."),
+        **_set_fields(),
+        "consistency": _optional(serializers.CharField, "live, pause or stop, all containers together."),
+        "confirmProtected": _optional(serializers.BooleanField, "Work on protected containers."),
+        "reason": _optional(serializers.CharField, "Why; kept in the ledger."),
+        "ticket": _optional(serializers.CharField, "A change ticket; kept in the ledger."),
+    },
+)
+STACK_BACKUP_RESPONSES: dict[int, Any] = {
+    200: inline_serializer(
+        "StackBackupResult",
+        {
+            "success": serializers.BooleanField(),
+            "message": serializers.CharField(),
+            "action": serializers.CharField(),
+            "project": serializers.CharField(),
+            "sizeBytes": serializers.IntegerField(help_text="What all files take."),
+            "timestamp": serializers.CharField(),
+            "backups": serializers.ListField(child=serializers.DictField(), help_text="One for each container."),
+            "quietSeconds": serializers.FloatField(help_text="How long the containers were paused or stopped."),
+            "operationId": serializers.CharField(),
+            "warnings": WarningSerializer(many=True),
+        },
+    ),
+    202: OperationSerializer,
+    **_ERRORS,
+}
+RESTORE_REQUEST = inline_serializer(
+    "Restore",
+    {
+        "mode": serializers.ChoiceField(MODES, help_text="new, inPlace: a container. volume: one volume alone."),
+        "name": _optional(serializers.CharField, "Of what is made; without it the name in the backup."),
+        "host": _optional(serializers.CharField, "The host to restore on; the backup's own without it."),
+        "parts": serializers.ListField(
+            child=serializers.CharField(), required=False, help_text="Kinds or names of the parts; all without it."
+        ),
+        "volume": _optional(serializers.CharField, "With volume: which one, by name or mount point."),
+        "start": _optional(serializers.BooleanField, "Start the container."),
+        "waitHealthySeconds": _optional(serializers.IntegerField, "With start: how long, 0 to 3600."),
+        "dryRun": _optional(serializers.BooleanField, "Plan only."),
+        "planHash": _optional(serializers.CharField, "Do it only if this is still the plan."),
+        "confirm": _optional(serializers.CharField, "inPlace: the name of the container that is replaced."),
+        "confirmPrivileged": _optional(serializers.BooleanField, "It may hold power over its host."),
+        "confirmProtected": _optional(serializers.BooleanField, "inPlace: replace a protected container."),
+        "passphrase": serializers.CharField(required=False, write_only=True, help_text="Of an encrypted backup."),
+        "identity": serializers.CharField(required=False, write_only=True, help_text="An age or SSH secret key."),
+        "overrides": _optional(serializers.DictField, "What it has otherwise than in the backup, as of a clone."),
+        "reason": _optional(serializers.CharField, "Why; kept in the ledger."),
+        "ticket": _optional(serializers.CharField, "A change ticket; kept in the ledger."),
+    },
+)
+RESTORE_RESPONSES: dict[int, Any] = {
+    200: inline_serializer(
+        "RestoreResult",
+        {
+            "success": serializers.BooleanField(),
+            "message": serializers.CharField(),
+            "action": serializers.CharField(),
+            "newId": serializers.CharField(allow_null=True, help_text="The container's id; null for a volume."),
+            "newName": serializers.CharField(),
+            "backupId": serializers.CharField(),
+            "mode": serializers.CharField(),
+            "keptId": _optional(serializers.CharField, "inPlace: the old container."),
+            "keptName": _optional(serializers.CharField, "inPlace: its name now."),
+            "safetyBackupId": _optional(serializers.CharField, "inPlace: what it was, as a backup."),
+            "plan": _optional(serializers.DictField, "What was planned, and what stood in the way."),
+            "proof": _optional(serializers.DictField, "Every field and every tree that was compared."),
+            "operationId": serializers.CharField(),
+            "warnings": WarningSerializer(many=True),
+        },
+    ),
+    202: OperationSerializer,
+    404: _ERROR,
+    **_ERRORS,
+}
+DRILL_REQUEST = inline_serializer(
+    "Drill",
+    {
+        "command": serializers.JSONField(
+            required=False, write_only=True, help_text="Words, or a text for /bin/sh, that must end well in it."
+        ),
+        "waitHealthySeconds": _optional(serializers.IntegerField, "1 to 3600 for each container; 120 without it."),
+        "memoryBytes": _optional(serializers.IntegerField, "The limit of each container; its own, else 1 GiB."),
+        "nanoCpus": _optional(serializers.IntegerField, "The same for processors; its own, else one processor."),
+        "stack": _optional(serializers.BooleanField, "All sets of the stack backup that it is of, together."),
+        "host": _optional(serializers.CharField, "The host to drill on; the backup's own without it."),
+        "passphrase": serializers.CharField(required=False, write_only=True, help_text="Of an encrypted backup."),
+        "identity": serializers.CharField(required=False, write_only=True, help_text="An age or SSH secret key."),
+        "reason": _optional(serializers.CharField, "Why; kept in the ledger."),
+        "ticket": _optional(serializers.CharField, "A change ticket; kept in the ledger."),
+    },
+)
+DRILL_RESPONSES: dict[int, Any] = {
+    200: inline_serializer(
+        "DrillResult",
+        {
+            "success": serializers.BooleanField(),
+            "message": serializers.CharField(),
+            "action": serializers.CharField(),
+            "backupId": serializers.CharField(),
+            "passed": serializers.BooleanField(),
+            "proven": serializers.BooleanField(help_text="Passed, and nothing of the container's data was missing."),
+            "rtoSeconds": serializers.FloatField(help_text="From the first byte that was read until all was up."),
+            "rpoSeconds": serializers.FloatField(help_text="The age of the oldest backup in it."),
+            "plan": _optional(serializers.DictField, "What was planned."),
+            "proof": serializers.DictField(help_text="The evidence: steps, health, content and configuration."),
+            "operationId": serializers.CharField(),
+            "warnings": WarningSerializer(many=True),
+        },
+    ),
+    202: OperationSerializer,
+    404: _ERROR,
     **_ERRORS,
 }

@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from containers_app.audit.ledger import disclosed_all
-from containers_app.models import Backup, Container, DockerHost, Operation
+from containers_app.models import Backup, BackupPart, Container, DockerHost, Operation
 from containers_app.operations.answers import published_error, published_result
 from containers_app.operations.hosts import values_of
 from containers_app.specs.host import PLAIN_WARNING, is_plain
@@ -193,6 +193,41 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
         return published_error(row) if row.is_finished else None
 
 
+class PartSerializer(serializers.ModelSerializer[BackupPart]):
+    """One file of a backup. `path` is its name in the backup's folder."""
+
+    path = Text(source="file_name")
+    encryption = NullText()
+    sizeBytes = Whole(source="size_bytes")
+    storedBytes = Whole(source="stored_bytes")
+    storedSha256 = Text(source="stored_sha256")
+    members = Whole(allow_null=True)
+
+    class Meta:
+        model = BackupPart
+        fields = (
+            "kind",
+            "name",
+            "path",
+            "codec",
+            "encryption",
+            "sizeBytes",
+            "storedBytes",
+            "sha256",
+            "storedSha256",
+            "members",
+        )
+
+
+class HoldSerializer(serializers.Serializer[Any]):
+    """A legal hold."""
+
+    reason = Text(source="hold_reason")
+    owner = Text(source="hold_owner")
+    until = Moment(source="hold_until", allow_null=True)
+    expired = serializers.BooleanField(source="hold_expired", help_text="It is over, and holds nothing any more.")
+
+
 class BackupSerializer(serializers.ModelSerializer[Backup]):
     """One backup, and its parts."""
 
@@ -204,9 +239,16 @@ class BackupSerializer(serializers.ModelSerializer[Backup]):
     sizeBytes = Whole(source="size_bytes")
     durationSeconds = serializers.FloatField(source="duration_seconds")
     consistencyGrade = Text(source="consistency_grade")
+    stack = NullText()
+    storedBytes = Whole(source="stored_bytes")
+    quietSeconds = serializers.FloatField(source="quiet_seconds")
+    note = NullText()
+    hold = serializers.SerializerMethodField()
+    verifiedAt = Moment(source="verified_at", allow_null=True)
+    provenAt = Moment(source="proven_at", allow_null=True)
     actor = Text(source="operation.actor")
     channel = Text(source="operation.channel")
-    parts = serializers.SerializerMethodField()
+    parts = PartSerializer(many=True)
 
     class Meta:
         model = Backup
@@ -215,13 +257,21 @@ class BackupSerializer(serializers.ModelSerializer[Backup]):
             "operation",
             "host",
             "container",
+            "stack",
             "state",
             "path",
             "createdAt",
             "sizeBytes",
+            "storedBytes",
             "durationSeconds",
+            "quietSeconds",
             "sha256",
             "consistencyGrade",
+            "note",
+            "pinned",
+            "hold",
+            "verifiedAt",
+            "provenAt",
             "actor",
             "channel",
             "parts",
@@ -231,19 +281,10 @@ class BackupSerializer(serializers.ModelSerializer[Backup]):
         """The container, as it was called then."""
         return {"id": row.container_engine_id, "name": row.container_name}
 
-    def get_parts(self, row: Backup) -> list[dict[str, Any]]:
-        """The file system, stored as it came."""
-        return [
-            {
-                "kind": "rootfs",
-                "name": row.container_name,
-                "path": row.path,
-                "sizeBytes": row.size_bytes,
-                "storedBytes": row.size_bytes,
-                "sha256": row.sha256,
-                "members": row.members,
-            }
-        ]
+    @extend_schema_field(HoldSerializer(allow_null=True))
+    def get_hold(self, row: Backup) -> dict[str, Any] | None:
+        """Why it must not be deleted, who says so, and until when; null without a hold."""
+        return dict(HoldSerializer(row).data) if row.hold_reason else None
 
 
 class HostSerializer(serializers.ModelSerializer[DockerHost]):

@@ -1,9 +1,9 @@
-"""Compose projects: found by label in the inventory, and cloned as a whole."""
+"""Compose projects: found by label in the inventory, cloned and backed up as a whole."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.db.models import QuerySet
@@ -13,7 +13,13 @@ from rest_framework.response import Response
 
 from containers_app.api.answers import idempotency_key, preference_of, run
 from containers_app.api.auth import asker_of
-from containers_app.api.schemas import STACK_CLONE_REQUEST, STACK_CLONE_RESPONSES, STACK_RESPONSE
+from containers_app.api.schemas import (
+    STACK_BACKUP_REQUEST,
+    STACK_BACKUP_RESPONSES,
+    STACK_CLONE_REQUEST,
+    STACK_CLONE_RESPONSES,
+    STACK_RESPONSE,
+)
 from containers_app.api.serializers import ContainerSerializer
 from containers_app.api.strict_json import read_object
 from containers_app.api.views import ConsoleView
@@ -21,9 +27,10 @@ from containers_app.audit.origin import source_of
 from containers_app.errors import InvalidRequest
 from containers_app.models import Container, DockerHost
 from containers_app.operations.authority import Asker
+from containers_app.operations.backup_options import read_stack_backup
 from containers_app.operations.clone_options import read_stack_clone
 from containers_app.operations.hosts import host_named, local_host
-from containers_app.operations.kinds import STACK_CLONE
+from containers_app.operations.kinds import STACK_BACKUP, STACK_CLONE, Kind
 from containers_app.operations.secrets import request_digest
 from containers_app.operations.submit import Request
 from containers_app.operations.visibility import visible_to, why_not
@@ -86,21 +93,20 @@ class StackView(ConsoleView):
         return Response({"stacks": found, "members": members})
 
 
-class StackCloneView(ConsoleView):
-    """Clone a whole project."""
+class _StackActView(ConsoleView):
+    """An act on a whole project; `read` makes params of its body."""
 
     published = True
-    # Declared, not left to the verb: who may not clone must not learn which hosts there are.
-    access = {"POST": (STACK_CLONE.permission, STACK_CLONE.scope)}
+    kind: Kind
+    read: Callable[[Mapping[str, Any]], Any]
 
-    @extend_schema(operation_id="stacks_clone", request=STACK_CLONE_REQUEST, responses=STACK_CLONE_RESPONSES)
-    def post(self, request: ApiRequest) -> Response:
-        """Clone it, and wait for the end; with `Prefer: respond-async` do not wait."""
+    def act(self, request: ApiRequest) -> Response:
+        """Do it, and wait for the end; with `Prefer: respond-async` do not wait."""
         body = read_object(request._request)
-        params = read_stack_clone(body)
+        params = type(self).read(body)
         preference = preference_of(request)
         wanted = Request(
-            kind=STACK_CLONE,
+            kind=self.kind,
             params=params,
             host=source_host(body, params.project),
             asker=asker_of(request),
@@ -112,6 +118,33 @@ class StackCloneView(ConsoleView):
             ticket=fields.line(body, "ticket", longest=fields.LONGEST_TICKET),
         )
         return run(wanted, preference)
+
+
+class StackCloneView(_StackActView):
+    """Clone a whole project."""
+
+    kind = STACK_CLONE
+    read = staticmethod(read_stack_clone)
+    # Declared, not left to the verb: who may not clone must not learn which hosts there are.
+    access = {"POST": (STACK_CLONE.permission, STACK_CLONE.scope)}
+
+    @extend_schema(operation_id="stacks_clone", request=STACK_CLONE_REQUEST, responses=STACK_CLONE_RESPONSES)
+    def post(self, request: ApiRequest) -> Response:
+        """Clone it, and wait for the end; with `Prefer: respond-async` do not wait."""
+        return self.act(request)
+
+
+class StackBackupView(_StackActView):
+    """Back up a whole project."""
+
+    kind = STACK_BACKUP
+    read = staticmethod(read_stack_backup)
+    access = {"POST": (STACK_BACKUP.permission, STACK_BACKUP.scope)}
+
+    @extend_schema(operation_id="stacks_backup", request=STACK_BACKUP_REQUEST, responses=STACK_BACKUP_RESPONSES)
+    def post(self, request: ApiRequest) -> Response:
+        """Back it up, and wait for the end; with `Prefer: respond-async` do not wait."""
+        return self.act(request)
 
 
 def source_host(body: Mapping[str, Any], project: str) -> DockerHost:

@@ -45,10 +45,15 @@ def read_object(request: HttpRequest) -> dict[str, Any]:
 
 def read_nothing(request: HttpRequest) -> None:
     """For requests that say everything by their address. Raises as `read_object`, and for a body with any field."""
+    fields.only(read_optional(request), frozenset())
+
+
+def read_optional(request: HttpRequest) -> dict[str, Any]:
+    """The JSON object in the request's body, empty without a body. Raises as `read_object`."""
     declared = request.META.get("CONTENT_LENGTH") or "0"
     if "HTTP_TRANSFER_ENCODING" not in request.META and declared.strip("0") == "":
-        return
-    fields.only(read_object(request), frozenset())
+        return {}
+    return read_object(request)
 
 
 def parse_object(body: bytes) -> dict[str, Any]:

@@ -5,20 +5,31 @@ from __future__ import annotations
 from django.urls import path
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
+from containers_app.api.backup_contents import CompareView, ContentView, DownloadView, FilesView, LinksView
+from containers_app.api.backup_keeping import (
+    BackupHoldView,
+    BackupPinView,
+    BackupReleaseView,
+    BackupUnpinView,
+    BackupVerifyView,
+    BackupView,
+    OrphanAdoptView,
+    OrphansView,
+)
+from containers_app.api.backups import BackupDrillView, BackupRestoreView
 from containers_app.api.containers import ContainerView
 from containers_app.api.health import LiveView, ReadyView
 from containers_app.api.hosts import HostsView, HostTestView, HostView
 from containers_app.api.published import ContainersView
 from containers_app.api.records import (
     BackupsView,
-    BackupView,
     EntriesView,
     EntryView,
     OperationCancelView,
     OperationsView,
     OperationView,
 )
-from containers_app.api.stacks import StackCloneView, StacksView, StackView
+from containers_app.api.stacks import StackBackupView, StackCloneView, StacksView, StackView
 
 # The page has no template for an answer to OPTIONS.
 _DOCS = SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get", "head"])
@@ -31,6 +42,19 @@ urlpatterns = [
     path("api/operations/<uuid:operation_id>/cancel", OperationCancelView.as_view(), name="operation-cancel"),
     path("api/backups", BackupsView.as_view(), name="backups"),
     path("api/backups/<uuid:backup_id>", BackupView.as_view(), name="backup"),
+    path("api/backups/<uuid:backup_id>/restore", BackupRestoreView.as_view(), name="backup-restore"),
+    path("api/backups/<uuid:backup_id>/verify", BackupVerifyView.as_view(), name="backup-verify"),
+    path("api/backups/<uuid:backup_id>/pin", BackupPinView.as_view(), name="backup-pin"),
+    path("api/backups/<uuid:backup_id>/unpin", BackupUnpinView.as_view(), name="backup-unpin"),
+    path("api/backups/<uuid:backup_id>/hold", BackupHoldView.as_view(), name="backup-hold"),
+    path("api/backups/<uuid:backup_id>/release", BackupReleaseView.as_view(), name="backup-release"),
+    path("api/backups/orphans", OrphansView.as_view(), name="orphans"),
+    path("api/backups/orphans/adopt", OrphanAdoptView.as_view(), name="orphan-adopt"),
+    path("api/backups/<uuid:backup_id>/drill", BackupDrillView.as_view(), name="backup-drill"),
+    path("api/backups/<uuid:backup_id>/files", FilesView.as_view(), name="backup-files"),
+    path("api/backups/<uuid:backup_id>/content", ContentView.as_view(), name="backup-content"),
+    path("api/backups/<uuid:backup_id>/links", LinksView.as_view(), name="backup-links"),
+    path("api/backups/<uuid:backup_id>/compare", CompareView.as_view(), name="backup-compare"),
     path("api/hosts", HostsView.as_view(), name="hosts"),
     path("api/hosts/<int:host_id>", HostView.as_view(), name="host"),
     path("api/hosts/<int:host_id>/test", HostTestView.as_view(), name="host-test"),
@@ -38,9 +62,11 @@ urlpatterns = [
     path("api/ledger/entries/<int:index>", EntryView.as_view(), name="ledger-entry"),
     path("api/stacks", StacksView.as_view(), name="stacks"),
     path("api/stacks/clone", StackCloneView.as_view(), name="stack-clone"),
+    path("api/stacks/backup", StackBackupView.as_view(), name="stack-backup"),
     path("api/stacks/<str:project>", StackView.as_view(), name="stack"),
     path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
     path("api/docs", _DOCS, name="docs"),
+    path("download/<str:token>", DownloadView.as_view(), name="download"),
     path("livez", LiveView.as_view(), name="livez"),
     path("readyz", ReadyView.as_view(), name="readyz"),
 ]

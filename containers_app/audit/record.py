@@ -28,7 +28,7 @@ MOST_ROLES: Final = 32
 
 ActorType = Literal["user", "service", "key", "schedule", "system", "anonymous"]
 Authentication = Literal["session", "key", "none"]
-Channel = Literal["ui", "api", "cli", "worker", "scheduler", "engine"]
+Channel = Literal["ui", "api", "cli", "link", "worker", "scheduler", "engine"]
 Phase = Literal["intent", "outcome", "event"]
 Outcome = Literal["success", "failure", "denied", "error", "unknown"]
 

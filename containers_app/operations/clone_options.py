@@ -23,7 +23,7 @@ _STACK_KNOWN = frozenset(
     {"project", "newProject", "sourceHost", "host", "data", "consistency", "start", "waitHealthySeconds"}
     | {"keepOnFailure", "confirmPrivileged", "confirmProtected", "dryRun", "planHash", "reason", "ticket"}
 )
-_LONGEST_WAIT_SECONDS = 3600
+LONGEST_WAIT_SECONDS = 3600
 _WITHIN = "options."
 _HASH_CHARACTERS = 64
 
@@ -51,7 +51,7 @@ def read_clone(container: str, options: Mapping[str, Any]) -> CloneParams:
 
 def wait_seconds(options: Mapping[str, Any], *, inside: str) -> int:
     """How long to wait for health; goes with a start only. Raises InvalidRequest."""
-    seconds = fields.whole(options, "waitHealthySeconds", inside=inside, highest=_LONGEST_WAIT_SECONDS) or 0
+    seconds = fields.whole(options, "waitHealthySeconds", inside=inside, highest=LONGEST_WAIT_SECONDS) or 0
     if seconds and options.get("start") is not True:
         field = f"{inside}waitHealthySeconds"
         raise InvalidRequest(f"'{field}' goes with 'start': true", field=field)

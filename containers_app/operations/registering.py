@@ -29,7 +29,7 @@ _MOVED = "the host was changed by somebody else meanwhile: look at it again"
 
 @dataclass(frozen=True, kw_only=True)
 class Author:
-    """Who changes a host, from where and why."""
+    """Who changes a host or what keeps a backup, from where and why."""
 
     asker: Asker
     source: Source

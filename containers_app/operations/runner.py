@@ -14,7 +14,16 @@ from django.db import InterfaceError, OperationalError
 
 from containers_app.audit import ledger
 from containers_app.conf import load
-from containers_app.errors import AuditUnavailable, Cancelled, LeaseLost, MycoError, PermissionDenied, TimedOut
+from containers_app.errors import (
+    AuditUnavailable,
+    BackupDamaged,
+    Cancelled,
+    DrillFailed,
+    LeaseLost,
+    MycoError,
+    PermissionDenied,
+    TimedOut,
+)
 from containers_app.models import Operation, State
 from containers_app.operations import transitions
 from containers_app.operations.authority import still_may
@@ -78,7 +87,9 @@ def _work(operation: Operation, context: OperationContext) -> Done:
 def _foreseen(error: MycoError) -> Ending:
     cancelled = isinstance(error, Cancelled | TimedOut)
     state = State.CANCELLED if cancelled else State.FAILED
-    return Ending(state=state, error_code=error.code, error_message=error.message)
+    finding = error.finding if isinstance(error, BackupDamaged) else None
+    proof = error.proof if isinstance(error, DrillFailed) else None
+    return Ending(state=state, error_code=error.code, error_message=error.message, result=finding, proof=proof)
 
 
 def _unforeseen(operation: Operation, context: OperationContext, error: Exception) -> Ending:
@@ -86,7 +97,8 @@ def _unforeseen(operation: Operation, context: OperationContext, error: Exceptio
     frames = traceback.format_tb(error.__traceback__)
     trace = "".join(frames).replace(f"{_HERE}/", "") + type(error).__name__
     lasting = lasts(operation.kind) or not context.undo
-    left = "look at the container's state" if lasting else "what it had begun is being taken back"
+    look = f"look at the {KINDS[operation.kind].subject_type}'s state"
+    left = look if lasting else "what it had begun is being taken back"
     message = f"internal error, reference {operation.pk}: {left}; tell your administrator"
     return Ending(state=State.ERRORED, error_code="INTERNAL", error_message=message, error_trace=trace)
 

@@ -12,6 +12,7 @@ from containers_app.conf import load
 from containers_app.operations.backup_checks import check_backups
 from containers_app.operations.followers import Followers, guarded
 from containers_app.operations.recovery import reconcile
+from containers_app.operations.verifications import schedule_verifications
 
 JOIN_SECONDS = 5.0
 
@@ -27,6 +28,7 @@ class Scheduler:
             self._thread("reconcile", conf.reconcile_seconds, reconcile),
             # Apart from the sweep, which a storage that hangs must not delay either.
             self._thread("backups", conf.reconcile_seconds, check_backups),
+            self._thread("verifications", conf.reconcile_seconds, schedule_verifications),
             self._thread("hosts", conf.inventory_seconds, self._followers.tend),
         )
 

@@ -84,6 +84,8 @@ def _why_not(request: Request) -> str:
     key = request.asker.api_key
     if key and request.kind.scope not in key.scopes:
         return f"this API key has not the scope '{request.kind.scope}': use a key that has it"
+    if request.kind.subject_type == "backup":
+        return f"you may not {request.kind.verb.lower()} backups: it needs the permission '{request.kind.permission}'"
     return f"you may not {request.kind.verb.lower()} containers: ask an administrator for the group 'operators'"
 
 
@@ -99,7 +101,7 @@ def _known(request: Request) -> Operation | None:
 
 def _check_host(request: Request) -> None:
     """A host that is disabled may still be tested: that is how one sees whether to enable it."""
-    if not request.host.enabled and request.kind.subject_type != "host":
+    if not request.host.enabled and request.kind.on_engine and request.kind.subject_type != "host":
         raise InvalidRequest(f"the host '{request.host.name}' is disabled: an administrator may enable it")
 
 

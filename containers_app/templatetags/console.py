@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
@@ -33,6 +34,12 @@ STATES: Mapping[str, tuple[str, str, str]] = {
     "missing": ("bad", "question", "Missing"),
     "corrupt": ("bad", "fail", "Corrupt"),
     "deleted": ("mute", "stop", "Deleted"),
+    "intact": ("ok", "ok", "Intact"),
+    "pinned": ("run", "pin", "Pinned"),
+    "held": ("warn", "lock", "Held"),
+    "hold-expired": ("mute", "lock", "Hold expired"),
+    "new": ("ok", "plus-o", "New"),
+    "changed": ("warn", "half", "Changed"),
     "disabled": ("mute", "pause", "Disabled"),
     "healthy": ("ok", "ok", "Healthy"),
     "up": ("ok", "ok", "Up"),
@@ -67,6 +74,13 @@ def badge(state: str, word: str = "") -> SafeString:
     """A state as icon and word; a state that the table does not know is printed as it is."""
     tone, glyph, default = STATES.get(state, ("mute", "question", state))
     return format_html('<span class="badge is-{}">{}{}</span>', tone, icon(glyph), word or default)
+
+
+@register.filter
+def kept_badges(backup: Any) -> tuple[SafeString | str, SafeString | str]:
+    """The marks of what keeps a backup: its pin and its hold, empty where there is none."""
+    hold = "held" if backup.is_held else "hold-expired" if backup.hold_expired else ""
+    return (badge("pinned") if backup.pinned else ""), (badge(hold) if hold else "")
 
 
 @register.simple_tag
@@ -136,6 +150,21 @@ def size(value: int | None) -> str:
     while amount >= 1024 and position < len(units) - 1:
         amount, position = amount / 1024, position + 1
     return f"{amount:.0f} {units[position]}" if position == 0 else f"{amount:.2f} {units[position]}"
+
+
+@register.filter
+def octal(mode: int | None) -> str:
+    """The permissions of a file as people write them."""
+    return "unknown" if mode is None else f"{mode:04o}"
+
+
+@register.filter
+def epoch(seconds: int | None) -> str:
+    """Seconds since 1970 as a time in UTC, as far as the calendar goes."""
+    try:
+        return "unknown" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds} s since 1970"
 
 
 @register.simple_tag

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,8 @@ from containers_app.audit import ledger
 from containers_app.models import Container, DockerHost, State
 from tests import recipes
 from tests.unit.admin.cloning import collision, plan
+from tests.unit.archives.samples import Member, tar_of
+from tests.written_sets import written_set
 
 # name, stack, image, state, health, exit code, published port
 CONTAINERS = (
@@ -79,6 +82,7 @@ def fill(address: str) -> Site:
     rows["running"] = recipes.running(stage="read the file system", bytes_done=52_428_800, bytes_total=104_857_600)
     recipes.operation(state=State.SUCCEEDED, kind="clone", outcome_index=1, target_name="adguard")
     rows |= _clones(rows["container"])
+    rows |= _stored(rows["container"])
     _ledger()
     rows["entry"] = ledger.entries()[0]
     return Site(address, rows, {"superuser": _session(root), "auditor": _session(auditor)})
@@ -100,6 +104,25 @@ def _clones(source: Container) -> dict[str, Any]:
             warnings=[{"code": "DIFFERS", "message": f"The clone differs: {word}"}],
         )
         for name, word in words.items()
+    }
+
+
+def _stored(source: Container) -> dict[str, Any]:
+    """Two backups that are on the storage, of a file system with hostile names."""
+    hostile = recipes.HOSTILE.replace("/", "|")
+    members = [
+        Member("etc", typeflag=tarfile.DIRTYPE, seconds=1.7e9),
+        Member("etc/hosts", b"localhost", owner=1000, seconds=1.7e9),
+        Member("etc/a-name-that-is-long-enough-to-need-more-than-one-line-on-a-phone.configuration"),
+        Member(f"etc/{hostile}", b"x" * 70_000),
+        Member("etc/mtab", typeflag=tarfile.SYMTYPE, target=hostile),
+        *(Member(f"etc/conf.d/{number:03}") for number in range(3)),
+    ]
+    changed = [Member("etc/hosts", b"changed"), Member(f"etc/{hostile}-2"), Member("etc/conf.d/001")]
+    facts: dict[str, Any] = {"container": source, "host": source.host, "container_name": source.name}
+    return {
+        name: written_set(name=f"{name}.tar", rootfs=tar_of(found), **facts, created_at=timezone.now())
+        for name, found in (("stored-before", members), ("stored", changed), ("stored-other", members))
     }
 
 

@@ -67,6 +67,12 @@ def query(name: str, text: str) -> Callable[[dict[str, Any]], str]:
     return lambda rows: reverse(f"admin:{name}") + text
 
 
+def contents(page: str, kind: str, text: str) -> Callable[[dict[str, Any]], str]:
+    """A page of what is in the backup of that kind; `text` may name the one before it."""
+    name = f"admin:containers_app_backup_{page}"
+    return lambda rows: reverse(name, args=[rows[kind].pk]) + text.format(before=rows["stored-before"].pk)
+
+
 READ: dict[str, Callable[[dict[str, Any]], str]] = {
     "dashboard": to("index"),
     "containers": to("containers_app_container_changelist"),
@@ -81,6 +87,10 @@ READ: dict[str, Callable[[dict[str, Any]], str]] = {
     "stack": lambda rows: reverse("admin:stack", args=["local", "shop"]),
     "backups": to("containers_app_backup_changelist"),
     "backup": to("containers_app_backup_change", "backup"),
+    "backup-stored": to("containers_app_backup_change", "stored"),
+    "backup-files": contents("files", "stored-before", "?path=etc"),
+    "backup-others": contents("compare", "stored", ""),
+    "backup-compare": contents("compare", "stored", "?with={before}"),
     "hosts": to("containers_app_dockerhost_changelist"),
     "host": to("containers_app_dockerhost_change", "dockerhost"),
     "ledger": to("audit_entry_changelist"),

@@ -13,13 +13,17 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from containers_app.engine.connection import EngineLimits, open_gateway
-from containers_app.engine.gateway import EngineGateway
-from containers_app.specs.endpoint import Endpoint
-from containers_app.specs.hooks import Hooks, hooks_of
-from containers_app.workflows.hooks import hooked
-from containers_app.workflows.undo import replay
-from tests.integration.laboratory import RECEIPT
+import django
+
+django.setup()
+
+from containers_app.engine.connection import EngineLimits, open_gateway  # noqa: E402 - Django comes first
+from containers_app.engine.gateway import EngineGateway  # noqa: E402
+from containers_app.specs.endpoint import Endpoint  # noqa: E402
+from containers_app.specs.hooks import Hooks, hooks_of  # noqa: E402
+from containers_app.workflows.hooks import hooked  # noqa: E402
+from containers_app.workflows.undo import replay  # noqa: E402
+from tests.integration.laboratory import RECEIPT  # noqa: E402
 
 LOG = "/tmp/log"
 HANGING = {"before": f"echo before >>{LOG}; (sleep 300 &); sleep 300; true", "after": f"echo after >>{LOG}"}

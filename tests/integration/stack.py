@@ -31,6 +31,7 @@ PATIENCE_SECONDS = 30.0
 HELPER_LABEL = LABEL_PREFIX + "helper"
 ENGINE_CALL_SECONDS = 4.0
 LARGE_FILES = 8
+USABLE = ("complete", "partial")
 EMBEDDED = pytest.param("sqlite and the embedded broker", marks=pytest.mark.engine, id="embedded")
 # What does not depend on the databases and the broker is tested with one pair of them.
 embedded = pytest.mark.parametrize("running", [EMBEDDED], indirect=True)
@@ -245,6 +246,11 @@ class Stack:
         """GET as the owner of a key."""
         return requests.get(self.url + path, headers={"Authorization": f"Bearer {self.keys[by]}"}, timeout=90)
 
+    def delete(self, path: str, body: Mapping[str, Any], *, by: str = "operator", **headers: str) -> requests.Response:
+        """DELETE with a body."""
+        sent = {"Authorization": f"Bearer {self.keys[by]}", **_as_headers(headers)}
+        return requests.delete(self.url + path, json=body, headers=sent, timeout=90)
+
     def act(self, action: str, container: str, *, by: str = "operator", **options: Any) -> requests.Response:
         """The published endpoint, waiting for the end."""
         body = {"action": action, "containerId": container, "options": options}
@@ -333,9 +339,9 @@ def violations(stack: Stack) -> Iterator[str]:
     yield from facts["problems"]
     yield from _operation_violations(facts)
     yield from _storage_violations(stack, facts["backups"])
-    results = [row["result"] or {} for row in facts["operations"] if row["kind"] == "clone"]
-    clones = {result["newId"] for result in results if "newId" in result}
-    yield from (f"container {found} is left of {by}" for found, by in stack.labelled().items() if found not in clones)
+    results = [row["result"] or {} for row in facts["operations"] if row["kind"] in ("clone", "restore")]
+    made = {result["newId"] for result in results if "newId" in result}
+    yield from (f"container {found} is left of {by}" for found, by in stack.labelled().items() if found not in made)
     good = {row["id"] for row in facts["operations"] if row["state"] in ("succeeded", "partial")}
     yield from (f"{what} is left of {by}" for what, by in stack.made().items() if by not in good or "helper" in what)
 
@@ -356,17 +362,16 @@ def _operation_violations(facts: dict[str, Any]) -> Iterator[str]:
 
 
 def _storage_violations(stack: Stack, backups: list[dict[str, Any]]) -> Iterator[str]:
-    rows = {row["path"]: row for row in backups}
-    expected = {*rows, *(f"{path}.manifest.json" for path in rows)}
+    files: dict[str, list[Any]] = {path: facts for row in backups for path, facts in row["files"].items()}
+    expected = {*files, *(row["manifest"] for row in backups)}
     present = {str(path) for path in stack.files()}
     yield from (f"{path} has no row" for path in present - expected)
     yield from (f"{path} is missing" for path in expected - present)
-    for path in present & set(rows):
+    for path in present & set(files):
         content = Path(path).read_bytes()
-        if (len(content), hashlib.sha256(content).hexdigest()) != (rows[path]["size_bytes"], rows[path]["sha256"]):
+        if [len(content), hashlib.sha256(content).hexdigest()] != files[path]:
             yield f"{path} is not what its row says"
-        if rows[path]["state"] != "complete":
-            yield f"the row of {path} is {rows[path]['state']}"
+    yield from (f"the row of {row['path']} is {row['state']}" for row in backups if row["state"] not in USABLE)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import django
@@ -19,6 +20,7 @@ from django.utils import timezone  # noqa: E402
 from containers_app.audit import ledger  # noqa: E402
 from containers_app.models import ApiKey, Backup, DockerHost, Operation  # noqa: E402
 from containers_app.models.access import ADMINISTRATORS, AUDITORS, OPERATORS, Scope  # noqa: E402
+from containers_app.models.backups import BackupState  # noqa: E402
 from containers_app.operations.dispatch import publish  # noqa: E402
 
 
@@ -46,10 +48,17 @@ def facts() -> dict[str, Any]:
     phases = list(ledger.entries().values("operation_id", "phase", "action", "outcome"))
     return {
         "operations": [_operation(row) for row in Operation.objects.all()],
-        "backups": list(Backup.objects.values("path", "size_bytes", "sha256", "state", "members")),
+        "backups": [_backup(row) for row in Backup.objects.exclude(state=BackupState.DELETED)],
         "entries": phases,
         "problems": list(ledger.self_check(timezone.now().year).problems),
     }
+
+
+def _backup(row: Backup) -> dict[str, Any]:
+    folder = Path(row.path).parent
+    files = {str(folder / part.file_name): [part.stored_bytes, part.stored_sha256] for part in row.parts.all()}
+    own = {name: getattr(row, name) for name in ("path", "size_bytes", "sha256", "state", "members")}
+    return {**own, "files": files, "manifest": str(folder / row.manifest_name)}
 
 
 def _operation(row: Operation) -> dict[str, Any]:
@@ -92,6 +101,13 @@ def everything() -> str:
     return repr([rows, list(ledger.entries().values()), ledger.disclosed_all(entries)])
 
 
+def forget(backup: str) -> int:
+    """Lose the rows of a backup and of the operation that made it; its files stay. Returns how many there were."""
+    row = Backup.objects.get(pk=backup)
+    lost = row.parts.all().delete()[0] + Backup.objects.filter(pk=backup).delete()[0]
+    return lost + Operation.objects.filter(pk=row.operation_id).delete()[0]
+
+
 def register(name: str, url: str) -> int:
     """A Docker host."""
     return DockerHost.objects.create(name=name, url=url).pk
@@ -108,6 +124,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "operation": operation,
     "republish": republish,
     "everything": everything,
+    "forget": forget,
     "register": register,
     "disable": disable,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -64,6 +65,19 @@ def own_image(stack: Stack, **options: Any) -> Any:
     stack.engine.make_image(tag, "LABEL only=here", "ENV X=1")
     source = full_source(stack, image=tag, **options)
     return source, tag
+
+
+def test_sockets_that_stay_behind_are_no_difference(stack: Stack, site: Site) -> None:
+    source = full_source(stack)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(volume_folder(stack.engine, source.name) / "s"))
+    body = clone(stack, source, host=site.name, data="volumes", consistency="pause")
+    assert [entry["equal"] for entry in body["proof"]["content"]] == [True]
+    assert stack.ask("operation", body["operationId"])["state"] == "succeeded"
+    volumes = volumes_of(site, body)
+    site.docker.api.remove_container(body["newId"], force=True)
+    for name in volumes:
+        site.docker.volumes.get(name).remove()
 
 
 def test_a_clone_on_another_host_has_everything(stack: Stack, site: Site) -> None:

@@ -98,14 +98,16 @@ def manifest_of(archive: Path) -> Path:
 
 
 def remove_backup(body: Inspect, *, operation_id: str) -> None:
-    """Remove the archive and the manifest that this operation made, and no other. Raises CannotTell."""
+    """Remove the manifest and the files of it that this operation made, and no other. Raises CannotTell."""
     path = Path(str(body["backupPath"]))
     try:
-        if Manifest.from_bytes(manifest_of(path).read_bytes()).operation_id != operation_id:
+        manifest = Manifest.from_bytes(manifest_of(path).read_bytes())
+        if manifest.operation_id != operation_id:
             raise CannotTell("its manifest names another operation, so it was left")
         with suppress(FileNotFoundError):
             manifest_of(path).unlink()
-        path.unlink()
+        for part in manifest.parts:
+            path.with_name(part.path).unlink()
     except (OSError, ArchiveInvalid) as error:
         raise CannotTell(f"{path} could not be removed: {error}") from error
 

@@ -77,7 +77,12 @@ def addresses(rows: dict[str, int | str]) -> list[str]:
         reverse("admin:stacks"),
         *(reverse(f"admin:{name}", args=["local", "shop"]) for name in ("stack", "stack_clone")),
     ]
-    return [reverse("admin:index"), *stacks, *lists, *pages, *acts, reverse("admin:containers_app_apikey_issue")]
+    backups = [
+        reverse(f"admin:containers_app_backup_{act}", args=[rows["containers_app_backup"]])
+        for act in ("hold", "remove")
+    ]
+    others = [reverse(f"admin:containers_app_{name}") for name in ("apikey_issue", "backup_orphans")]
+    return [reverse("admin:index"), *stacks, *lists, *pages, *acts, *backups, *others]
 
 
 def test_reading_every_page_as_a_superuser_changes_nothing(rows: dict[str, int | str]) -> None:
@@ -142,18 +147,21 @@ def test_an_act_is_shown_first_and_done_when_confirmed(rows: dict[str, int | str
     address = reverse("admin:containers_app_container_back_up")
     Container.objects.update(name="web")
     wish = {"ids": str(rows["containers_app_container"]), "name": "web.tar", "reason": "before the upgrade"}
+    wish |= {"contents": "rootfs", "consistency": "live", "compression": "none"}
     shown = client.post(address, wish)
     assert b"What will happen" in shown.content
     assert not Operation.objects.filter(channel="ui").exists()
     done = client.post(address, {**wish, "confirmed": "1"})
     operation = Operation.objects.get(channel="ui")
     assert done["Location"] == reverse("admin:containers_app_operation_change", args=[operation.pk])
-    assert operation.params == {**{"container": "a" * 64, "name": "web.tar", "path": None, "confirm_protected": False}}
+    expected = {"container": "a" * 64, "name": "web.tar", "path": None, "contents": ["rootfs"]}
+    assert {name: operation.params[name] for name in expected} == expected
 
 
 def test_a_path_outside_the_roots_is_an_error_of_its_field(rows: dict[str, int | str]) -> None:
     client = signed_in(recipes.operator())
-    wish = {"ids": str(rows["containers_app_container"]), "path": "/etc", "confirmed": "1"}
+    wish = {"ids": str(rows["containers_app_container"]), "path": "/etc", "confirmed": "1", "contents": "rootfs"}
+    wish |= {"consistency": "live", "compression": "none"}
     answer = client.post(reverse("admin:containers_app_container_back_up"), wish)
     assert b"options.path" in answer.content
     assert not Operation.objects.filter(channel="ui").exists()

@@ -19,6 +19,9 @@ STOP = {"action": "stop", "containerId": "web"}
 RESTART = {"action": "restart", "containerId": "web"}
 REMOVE = {"action": "remove", "containerId": "web", "options": {"confirm": "web"}}
 STACK_CLONE = {"project": "shop", "newProject": "shop2"}
+RESTORE = {"mode": "new"}
+DRILL = {"waitHealthySeconds": 60}
+STACK_BACKUP = {"project": "shop", "contents": ["config"]}
 LIFECYCLE = (START, STOP, RESTART, REMOVE)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.unit.api.asking import ASYNC, BACKUP, CLONE, LIFECYCLE, STACK_CLONE
+from tests.unit.api.asking import ASYNC, BACKUP, CLONE, DRILL, LIFECYCLE, RESTORE, STACK_BACKUP, STACK_CLONE
 
 ROLES = ("anonymous", "stranger", "operator", "auditor", "administrator")
 UNKNOWN_ID = "0190a000-0000-7000-8000-00000000dead"
@@ -16,6 +16,12 @@ MISSING = "401 404 404 404 404"
 SIGNED_IN_READERS = "401 403 200 200 200"
 ACTORS = "401 403 202 403 202"
 SYSTEM_READERS = "401 403 403 200 200"
+VERIFIERS = "401 404 202 403 202"  # operators too
+PINNERS = "401 404 200 403 200"
+KEEPERS = "401 404 403 403 200"  # administrators alone
+DELETERS = "401 404 403 403 202"
+HOLD = {"reason": "a lawsuit"}
+DELETION = {"confirm": "web.tar"}
 NEW_HOST = {"name": "site-c", "url": "tcp://10.0.0.7:2376", "tlsDirectory": "site-c"}
 
 
@@ -23,8 +29,8 @@ NEW_HOST = {"name": "site-c", "url": "tcp://10.0.0.7:2376", "tlsDirectory": "sit
 class Row:
     """One request and its status for each of ROLES.
 
-    `address` may hold {operation}, {backup}, {host}, {spare_host}, {entry}: nobody's; {own_operation}, {own_entry}:
-    the asker's.
+    `address` may hold, and a text of `body` may be, {operation}, {backup}, {orphan}, {host}, {spare_host}, {entry}:
+    nobody's; {own_operation}, {own_entry}: the asker's.
     """
 
     route: str
@@ -50,8 +56,16 @@ def _change(route: str, address: str, expected: str, body: dict[str, Any]) -> Ro
     return Row(route=route, address=address, expected=expected, method="PATCH", body=body)
 
 
-def _remove(route: str, address: str, expected: str) -> Row:
-    return Row(route=route, address=address, expected=expected, method="DELETE")
+def _remove(route: str, address: str, expected: str, body: dict[str, Any] | None = None) -> Row:
+    return Row(route=route, address=address, expected=expected, method="DELETE", body=body, headers=ASYNC)
+
+
+def _keep(verb: str, known: str, unknown: str, body: dict[str, Any] | None = None) -> tuple[Row, Row]:
+    """A verb of one backup, which is there or not."""
+    route = f"api/backups/<uuid:backup_id>/{verb}"
+    addresses = {f"/api/backups/{{backup}}/{verb}": known, f"/api/backups/{UNKNOWN_ID}/{verb}": unknown}
+    there, missing = (_act(route, address, expected, body) for address, expected in addresses.items())
+    return there, missing
 
 
 MATRIX = (
@@ -68,6 +82,7 @@ MATRIX = (
     _read("api/docker/containers/<str:reference>", "/api/docker/containers/nobody", MISSING),
     _read("api/stacks", "/api/stacks", LISTS),
     _act("api/stacks/clone", "/api/stacks/clone", ACTORS, STACK_CLONE),
+    _act("api/stacks/backup", "/api/stacks/backup", ACTORS, STACK_BACKUP),
     _read("api/stacks/<str:project>", "/api/stacks/shop", PAGES),
     _read("api/stacks/<str:project>", "/api/stacks/nothing", MISSING),
     _read("api/operations", "/api/operations", LISTS),
@@ -80,6 +95,30 @@ MATRIX = (
     _read("api/backups", "/api/backups", LISTS),
     _read("api/backups/<uuid:backup_id>", "/api/backups/{backup}", PAGES),
     _read("api/backups/<uuid:backup_id>", f"/api/backups/{UNKNOWN_ID}", MISSING),
+    _act("api/backups/<uuid:backup_id>/restore", "/api/backups/{backup}/restore", ACTORS, RESTORE),
+    _act("api/backups/<uuid:backup_id>/restore", f"/api/backups/{UNKNOWN_ID}/restore", "401 403 404 403 404", RESTORE),
+    _remove("api/backups/<uuid:backup_id>", "/api/backups/{backup}", DELETERS, DELETION),
+    _remove("api/backups/<uuid:backup_id>", f"/api/backups/{UNKNOWN_ID}", "401 404 403 403 404", DELETION),
+    *_keep("verify", VERIFIERS, "401 404 404 403 404"),
+    *_keep("pin", PINNERS, "401 404 404 403 404"),
+    *_keep("unpin", PINNERS, "401 404 404 403 404"),
+    *_keep("hold", KEEPERS, "401 404 403 403 404", HOLD),
+    *_keep("release", KEEPERS, "401 404 403 403 404"),
+    _read("api/backups/orphans", "/api/backups/orphans", SYSTEM_READERS),
+    _act("api/backups/orphans/adopt", "/api/backups/orphans/adopt", "401 403 403 403 202", {"path": "{orphan}"}),
+    _act("api/backups/orphans/adopt", "/api/backups/orphans/adopt", "401 403 403 403 404", {"path": "{no_orphan}"}),
+    _act("api/backups/<uuid:backup_id>/drill", "/api/backups/{backup}/drill", ACTORS, DRILL),
+    _act("api/backups/<uuid:backup_id>/drill", f"/api/backups/{UNKNOWN_ID}/drill", "401 403 404 403 404", DRILL),
+    _read("api/backups/<uuid:backup_id>/files", "/api/backups/{backup}/files", PAGES),
+    _read("api/backups/<uuid:backup_id>/files", f"/api/backups/{UNKNOWN_ID}/files", MISSING),
+    _read("api/backups/<uuid:backup_id>/content", "/api/backups/{backup}/content", "401 404 200 403 200"),
+    _read("api/backups/<uuid:backup_id>/content", "/api/backups/{backup}/content?path=a", "401 404 200 403 200"),
+    _read("api/backups/<uuid:backup_id>/content", f"/api/backups/{UNKNOWN_ID}/content", "401 404 404 403 404"),
+    _act("api/backups/<uuid:backup_id>/links", "/api/backups/{backup}/links", "401 404 201 403 201", {}),
+    _act("api/backups/<uuid:backup_id>/links", f"/api/backups/{UNKNOWN_ID}/links", "401 404 404 403 404", {}),
+    _read("api/backups/<uuid:backup_id>/compare", "/api/backups/{backup}/compare?with={backup}", PAGES),
+    _read("api/backups/<uuid:backup_id>/compare", f"/api/backups/{UNKNOWN_ID}/compare?with={UNKNOWN_ID}", MISSING),
+    _read("download/<str:token>", "/download/no-such-link", "404 404 404 404 404"),
     _read("api/hosts", "/api/hosts", SIGNED_IN_READERS),
     _act("api/hosts", "/api/hosts", "401 403 403 403 201", NEW_HOST),
     _read("api/hosts/<int:host_id>", "/api/hosts/{host}", SIGNED_IN_READERS),
@@ -102,6 +141,7 @@ OWN_LISTS = {
     "/api/stacks": "0 1 1 1",
     "/api/operations": "1 2 2 2",
     "/api/backups": "0 1 1 1",
+    "/api/backups/orphans": "403 403 1 1",
     "/api/ledger/entries": "403 1 2 2",
     "/api/hosts": "403 2 2 2",
 }

@@ -44,6 +44,7 @@ def backup_of(name: str, **fields: Any) -> Backup:
         container=container,
         container_name=name,
         container_engine_id=container.engine_id,
+        stack=container.stack,
         host=container.host,
         created_at=timezone.now(),
     )

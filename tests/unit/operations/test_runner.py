@@ -15,7 +15,7 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from containers_app.audit import ledger
-from containers_app.errors import Cancelled, ContainerNotFound, LeaseLost, MycoError, StorageFull, TimedOut
+from containers_app.errors import Cancelled, ContainerNotFound, DrillFailed, LeaseLost, MycoError, StorageFull, TimedOut
 from containers_app.models import Operation, State
 from containers_app.operations import runner, transitions
 from containers_app.operations.answers import published_error
@@ -80,6 +80,11 @@ def test_what_is_missing_makes_it_partial(run: Callable[..., Operation]) -> None
     row = run(workflow)
     assert row.state == State.PARTIAL
     assert ledger.disclosed(ledger.entries().get(phase="outcome"))["details"]["warnings"] == ["VOLUME_MISSING"]
+
+
+def test_the_evidence_of_a_drill_that_failed_is_kept(run: Callable[..., Operation]) -> None:
+    row = run(raising(DrillFailed("it did not come up", proof={"passed": False})))
+    assert (row.state, row.error_code, row.proof) == (State.FAILED, "DRILL_FAILED", {"passed": False})
 
 
 @pytest.mark.parametrize(
@@ -252,7 +257,7 @@ def publish_a_file(context: Context) -> None:
         context.remember_undo(remove_files(location, operation_id=context.facts.operation_id, inode=writer.inode))
         writer.write(b"x")
         writer.seal("2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881", 1)
-        writer.publish(b"{}")
+        writer.publish()
 
 
 def test_a_database_that_goes_away_after_the_end_was_stored_costs_no_backup(
