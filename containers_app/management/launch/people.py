@@ -17,6 +17,7 @@ from containers_app.models.access import ADMINISTRATORS, AUDITORS, OPERATORS, Sc
 ADMINISTRATOR, OPERATOR, AUDITOR = "admin", "demo-operator", "demo-auditor"
 OPERATOR_SCOPES = [
     *(Scope.READ, Scope.CLONE, Scope.BACKUP, Scope.OPERATE, Scope.REMOVE, Scope.CANCEL, Scope.HOSTS),
+    *(Scope.RESTORE, Scope.VERIFY, Scope.DOWNLOAD, Scope.KEEP, Scope.DELETE),
 ]
 AUDITOR_SCOPES = [Scope.READ, Scope.LEDGER]
 _KEY_NAME = "demonstration"

@@ -90,7 +90,9 @@ def test_the_operators_key_reads_no_ledger_and_the_auditors_key_acts_on_nothing(
     assert operator is not None
     assert auditor is not None
     assert "ledger" not in operator.scopes
-    assert {"read", "clone", "backup", "cancel"} <= set(operator.scopes)
+    assert {"read", "clone", "backup", "cancel", "restore", "verify", "download", "keep", "delete"} <= set(
+        operator.scopes
+    )
     assert set(auditor.scopes) == {"read", "ledger"}
 
 
