@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 
 from containers_app.admin.acts import ActView, ReasonForm, request_by, tell
 from containers_app.admin.clone_form import CONSISTENCY, DATA, PRIVILEGED, CloneForm
-from containers_app.admin.plans import Answer, look_at, own_plan, plan_changed, proposal, waited
+from containers_app.admin.plans import Answer, look_at, own_plan, plan_changed, proposal, unfinished, waited
 from containers_app.errors import MycoError
 from containers_app.models import Container, Operation
 from containers_app.operations.kinds import CLONE
@@ -67,12 +67,9 @@ class CloneView(ActView):
         """The plan, for one; for several, the words alone."""
         if len(rows) != 1:
             return super().preview(request, form, rows)
-        return self._plan_page(request, form, rows[0], known=self._unfinished(request, rows[0]))
-
-    def _unfinished(self, request: HttpRequest, row: Container) -> Operation | None:
-        """The plan that the user looks for again; one that failed is made anew."""
-        found = own_plan(request, CLONE, row.engine_id, row.host) if "again" in request.POST else None
-        return None if found is None or (found.is_finished and found.plan is None) else found
+        return self._plan_page(
+            request, form, rows[0], known=unfinished(request, CLONE, rows[0].engine_id, rows[0].host)
+        )
 
     def _plan_page(
         self,

@@ -96,6 +96,12 @@ def own_plan(request: HttpRequest, kind: Kind, subject: str, host: DockerHost) -
     return next((row for row in rows if row.params.get("dry_run") and _subject(row) == subject), None)
 
 
+def unfinished(request: HttpRequest, kind: Kind, subject: str, host: DockerHost) -> Operation | None:
+    """The plan that the user looks for again; one that failed is made anew."""
+    found = own_plan(request, kind, subject, host) if "again" in request.POST else None
+    return None if found is None or (found.is_finished and found.plan is None) else found
+
+
 def _subject(row: Operation) -> str:
     return str(row.params.get("container") or row.params.get("project") or row.params.get("backup"))
 

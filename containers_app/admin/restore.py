@@ -16,9 +16,9 @@ from django.views.generic import View
 from containers_app.admin.acts import ProtectableForm, request_by, tell
 from containers_app.admin.base import asker_of, refused
 from containers_app.admin.clone_form import LONGEST_SECONDS, PRIVILEGED
-from containers_app.admin.plans import Answer, look_at, own_plan, plan_changed, proposal, waited
+from containers_app.admin.plans import Answer, look_at, own_plan, plan_changed, proposal, unfinished, waited
 from containers_app.errors import InvalidRequest, MycoError
-from containers_app.models import Backup, DockerHost, Operation
+from containers_app.models import Backup, DockerHost
 from containers_app.operations.kinds import RESTORE
 from containers_app.operations.restore_options import read_restore
 from containers_app.operations.submit import Submitted, submit
@@ -187,7 +187,7 @@ def _submitted(request: HttpRequest, backup: Backup, form: RestoreForm, **bound:
 
 def _plan(request: HttpRequest, backup: Backup, form: RestoreForm, *, changed: bool = False) -> HttpResponse:
     try:
-        known = _unfinished(request, backup, form)
+        known = unfinished(request, RESTORE, str(backup.pk), form.target())
         operation = waited(Submitted(operation=known) if known else _submitted(request, backup, form, dryRun=True))
     except MycoError as error:
         tell(request, error, about=backup.file_name)
@@ -197,11 +197,6 @@ def _plan(request: HttpRequest, backup: Backup, form: RestoreForm, *, changed: b
     answer = Answer(start=values["start"], confirmed=values["confirm_privileged"], may_confirm=may_confirm)
     look = look_at(operation, answer, fields=form.fields)
     return _page(request, "myco/restore_plan.html", backup, form, look=look, changed=changed, lines=_lines(values))
-
-
-def _unfinished(request: HttpRequest, backup: Backup, form: RestoreForm) -> Operation | None:
-    found = own_plan(request, RESTORE, str(backup.pk), form.target()) if "again" in request.POST else None
-    return None if found is None or (found.is_finished and found.plan is None) else found
 
 
 def _restore(request: HttpRequest, backup: Backup, form: RestoreForm) -> HttpResponse:

@@ -16,10 +16,10 @@ from django.views.generic import View
 from containers_app.admin.acts import ProtectableForm, request_by, tell
 from containers_app.admin.base import asker_of, refused, state_badge
 from containers_app.admin.clone_form import CONSISTENCY, LONGEST_SECONDS, PRIVILEGED
-from containers_app.admin.plans import Answer, look_at, own_plan, plan_changed, proposal, waited
+from containers_app.admin.plans import Answer, look_at, own_plan, plan_changed, proposal, unfinished, waited
 from containers_app.admin.stacks import Stack, stack_of
 from containers_app.errors import InvalidRequest, MycoError
-from containers_app.models import DockerHost, Operation
+from containers_app.models import DockerHost
 from containers_app.operations.clone_options import read_stack_clone
 from containers_app.operations.kinds import STACK_CLONE
 from containers_app.operations.submit import Submitted, submit
@@ -147,7 +147,7 @@ def _submitted(request: HttpRequest, stack: Stack, form: StackCloneForm, **bound
 
 def _plan(request: HttpRequest, stack: Stack, form: StackCloneForm, *, changed: bool = False) -> HttpResponse:
     try:
-        known = _unfinished(request, stack)
+        known = unfinished(request, STACK_CLONE, stack.project, stack.host)
         operation = waited(Submitted(operation=known) if known else _submitted(request, stack, form, dryRun=True))
     except MycoError as error:
         tell(request, error, about=stack.project)
@@ -157,11 +157,6 @@ def _plan(request: HttpRequest, stack: Stack, form: StackCloneForm, *, changed: 
     answer = Answer(start=values["start"], confirmed=values["confirm_privileged"], may_confirm=may_confirm)
     more = {"look": look_at(operation, answer, fields=form.fields), "changed": changed, "lines": _lines(values)}
     return _page(request, "myco/stack_clone_plan.html", stack, form, **more)
-
-
-def _unfinished(request: HttpRequest, stack: Stack) -> Operation | None:
-    found = own_plan(request, STACK_CLONE, stack.project, stack.host) if "again" in request.POST else None
-    return None if found is None or (found.is_finished and found.plan is None) else found
 
 
 def _clone(request: HttpRequest, stack: Stack, form: StackCloneForm) -> HttpResponse:

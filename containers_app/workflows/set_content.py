@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
+from containers_app.archives.checking import INTACT, Reading, check_parts, worst
 from containers_app.archives.manifest import Part
-from containers_app.archives.stores.faults import storage_faults
 from containers_app.engine.gateway import EngineGateway
 from containers_app.engine.transfer import Choice, Packed, packed_tree
 from containers_app.engine.trees import FolderTree, Tree, VolumeTree
@@ -25,7 +24,6 @@ from containers_app.workflows.set_writer import SetWriter
 from containers_app.workflows.undo import remove_labelled
 
 CONTENTS = ("rootfs", "config", "volumes", "binds", "image")
-_BLOCK_BYTES = 1024 * 1024
 BIND_PERMISSION = "containers_app.backup_bind"
 
 
@@ -186,16 +184,8 @@ def _stored_image(context: Context, files: SetWriter, prefix: str) -> Part | Non
 
 
 def _is_intact(context: Context, files: SetWriter, part: Part) -> bool:
-    location = files.base.beside(part.path)
-    if context.store.stored_size(location) != part.stored_bytes:
-        return False
     context.stage("read the image's file")
-    digest = hashlib.sha256()
-    with context.store.read(location) as file, storage_faults("reading the archive"):
-        while block := file.read(_BLOCK_BYTES):
-            context.checkpoint()
-            digest.update(block)
-    return digest.hexdigest() == part.stored_sha256
+    return worst(check_parts(context.store, files.base, (part,), Reading(checkpoint=context.checkpoint))) == INTACT
 
 
 def configuration_of(gateway: EngineGateway, inspect: Mapping[str, Any]) -> SavedConfiguration:

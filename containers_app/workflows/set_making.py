@@ -40,6 +40,7 @@ from containers_app.workflows.set_content import (
     with_host_volumes_judged,
 )
 from containers_app.workflows.set_history import compared_with_last
+from containers_app.workflows.set_record import timestamp
 from containers_app.workflows.set_writer import SetWriter
 
 PIN_PERMISSION = "containers_app.pin_backup"
@@ -317,8 +318,3 @@ def size_in_mebibytes(size_bytes: int) -> float | int:
     """MiB with two decimals; a whole number without a fraction, as the published endpoint writes it."""
     rounded = round(size_bytes / _MEBIBYTE, 2)
     return int(rounded) if rounded.is_integer() else rounded
-
-
-def timestamp(moment: datetime) -> str:
-    """UTC with milliseconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

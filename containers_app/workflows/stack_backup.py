@@ -31,8 +31,8 @@ from containers_app.workflows.set_making import (
     row_of,
     save_files,
     save_rest,
-    timestamp,
 )
+from containers_app.workflows.set_record import timestamp
 from containers_app.workflows.set_writer import SetWriter
 
 
