@@ -34,14 +34,14 @@ COMPRESSION = (
 _DEFAULT_CONTENTS = ("rootfs", "config", "volumes")
 # Which field of the form a field of the request is; what is not named here is told above the form.
 _FIELDS: Mapping[str, str] = {
-    "options.name": "name",
-    "options.path": "path",
-    "options.contents": "contents",
-    "options.volumes": "volumes",
-    "options.secrets": "without_values",
-    "options.compression": "compression",
-    "options.encryption": "recipients",
-    "options.note": "note",
+    "name": "name",
+    "path": "path",
+    "contents": "contents",
+    "volumes": "volumes",
+    "secrets": "without_values",
+    "compression": "compression",
+    "encryption": "recipients",
+    "note": "note",
 }
 
 
@@ -97,10 +97,14 @@ class BackUpForm(ProtectableForm):
         values = super().clean() or {}
         if not self.errors:
             try:
-                read_backup("any", options_of(values))
+                self.read(values)
             except InvalidRequest as error:
-                self.add_error(_FIELDS.get(error.field or ""), error.message)
+                self.add_error(_FIELDS.get((error.field or "").removeprefix("options.")), error.message)
         return values
+
+    def read(self, values: Mapping[str, Any]) -> Params:
+        """The typed params of one container. Raises InvalidRequest."""
+        return read_backup("any", options_of(values))
 
 
 class BackUpView(ActView):
@@ -111,21 +115,26 @@ class BackUpView(ActView):
     sentence = "What was chosen is written, read back and compared; the manifest that makes it a backup comes last."
 
     def lines(self, values: dict[str, Any]) -> list[str]:
-        """What is saved, how still it stands, and how it is stored."""
-        saved = [words.partition(":")[0] for name, words in CONTENTS if name in values["contents"]]
-        lines = [f"Saved: {', '.join(saved)}.", dict(CONSISTENCY)[values["consistency"]]]
-        if values["recipients"].split():
-            lines.append(f"Every part is encrypted for {len(values['recipients'].split())} recipient(s).")
-        return lines
+        """What was chosen."""
+        return chosen_lines(values)
 
     def params(self, row: Container, values: dict[str, Any]) -> Params:
         """By id, with what was filled in."""
         return read_backup(row.engine_id, options_of(values))
 
 
+def chosen_lines(values: Mapping[str, Any]) -> list[str]:
+    """What is saved, how still it stands, and how it is stored."""
+    saved = [words.partition(":")[0] for name, words in CONTENTS if name in values["contents"]]
+    lines = [f"Saved: {', '.join(saved)}.", dict(CONSISTENCY)[values["consistency"]]]
+    if values["recipients"].split():
+        lines.append(f"Every part is encrypted for {len(values['recipients'].split())} recipient(s).")
+    return lines
+
+
 def options_of(values: Mapping[str, Any]) -> dict[str, Any]:
     """The filled-in form as the API's options; what is empty is left out."""
-    lines = {name: values[name].splitlines() for name in ("volumes", "recipients")}
+    lines = {name: values.get(name, "").splitlines() for name in ("volumes", "recipients")}
     given = {name: [line.strip() for line in found if line.strip()] for name, found in lines.items()}
     options = {
         "name": values["name"] or None,

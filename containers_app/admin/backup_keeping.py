@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST
 from containers_app.admin.acts import ReasonForm, request_by, tell
 from containers_app.admin.base import asker_of, refused
 from containers_app.admin.restore import RestoreView
+from containers_app.admin.stack_restore import StackRestoreView
 from containers_app.audit.origin import source_of
 from containers_app.errors import MycoError, PermissionDenied
 from containers_app.models import Backup, DockerHost, Operation
@@ -30,6 +31,7 @@ from containers_app.templatetags.console import visible
 from containers_app.workflows.adopt import AdoptParams
 from containers_app.workflows.deletion import DeleteParams, is_gone, why_kept
 from containers_app.workflows.drill import DrillParams
+from containers_app.workflows.stack_sets import related
 from containers_app.workflows.verify import VerifyParams
 
 if TYPE_CHECKING:
@@ -108,6 +110,7 @@ class BackupKeeping(Base):
                 for act, view in at_once.items()
             ),
             path("<uuid:pk>/restore/", wrap(RestoreView.as_view()), name=f"{_NAME}_restore"),
+            path("<uuid:pk>/restore-stack/", wrap(StackRestoreView.as_view()), name=f"{_NAME}_restore_stack"),
             path("<uuid:pk>/hold/", wrap(self.hold_view), name=f"{_NAME}_hold"),
             path("<uuid:pk>/remove/", wrap(self.remove_view), name=f"{_NAME}_remove"),
             path("orphans/", wrap(self.orphans_view), name=f"{_NAME}_orphans"),
@@ -212,8 +215,10 @@ def buttons(request: HttpRequest, row: Backup) -> list[Button]:
     kept = why_kept(row, sets_of(row), confirm_last=True)
     unusable = "" if row.is_usable else "It cannot be used."
     locked = "Its key is needed: use the REST interface." if any(part.encryption for part in row.parts.all()) else ""
+    of_stack = related(row).exists()
     acts = [
         ("restore", "Restore", "restart", RESTORE.permission, unusable),
+        *([("restore_stack", "Restore the whole stack", "restart", RESTORE.permission, unusable)] if of_stack else ()),
         ("drill", "Drill", "play", DRILL.permission, unusable or locked),
         ("verify", "Verify", "seal", VERIFY.permission, ""),
     ]
@@ -229,7 +234,7 @@ def buttons(request: HttpRequest, row: Backup) -> list[Button]:
             icon=icon,
             address=reverse(f"admin:{_NAME}_{act}", args=[row.pk]),
             why_not=_missing(request, permission) or deleted or visible(why_not),
-            posts=act not in ("restore", "hold", "remove"),
+            posts=act not in ("restore", "restore_stack", "hold", "remove"),
         )
         for act, words, icon, permission, why_not in acts
     ]

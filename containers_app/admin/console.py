@@ -12,6 +12,7 @@ from django.urls import path, reverse
 from django.utils import timezone
 
 from containers_app import VERSION
+from containers_app.admin.stack_backup import StackBackUpView
 from containers_app.admin.stack_clone import StackCloneView
 from containers_app.admin.stacks import StackListView, StackView
 from containers_app.conf import load
@@ -31,6 +32,9 @@ _LINKS = (
 )
 
 
+_STACK = "stacks/<str:host>/<str:project>/"
+
+
 class ConsoleSite(admin.AdminSite):
     """Django's admin site with our frame."""
 
@@ -42,10 +46,9 @@ class ConsoleSite(admin.AdminSite):
         """The pages that are of no model, before Django's own."""
         own = [
             path("stacks/", self.admin_view(StackListView.as_view()), name="stacks"),
-            path(
-                "stacks/<str:host>/<str:project>/clone/", self.admin_view(StackCloneView.as_view()), name="stack_clone"
-            ),
-            path("stacks/<str:host>/<str:project>/", self.admin_view(StackView.as_view()), name="stack"),
+            path(f"{_STACK}clone/", self.admin_view(StackCloneView.as_view()), name="stack_clone"),
+            path(f"{_STACK}back-up/", self.admin_view(StackBackUpView.as_view()), name="stack_back_up"),
+            path(_STACK, self.admin_view(StackView.as_view()), name="stack"),
         ]
         return [*own, *super().get_urls()]
 

@@ -3,51 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin, messages
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import reverse
-from django.views.generic import View
+from django.http import HttpRequest
 
-from containers_app.admin.acts import ProtectableForm, request_by, tell
-from containers_app.admin.base import asker_of, refused, state_badge
-from containers_app.admin.clone_form import CONSISTENCY, LONGEST_SECONDS, PRIVILEGED
-from containers_app.admin.plans import Answer, look_at, own_plan, plan_changed, proposal, unfinished, waited
-from containers_app.admin.stacks import Stack, stack_of
-from containers_app.errors import InvalidRequest, MycoError
+from containers_app.admin.acts import ProtectableForm
+from containers_app.admin.clone_form import CONSISTENCY, LONGEST_SECONDS
+from containers_app.admin.planned import ApiForm, PlannedView
+from containers_app.admin.stacks import Stack, found_stack, stack_context
 from containers_app.models import DockerHost
 from containers_app.operations.clone_options import read_stack_clone
 from containers_app.operations.kinds import STACK_CLONE
-from containers_app.operations.submit import Submitted, submit
-from containers_app.templatetags.console import visible
 from containers_app.workflows.stack_clone import StackCloneParams
 
+_SENTENCE = "A container of the same configuration and image is created for each member. No source is changed."
 _DATA = (
     ("none", "None: the project's own volumes are made anew and stay empty. Those that it only uses are shared."),
     ("volumes", "Volumes: the project's own volumes are made anew with a copy of what is in them."),
     ("all", "All: these volumes, and the files that were changed in the containers themselves."),
 )
-# Each field of the request, and the form's for it.
-_FIELDS: Mapping[str, str] = {
-    "newProject": "new_project",
-    "host": "host",
-    "data": "content",
-    "consistency": "consistency",
-    "start": "start",
-    "waitHealthySeconds": "wait_healthy_seconds",
-    "keepOnFailure": "keep_on_failure",
-    "confirmPrivileged": "confirm_privileged",
-    "confirmProtected": "confirm_protected",
-}
 
 
-class StackCloneForm(ProtectableForm):
+class StackCloneForm(ApiForm, ProtectableForm):
     """The new project, and what all of its members have in common."""
 
+    api_fields: ClassVar[Mapping[str, str]] = {
+        "newProject": "new_project",
+        "host": "host",
+        "data": "content",
+        "consistency": "consistency",
+        "start": "start",
+        "waitHealthySeconds": "wait_healthy_seconds",
+        "keepOnFailure": "keep_on_failure",
+        "confirmPrivileged": "confirm_privileged",
+        "confirmProtected": "confirm_protected",
+    }
     new_project = forms.CharField(max_length=63, label="New project", help_text="Small letters, digits, - and _.")
     host = forms.ChoiceField(required=False, label="Target host")
     content = forms.ChoiceField(choices=_DATA, initial="none", widget=forms.RadioSelect, label="Data")
@@ -88,110 +79,55 @@ class StackCloneForm(ProtectableForm):
         else:
             del self.fields["host"]
 
-    def clean(self) -> dict[str, Any]:
-        """By the same reader as the API; what it refuses is told at the field."""
-        values = super().clean() or {}
-        if not self.errors:
-            try:
-                self.params()
-            except InvalidRequest as error:
-                field = _FIELDS.get(error.field or "")
-                self.add_error(field if field in self.fields else None, error.message)
-        return values
-
-    def params(self, **more: Any) -> StackCloneParams:
-        """The typed params of a valid form; `more` are further fields of the request."""
-        values = self.cleaned_data
-        given = {name: values[field] for name, field in _FIELDS.items() if values.get(field)}
-        return read_stack_clone({"project": self._stack.project, **given, **more})
+    def read(self, given: Mapping[str, Any]) -> StackCloneParams:
+        """By the reader of the API."""
+        return read_stack_clone({"project": self._stack.project, **given})
 
 
-class StackCloneView(View):
-    """Form, plan, confirmation."""
+class StackCloneView(PlannedView):
+    """Clone all of it."""
 
-    def get(self, request: HttpRequest, host: str, project: str) -> HttpResponse:
-        """The empty form."""
-        stack = _checked(request, host, project)
-        return _page(request, "myco/stack_clone_form.html", stack, StackCloneForm(stack=stack))
+    kind = STACK_CLONE
+    noun = "clone stacks"
+    form_template = "myco/stack_form.html"
+    plan_template = "myco/stack_clone_plan.html"
 
-    def post(self, request: HttpRequest, host: str, project: str) -> HttpResponse:
-        """First the plan, then, confirmed, the clone of exactly that."""
-        stack = _checked(request, host, project)
-        data = request.POST.copy()
-        if "use" in data:
-            plan = own_plan(request, STACK_CLONE, stack.project, stack.host)
-            data.update(proposal(plan, request.POST["use"], fields=StackCloneForm.base_fields))
-        form = StackCloneForm(data, stack=stack)
-        if not form.is_valid() or {"back", "use"} & set(data):
-            return _page(request, "myco/stack_clone_form.html", stack, form)
-        if "confirmed" in data and data.get("plan_hash"):
-            return _clone(request, stack, form)
-        return _plan(request, stack, form)
+    def find(self, request: HttpRequest, **address: Any) -> Stack:
+        """What has no members is no stack."""
+        return found_stack(request, **address)
 
+    def make_form(self, subject: Stack, data: Any = None) -> StackCloneForm:
+        """With the hosts that it can go to."""
+        return StackCloneForm(data, stack=subject)
 
-def _checked(request: HttpRequest, host: str, project: str) -> Stack:
-    """Refuse who may not; what has no members is no stack."""
-    if not request.user.has_perm(STACK_CLONE.permission):
-        raise refused(request, "you may not clone stacks")
-    stack = stack_of(asker_of(request), host, project)
-    if stack is None:
-        raise Http404
-    return stack
+    def host(self, subject: Stack, form: ApiForm) -> DockerHost:
+        """The source's."""
+        return subject.host
 
+    def key(self, subject: Stack) -> str:
+        """The project."""
+        return subject.project
 
-def _submitted(request: HttpRequest, stack: Stack, form: StackCloneForm, **bound: Any) -> Submitted:
-    params = form.params(**bound)
-    wish = request_by(request, kind=STACK_CLONE, params=params, host=stack.host, form=form)
-    return submit(replace(wish, limited=params.dry_run))
+    def called(self, subject: Stack) -> str:
+        """The project."""
+        return subject.project
 
+    def lines(self, values: Mapping[str, Any]) -> list[str]:
+        """What was chosen."""
+        more = {
+            dict(_DATA)[values["content"]]: True,
+            dict(CONSISTENCY)[values["consistency"]]: values["content"] != "none",
+            f"On the host {values.get('host')}.": values.get("host"),
+            "They are started in the order of their dependencies.": values["start"],
+            "What was made is kept when something fails.": values["keep_on_failure"],
+        }
+        return [line for line, wanted in more.items() if wanted]
 
-def _plan(request: HttpRequest, stack: Stack, form: StackCloneForm, *, changed: bool = False) -> HttpResponse:
-    try:
-        known = unfinished(request, STACK_CLONE, stack.project, stack.host)
-        operation = waited(Submitted(operation=known) if known else _submitted(request, stack, form, dryRun=True))
-    except MycoError as error:
-        tell(request, error, about=stack.project)
-        return _page(request, "myco/stack_clone_form.html", stack, form)
-    values = form.cleaned_data
-    may_confirm = request.user.has_perm(PRIVILEGED)
-    answer = Answer(start=values["start"], confirmed=values["confirm_privileged"], may_confirm=may_confirm)
-    more = {"look": look_at(operation, answer, fields=form.fields), "changed": changed, "lines": _lines(values)}
-    return _page(request, "myco/stack_clone_plan.html", stack, form, **more)
-
-
-def _clone(request: HttpRequest, stack: Stack, form: StackCloneForm) -> HttpResponse:
-    try:
-        operation = _submitted(request, stack, form, planHash=request.POST["plan_hash"]).operation
-    except MycoError as error:
-        tell(request, error, about=stack.project)
-        return _page(request, "myco/stack_clone_form.html", stack, form)
-    if plan_changed(operation):
-        return _plan(request, stack, form, changed=True)
-    messages.success(request, "1 operation submitted.")
-    return HttpResponseRedirect(reverse("admin:containers_app_operation_change", args=[operation.pk]))
-
-
-def _lines(values: dict[str, Any]) -> list[str]:
-    more = {
-        dict(_DATA)[values["content"]]: True,
-        dict(CONSISTENCY)[values["consistency"]]: values["content"] != "none",
-        f"On the host {values.get('host')}.": values.get("host"),
-        "They are started in the order of their dependencies.": values["start"],
-        "What was made is kept when something fails.": values["keep_on_failure"],
-    }
-    return [line for line, wanted in more.items() if wanted]
-
-
-def _page(request: HttpRequest, template: str, stack: Stack, form: StackCloneForm, **more: Any) -> HttpResponse:
-    context = {
-        **admin.site.each_context(request),
-        "title": f"Clone the stack {visible(stack.project)}",
-        "stack": stack,
-        "members": [(row, state_badge(row)) for row in stack.members],
-        "form": form,
-        "verb": "Clone the stack",
-        "sentence": "A container of the same configuration and image is created for each member. No source is changed.",
-        "keeps": form.is_valid() and form.cleaned_data["keep_on_failure"],
-        **more,
-    }
-    return TemplateResponse(request, template, context)
+    def context(self, subject: Stack, form: ApiForm) -> dict[str, Any]:
+        """The stack with its members."""
+        return {
+            **stack_context(subject, "Clone"),
+            "verb": "Clone the stack",
+            "sentence": _SENTENCE,
+            "keeps": form.is_valid() and form.cleaned_data["keep_on_failure"],
+        }

@@ -75,6 +75,20 @@ def stack_of(asker: Asker, host: str, project: str) -> Stack | None:
     return next(stacks(members(asker).filter(host__name=host, stack=project)), None)
 
 
+def found_stack(request: HttpRequest, *, host: str, project: str) -> Stack:
+    """The stack of an act. Raises Http404 for what has no members."""
+    stack = stack_of(asker_of(request), host, project)
+    if stack is None:
+        raise Http404
+    return stack
+
+
+def stack_context(stack: Stack, act: str) -> dict[str, Any]:
+    """What the pages of an act on a stack show of it."""
+    members = [(row, state_badge(row)) for row in stack.members]
+    return {"title": f"{act} the stack {visible(stack.project)}", "act": act, "stack": stack, "members": members}
+
+
 class StackListView(View):
     """All stacks."""
 
@@ -95,8 +109,8 @@ class StackView(View):
         if stack is None:
             raise Http404
         badges = [(row, state_badge(row)) for row in stack.members]
-        clone_address = reverse("admin:stack_clone", args=[host, project])
-        context = {"title": visible(project), "stack": stack, "members": badges, "clone_address": clone_address}
+        acts = {act: reverse(f"admin:stack_{act}", args=[host, project]) for act in ("clone", "back_up")}
+        context = {"title": visible(project), "stack": stack, "members": badges, "acts": acts}
         return TemplateResponse(request, "myco/stack.html", {**admin.site.each_context(request), **context})
 
 

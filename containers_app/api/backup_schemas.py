@@ -87,3 +87,42 @@ ORPHANS_RESPONSE = inline_serializer(
         "more": _TRUTH(),
     },
 )
+STACK_RESTORE_REQUEST = _with_notes(
+    "StackRestore",
+    {
+        "backupId": serializers.UUIDField(help_text="Any of the backups that were made of the stack together."),
+        "newProject": _optional(_TEXT, "Another name for it, by compose's grammar."),
+        "host": _optional(_TEXT, "The host to restore on; the backup's own without it."),
+        "start": _optional(_TRUTH, "Start the containers in the order of their dependencies."),
+        "waitHealthySeconds": _optional(_WHOLE, "With start: wait for all to be healthy."),
+        "keepOnFailure": _optional(_TRUTH, "Leave what was made when it fails."),
+        "confirmPrivileged": _optional(_TRUTH, "They may hold power over their host."),
+        "dryRun": _optional(_TRUTH, "Plan only."),
+        "planHash": _optional(_TEXT, "Do it only if this is still the plan."),
+        "passphrase": _TEXT(required=False, write_only=True, help_text="Of encrypted backups."),
+        "identity": _TEXT(required=False, write_only=True, help_text="An age or SSH secret key."),
+    },
+)
+STACK_RESTORE_RESPONSES: dict[int, Any] = {
+    200: inline_serializer(
+        "StackRestoreResult",
+        {
+            "success": _TRUTH(),
+            "message": _TEXT(),
+            "action": _TEXT(),
+            "project": _TEXT(),
+            "newProject": _TEXT(),
+            "backupId": _TEXT(),
+            "containers": serializers.ListField(
+                child=serializers.DictField(),
+                help_text="In the order of their start: service, newId, newName, backupId.",
+            ),
+            "plan": serializers.DictField(required=False, help_text="What was planned, and what stood in the way."),
+            "proof": serializers.DictField(required=False, help_text="Every tree that was compared."),
+            "operationId": _TEXT(),
+            "warnings": WarningSerializer(many=True),
+        },
+    ),
+    202: OperationSerializer,
+    **_ERRORS,
+}

@@ -17,9 +17,8 @@ from containers_app.api.schemas import DRILL_REQUEST, DRILL_RESPONSES, RESTORE_R
 from containers_app.api.strict_json import read_object
 from containers_app.api.views import ConsoleView
 from containers_app.audit.origin import source_of
-from containers_app.models import Backup, DockerHost
 from containers_app.operations.drill_options import read_drill
-from containers_app.operations.hosts import host_named
+from containers_app.operations.hosts import restore_host
 from containers_app.operations.kinds import DRILL, RESTORE, Kind, Params
 from containers_app.operations.restore_options import read_restore
 from containers_app.operations.secrets import request_digest
@@ -63,7 +62,7 @@ def _run(request: ApiRequest, backup_id: UUID, body: Mapping[str, Any], kind: Ki
     wanted = Request(
         kind=kind,
         params=params,
-        host=_host(backup, body),
+        host=restore_host(backup, body),
         asker=asker,
         source=source_of(request._request, channel="api"),
         limited=not preference.respond_async,
@@ -73,9 +72,3 @@ def _run(request: ApiRequest, backup_id: UUID, body: Mapping[str, Any], kind: Ki
         ticket=fields.line(body, "ticket", longest=fields.LONGEST_TICKET),
     )
     return run(wanted, preference)
-
-
-def _host(backup: Backup, body: Mapping[str, Any]) -> DockerHost:
-    """Where it is restored: the operation belongs to that host, as the backup's own may be gone for good."""
-    name = fields.text(body, "host", longest=63)
-    return backup.host if name is None else host_named(name, field_name="host")

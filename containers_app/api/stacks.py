@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from containers_app.api.answers import idempotency_key, preference_of, run
 from containers_app.api.auth import asker_of
+from containers_app.api.backup_schemas import STACK_RESTORE_REQUEST, STACK_RESTORE_RESPONSES
 from containers_app.api.schemas import (
     STACK_BACKUP_REQUEST,
     STACK_BACKUP_RESPONSES,
@@ -29,9 +30,11 @@ from containers_app.models import Container, DockerHost
 from containers_app.operations.authority import Asker
 from containers_app.operations.backup_options import read_stack_backup
 from containers_app.operations.clone_options import read_stack_clone
-from containers_app.operations.hosts import host_named, local_host
-from containers_app.operations.kinds import STACK_BACKUP, STACK_CLONE, Kind
+from containers_app.operations.hosts import host_named, local_host, restore_host
+from containers_app.operations.kinds import STACK_BACKUP, STACK_CLONE, STACK_RESTORE, Kind
+from containers_app.operations.restore_options import read_stack_restore
 from containers_app.operations.secrets import request_digest
+from containers_app.operations.stack_backups import stack_backup
 from containers_app.operations.submit import Request
 from containers_app.operations.visibility import visible_to, why_not
 from containers_app.specs import fields
@@ -100,16 +103,20 @@ class _StackActView(ConsoleView):
     kind: Kind
     read: Callable[[Mapping[str, Any]], Any]
 
+    def host(self, asker: Asker, body: Mapping[str, Any], params: Any) -> DockerHost:
+        """The one whose workers do it."""
+        return source_host(body, params.project)
+
     def act(self, request: ApiRequest) -> Response:
         """Do it, and wait for the end; with `Prefer: respond-async` do not wait."""
         body = read_object(request._request)
         params = type(self).read(body)
-        preference = preference_of(request)
+        asker, preference = asker_of(request), preference_of(request)
         wanted = Request(
             kind=self.kind,
             params=params,
-            host=source_host(body, params.project),
-            asker=asker_of(request),
+            host=self.host(asker, body, params),
+            asker=asker,
             source=source_of(request._request, channel="api"),
             limited=not preference.respond_async,
             idempotency_key=idempotency_key(request),
@@ -145,6 +152,23 @@ class StackBackupView(_StackActView):
     def post(self, request: ApiRequest) -> Response:
         """Back it up, and wait for the end; with `Prefer: respond-async` do not wait."""
         return self.act(request)
+
+
+class StackRestoreView(_StackActView):
+    """Restore a whole project out of its backup."""
+
+    kind = STACK_RESTORE
+    read = staticmethod(read_stack_restore)
+    access = {"POST": (STACK_RESTORE.permission, STACK_RESTORE.scope)}
+
+    @extend_schema(operation_id="stacks_restore", request=STACK_RESTORE_REQUEST, responses=STACK_RESTORE_RESPONSES)
+    def post(self, request: ApiRequest) -> Response:
+        """Restore it, and wait for the end; with `Prefer: respond-async` do not wait."""
+        return self.act(request)
+
+    def host(self, asker: Asker, body: Mapping[str, Any], params: Any) -> DockerHost:
+        """As of the restore of one container. Raises as `stack_backup` does."""
+        return restore_host(stack_backup(asker, params.backup), body)
 
 
 def source_host(body: Mapping[str, Any], project: str) -> DockerHost:

@@ -29,7 +29,7 @@ from containers_app.api.records import (
     OperationsView,
     OperationView,
 )
-from containers_app.api.stacks import StackBackupView, StackCloneView, StacksView, StackView
+from containers_app.api.stacks import StackBackupView, StackCloneView, StackRestoreView, StacksView, StackView
 
 # The page has no template for an answer to OPTIONS.
 _DOCS = SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get", "head"])
@@ -63,6 +63,7 @@ urlpatterns = [
     path("api/stacks", StacksView.as_view(), name="stacks"),
     path("api/stacks/clone", StackCloneView.as_view(), name="stack-clone"),
     path("api/stacks/backup", StackBackupView.as_view(), name="stack-backup"),
+    path("api/stacks/restore", StackRestoreView.as_view(), name="stack-restore"),
     path("api/stacks/<str:project>", StackView.as_view(), name="stack"),
     path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
     path("api/docs", _DOCS, name="docs"),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from containers_app.archives.stores.local import LocalStore
 from containers_app.conf import Conf, load
 from containers_app.engine.connection import EngineLimits
 from containers_app.errors import EngineUnavailable, InvalidRequest
-from containers_app.models import Container, DockerHost
+from containers_app.models import Backup, Container, DockerHost
+from containers_app.specs import fields as given
 from containers_app.specs.endpoint import Endpoint, endpoint_candidates
 from containers_app.specs.host import HostValues, guarded_endpoint
 from containers_app.specs.reference import is_full_id
@@ -98,3 +100,9 @@ def host_of_reference(reference: str) -> DockerHost:
         if len(rows) == 1:
             return rows[0].host
     return local_host()
+
+
+def restore_host(backup: Backup, body: Mapping[str, Any]) -> DockerHost:
+    """Where a backup is restored: the operation belongs to that host, as the backup's own may be gone for good."""
+    name = given.text(body, "host", longest=63)
+    return backup.host if name is None else host_named(name, field_name="host")

@@ -35,6 +35,13 @@ from containers_app.workflows.restore import (
 from containers_app.workflows.set_making import SetWish, recorded_wish, reopened_wish, sealed_wish
 from containers_app.workflows.stack_backup import StackBackupParams, back_up_stack
 from containers_app.workflows.stack_clone import StackCloneParams, clone_stack
+from containers_app.workflows.stack_restore import (
+    StackRestoreParams,
+    recorded_stack_restore,
+    reopened_stack_restore,
+    restore_stack,
+    sealed_stack_restore,
+)
 from containers_app.workflows.verify import VerifyParams, verify
 
 Params = (
@@ -45,6 +52,7 @@ Params = (
     | HostTestParams
     | StackCloneParams
     | StackBackupParams
+    | StackRestoreParams
     | StartParams
     | StopParams
     | RemoveParams
@@ -243,6 +251,24 @@ STACK_BACKUP = Kind(
     sealed=sealed_wish,
     reopen=reopened_wish,
 )
+STACK_RESTORE = Kind(
+    name="stackRestore",
+    verb="Restore stack",
+    action="stack.restore",
+    params=StackRestoreParams,
+    workflow=restore_stack,
+    permission="containers_app.restore_backup",
+    scope="restore",
+    failure_code="STACK_RESTORE_FAILED",
+    failure_prefix="Stack restore failed: ",
+    success_message="Stack restored successfully",
+    subject_type="backup",
+    subject=lambda params: str(params.backup),
+    time_limit_seconds=lambda conf, params: conf.backup_timeout_seconds + params.wait_healthy_seconds,
+    record=recorded_stack_restore,
+    sealed=sealed_stack_restore,
+    reopen=reopened_stack_restore,
+)
 START = Kind(
     name="start",
     verb="Start",
@@ -357,7 +383,7 @@ ADOPT = Kind(
     on_engine=False,
 )
 _EVERY = (
-    *(CLONE, BACKUP, RESTORE, DRILL, HOST_TEST, STACK_CLONE, STACK_BACKUP, START, STOP, RESTART, REMOVE),
-    *(VERIFY, DELETE_BACKUP, ADOPT),
+    *(CLONE, BACKUP, RESTORE, DRILL, HOST_TEST, STACK_CLONE, STACK_BACKUP, STACK_RESTORE, START, STOP),
+    *(RESTART, REMOVE, VERIFY, DELETE_BACKUP, ADOPT),
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _EVERY}

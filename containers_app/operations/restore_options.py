@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from containers_app.archives.codecs import Keys
 from containers_app.errors import InvalidRequest
@@ -11,11 +12,17 @@ from containers_app.operations.clone_options import plan_hash, wait_seconds
 from containers_app.specs import fields
 from containers_app.specs.overrides import read_overrides
 from containers_app.specs.reference import check_clone_name
+from containers_app.specs.stack import check_project
 from containers_app.workflows.restore import MODES, RestoreParams
+from containers_app.workflows.stack_restore import StackRestoreParams
 
 _KNOWN = frozenset(
     {"mode", "name", "host", "parts", "volume", "start", "waitHealthySeconds", "dryRun", "planHash", "confirm"}
     | {"confirmPrivileged", "confirmProtected", "passphrase", "identity", "overrides", "reason", "ticket"}
+)
+_STACK_KNOWN = frozenset(
+    {"backupId", "newProject", "host", "start", "waitHealthySeconds", "keepOnFailure", "confirmPrivileged"}
+    | {"dryRun", "planHash", "passphrase", "identity", "reason", "ticket"}
 )
 _CONTAINER = ("new", "inPlace")
 _OF_MODES = {
@@ -49,6 +56,31 @@ def read_restore(backup_id: str, body: Mapping[str, Any]) -> RestoreParams:
         overrides=read_overrides(fields.mapping(body, "overrides"), inside="overrides."),
         keys=read_keys(body),
     )
+
+
+def read_stack_restore(body: Mapping[str, Any]) -> StackRestoreParams:
+    """Check the body; `host` and the backup are the caller's to look up. Raises InvalidRequest that names the field."""
+    fields.only(body, _STACK_KNOWN)
+    new_project = fields.text(body, "newProject")
+    return StackRestoreParams(
+        backup=_backup_id(fields.required_text(body, "backupId")),
+        new_project=None if new_project is None else check_project(new_project, field_name="newProject"),
+        start=fields.flag(body, "start"),
+        wait_healthy_seconds=wait_seconds(body, inside=""),
+        keep_on_failure=fields.flag(body, "keepOnFailure"),
+        confirm_privileged=fields.flag(body, "confirmPrivileged"),
+        dry_run=fields.flag(body, "dryRun"),
+        plan_hash=plan_hash(body, inside=""),
+        keys=read_keys(body),
+    )
+
+
+def _backup_id(text: str) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError as error:
+        words = "must be the id of a backup: 'id' in the answer of GET /api/backups"
+        raise InvalidRequest(f"'backupId' {words}", field="backupId") from error
 
 
 def _check_fields(body: Mapping[str, Any], mode: str) -> None:

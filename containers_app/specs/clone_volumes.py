@@ -197,7 +197,11 @@ def volume_prefix(clone_name: str) -> str:
 def _name(prefix: str, name: str, destination: str, taken: Collection[str]) -> str:
     """A name that tells whose it is: `<clone>_<volume>`, or by its mount point where the volume has only an id."""
     word = _UNFIT.sub("-", destination).strip("-.") if is_full_id(name) else name
-    wanted = f"{prefix}{word or 'data'}"[:_LONGEST_NAME]
+    return free_name(f"{prefix}{word or 'data'}"[:_LONGEST_NAME], taken)
+
+
+def free_name(wanted: str, taken: Collection[str]) -> str:
+    """The name, with a number behind it where it is taken."""
     numbered = (wanted if number == 1 else f"{wanted}_{number}" for number in range(1, len(taken) + 2))
     return next(candidate for candidate in numbered if candidate not in taken)
 

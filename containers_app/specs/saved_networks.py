@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from containers_app.errors import ArchiveInvalid
@@ -10,7 +10,8 @@ from containers_app.specs.collisions import Collision
 from containers_app.specs.engine import LABEL_PREFIX, NetworkSummary
 from containers_app.specs.network import endpoints_of, find_network
 from containers_app.specs.saved import OWN_NETWORKS
-from containers_app.specs.stack_networks import NewNetwork
+from containers_app.specs.stack import NETWORK_LABEL, Member, new_resource_name, of_project
+from containers_app.specs.stack_networks import NewNetwork, new_network, static_addresses
 from containers_app.specs.subnets import free_subnet, parsed, pool_body, within
 
 _MADE_BY_SWARM = "com.docker.network.driver.overlay.vxlanid_list"
@@ -59,6 +60,36 @@ def _again(name: str, raw: Mapping[str, Any], endpoint: Mapping[str, Any], taken
         addressing={"Driver": ipam.get("Driver"), "Options": ipam.get("Options"), "Config": config},
         lost_subnet=any(within(str(address), subnet) for subnet in moved for address in asked if address),
     )
+
+
+def saved_stack_networks(
+    saved: Iterable[Mapping[str, Any]],
+    members: Iterable[Member],
+    *,
+    project: str,
+    new_project: str,
+    around: tuple[NetworkSummary, ...],
+) -> tuple[NewNetwork, ...]:
+    """A network for each of a project's that has another name now, or that is not `around`; none for one of a swarm.
+
+    A subnet that is taken gives way to a free one, and the members' static addresses move along. Raises ArchiveInvalid.
+    """
+    every, taken = tuple(members), parsed(subnet for network in around for subnet in network.subnets)
+    made = []
+    for raw in saved:
+        labels = {key: text for key, text in (raw.get("Labels") or {}).items() if not key.startswith(LABEL_PREFIX)}
+        own = new_resource_name(labels, NETWORK_LABEL, project, new_project)
+        name = str(raw["Name"]) if own is None or new_project == project else own
+        there = find_network(name, str(raw.get("Id") or ""), around) is not None and name == raw["Name"]
+        if there or name in OWN_NETWORKS or raw.get("Scope") == "swarm":
+            continue
+        labels = of_project(labels, new_project) if own else labels
+        try:
+            static = static_addresses(raw, every)
+            made.append(new_network(raw, name, labels=labels, static=static, taken=taken, every_subnet=True))
+        except (ValueError, AttributeError, TypeError, KeyError) as error:
+            raise ArchiveInvalid(f"The backup's network {name} is none that an Engine could have.") from error
+    return tuple(made)
 
 
 def network_collisions(networks: tuple[NewNetwork, ...]) -> Iterator[Collision]:

@@ -187,6 +187,8 @@ class Renaming:
 
 def new_container_name(entry: Member, project: str, new_project: str) -> str:
     """As compose names it, with - or _ after the project; a name of its own gets the new project before it."""
+    if new_project == project:
+        return entry.name
     for separator in ("-", "_"):
         if entry.name.startswith(project + separator):
             return new_project + entry.name.removeprefix(project)

@@ -12,10 +12,12 @@ from containers_app.specs.placeholder import placeholder_id
 from containers_app.specs.stack import NETWORK_LABEL, Member, new_resource_name, of_project
 from containers_app.specs.subnets import Network, free_subnet, moved, parsed, pool_body, within
 
+Raw = Mapping[str, Any]
+
 # Their subnets are those of a network outside, on an interface of the host.
 _ON_AN_INTERFACE = ("macvlan", "ipvlan")
 # The name of a bridge on the host, and the numbers that a swarm gave an overlay network.
-_ITS_OWN = ("com.docker.network.bridge.name", "com.docker.network.driver.overlay.vxlanid_list")
+_BRIDGE_NAME, _MADE_BY_SWARM = "com.docker.network.bridge.name", "com.docker.network.driver.overlay.vxlanid_list"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,11 +89,12 @@ def new_networks(
     for raw in networks:
         name = new_resource_name(raw.get("Labels") or {}, NETWORK_LABEL, project, new_project)
         if name is not None:
-            made.append(_network(raw, name, new_project, _static_addresses(raw, every), taken))
+            labels = of_project(raw.get("Labels") or {}, new_project)
+            made.append(new_network(raw, name, labels=labels, static=static_addresses(raw, every), taken=taken))
     return tuple(sorted(made, key=lambda network: network.addressing is None))
 
 
-def _static_addresses(raw: Mapping[str, Any], members: Iterable[Member]) -> tuple[str, ...]:
+def static_addresses(raw: Raw, members: Iterable[Member]) -> tuple[str, ...]:
     """What members have asked for in this network."""
     endpoints = [
         endpoint
@@ -105,16 +108,27 @@ def _static_addresses(raw: Mapping[str, Any], members: Iterable[Member]) -> tupl
     return tuple(str(address) for address in asked if address)
 
 
-def _network(
-    raw: Mapping[str, Any], name: str, new_project: str, static: tuple[str, ...], taken: list[Network]
+def new_network(
+    raw: Raw,
+    name: str,
+    *,
+    labels: Mapping[str, str],
+    static: tuple[str, ...],
+    taken: list[Network],
+    every_subnet: bool = False,
 ) -> NewNetwork:
-    """A subnet is asked for only where members have addresses in it, or the kind of network needs one."""
+    """The Engine's network under this name; the subnets that it asks for are added to `taken`.
+
+    Unless `every_subnet` is kept, one is asked for only where members have addresses in it, or the kind of network
+    needs one.
+    """
     ipam = raw.get("IPAM") or {}
     pools = [pool for pool in ipam.get("Config") or [] if pool.get("Subnet")]
     needed = [
         pool
         for pool in pools
-        if ":" in str(pool["Subnet"])
+        if every_subnet
+        or ":" in str(pool["Subnet"])
         or raw.get("Driver") in _ON_AN_INTERFACE
         or any(within(address, str(pool["Subnet"])) for address in static)
     ]
@@ -135,8 +149,8 @@ def _network(
         attachable=bool(raw.get("Attachable")),
         enable_ipv4=raw.get("EnableIPv4") is not False,
         enable_ipv6=bool(raw.get("EnableIPv6")),
-        labels=of_project(raw.get("Labels") or {}, new_project),
-        options=_options(raw),
+        labels=labels,
+        options=_options(raw, own_bridge=name == raw["Name"]),
         addressing=None if plain else {"Driver": ipam.get("Driver"), "Options": ipam.get("Options"), "Config": config},
         addresses={
             address: moved(address, old, new)
@@ -148,6 +162,7 @@ def _network(
     )
 
 
-def _options(raw: Mapping[str, Any]) -> dict[str, str]:
+def _options(raw: Raw, *, own_bridge: bool) -> dict[str, str]:
     """Driver options but for those of which each network has its own."""
-    return {key: value for key, value in (raw.get("Options") or {}).items() if key not in _ITS_OWN}
+    own = (_MADE_BY_SWARM,) if own_bridge else (_BRIDGE_NAME, _MADE_BY_SWARM)
+    return {key: value for key, value in (raw.get("Options") or {}).items() if key not in own}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from containers_app.specs.clone_volumes import Treatment, VolumeFacts
+from containers_app.specs.clone_volumes import Treatment, VolumeFacts, free_name
 from containers_app.specs.stack import VOLUME_LABEL, Member, new_resource_name, of_project
 
 
@@ -37,10 +37,8 @@ class StackVolume:
         return [self.source, self.target, self.treatment, list(self.mount_points), *kind]
 
 
-def stack_volumes(
-    members: Iterable[Member], known: Mapping[str, VolumeFacts], *, project: str, new_project: str, data: str
-) -> tuple[StackVolume, ...]:
-    """What the project made is made anew; what it only uses is shared, or expected on the other host."""
+def named_volumes(members: Iterable[Member]) -> list[tuple[str, list[str]]]:
+    """The volumes that belong to no member alone, by name, each with its mount points as `<container>:<path>`."""
     every = tuple(members)
     own = {name for entry in every for name in entry.own}
     places: dict[str, list[str]] = {}
@@ -48,8 +46,15 @@ def stack_volumes(
         for mount in entry.inspect.get("Mounts") or []:
             if mount.get("Type") == "volume" and str(mount.get("Name")) not in own:
                 places.setdefault(str(mount.get("Name")), []).append(f"{entry.name}:{mount.get('Destination')}")
+    return sorted(places.items())
+
+
+def stack_volumes(
+    members: Iterable[Member], known: Mapping[str, VolumeFacts], *, project: str, new_project: str, data: str
+) -> tuple[StackVolume, ...]:
+    """What the project made is made anew; what it only uses is shared, or expected on the other host."""
     volumes = []
-    for name, points in sorted(places.items()):
+    for name, points in named_volumes(members):
         facts = known.get(name, VolumeFacts(name=name))
         target = new_resource_name(facts.labels, VOLUME_LABEL, project, new_project)
         treatment: Treatment = "share" if target is None else "copy" if data != "none" else "empty"
@@ -61,6 +66,34 @@ def stack_volumes(
                 mount_points=tuple(points),
                 facts=facts,
                 labels=of_project(facts.labels, new_project) if target else {},
+            )
+        )
+    return tuple(volumes)
+
+
+def saved_volumes(
+    members: Iterable[Member],
+    known: Mapping[str, VolumeFacts],
+    *,
+    project: str,
+    new_project: str,
+    filled: Collection[str],
+    taken: Collection[str],
+) -> tuple[StackVolume, ...]:
+    """Every one is made anew, with content where the backup has it; one whose name is taken gets another one."""
+    volumes: list[StackVolume] = []
+    for name, points in named_volumes(members):
+        facts = known.get(name, VolumeFacts(name=name))
+        renamed = new_resource_name(facts.labels, VOLUME_LABEL, project, new_project)
+        wanted = name if renamed is None or new_project == project else renamed
+        volumes.append(
+            StackVolume(
+                source=name,
+                target=free_name(wanted, {*taken, *(volume.target for volume in volumes)}),
+                treatment="copy" if name in filled else "empty",
+                mount_points=tuple(points),
+                facts=facts,
+                labels=of_project(facts.labels, new_project) if renamed else facts.labels,
             )
         )
     return tuple(volumes)

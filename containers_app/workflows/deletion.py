@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from containers_app.errors import BackupHeld, BackupPinned, Busy, InvalidRequest, LastGoodBackup, MycoError
 from containers_app.models import Backup, Operation, State
@@ -14,6 +15,7 @@ from containers_app.models.backups import BackupState
 from containers_app.workflows.context import Context, Done
 from containers_app.workflows.set_record import take_backup
 from containers_app.workflows.set_removal import has_image, removal_of, remove_set, require_no_image_backup
+from containers_app.workflows.stack_sets import related
 
 _WORTH = {BackupState.COMPLETE: 2, BackupState.PARTIAL: 1}
 
@@ -50,11 +52,11 @@ def delete_backup(context: Context, params: DeleteParams) -> Done:
 
 
 def _require_unused(context: Context, row: Backup) -> None:
-    """Raise Busy while something else works with the backup, such as a restore."""
-    users = Operation.objects.filter(state=State.RUNNING, params__backup=str(row.pk)).exclude(
-        pk=context.facts.operation_id
-    )
-    user = users.first()
+    """Raise Busy while something else works with the backup, such as a restore, also of all of its stack."""
+    others = [str(pk) for pk in related(row).values_list("pk", flat=True)]
+    of_a_stack = Q(params__backup__in=others) & (Q(kind="stackRestore") | Q(params__stack=True))
+    users = Operation.objects.filter(Q(params__backup=str(row.pk)) | of_a_stack, state=State.RUNNING)
+    user = users.exclude(pk=context.facts.operation_id).first()
     if user:
         raise Busy(f"the operation {user.pk} ({user.kind}) works with {row.file_name}: wait for it, or cancel it")
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from containers_app.archives.codecs import Keys
 from containers_app.engine.exec_verbs import NOT_STARTED_CODES
 from containers_app.engine.gateway import EngineGateway
-from containers_app.errors import InvalidRequest, PermissionDenied
+from containers_app.errors import PermissionDenied
 from containers_app.models import Backup
 from containers_app.models.backups import USABLE_STATES
 from containers_app.specs.hooks import Hook
@@ -27,6 +27,7 @@ from containers_app.workflows.restore_making import check_parts, make_restored, 
 from containers_app.workflows.restore_plan import RestorePlan, Wanted, plan_restore
 from containers_app.workflows.set_making import HOOK_PERMISSION
 from containers_app.workflows.set_reader import SetReader, open_set
+from containers_app.workflows.stack_sets import open_stack
 
 DEFAULT_WAIT_SECONDS = 120
 # How long one without a healthcheck has to run: longer than after a start, as nobody looks at it afterwards.
@@ -161,14 +162,9 @@ def _isolated(files: SetReader, network: str, limits: Limits) -> Opened:
 
 
 def _sets(context: Context, params: DrillParams) -> tuple[SetReader, ...]:
-    first = open_set(context, params.backup, params.keys)
-    if not params.stack:
-        return (first,)
-    parent = first.backup.operation.parent_id
-    if parent is None:
-        raise InvalidRequest("this backup is of one container, not of a stack: leave 'stack' out", field="stack")
-    others = Backup.objects.filter(operation__parent=parent).exclude(pk=first.backup.pk).order_by("pk")
-    return (first, *(open_set(context, str(row.pk), params.keys) for row in others))
+    if params.stack:
+        return open_stack(context, params.backup, params.keys, field="stack")
+    return (open_set(context, params.backup, params.keys),)
 
 
 def _booted(context: Context, target: EngineGateway, opened: Opened, evidence: Evidence) -> Booted:

@@ -13,7 +13,7 @@ from containers_app.engine.trees import VolumeTree
 from containers_app.errors import EngineError, ImageNotFound
 from containers_app.specs.fidelity import FidelityProof
 from containers_app.specs.stack_networks import NewNetwork
-from containers_app.workflows.content import Ends, Pair
+from containers_app.workflows.content import Ends
 from containers_app.workflows.context import Context
 from containers_app.workflows.fidelity import proven
 from containers_app.workflows.making import make, volume_pairs
@@ -78,21 +78,32 @@ def make_restored(context: Context, target: EngineGateway, plan: RestorePlan, fi
     """
     context.stage("make networks and image", undo=remove_labelled(context.facts.operation_id), plan=plan.document())
     plan = _with_networks(context, target, plan)
-    meter, content = Meter(context, plan.parts), []
-    rootfs = plan.image.part if plan.image.kind == "rootfs" else None
-    if rootfs is not None:
-        context.stage("import the file system")
-        image_id, facts = import_files(context, target, files, rootfs, meter)
-        plan = replace(plan, prepared=replace(plan.prepared, plan=plan.prepared.plan.from_image(image_id)))
-        content.append(Restored(part=rootfs, target_name=plan.prepared.plan.name, facts=facts))
-    else:
-        _bring_image(context, target, plan, files, meter)
+    meter = Meter(context, plan.parts)
+    plan, brought = bring_image(context, target, plan, files, meter)
     context.stage("create the container")
     made = make(context, Ends(source=target, target=target), plan.prepared)
-    for number, (pair, part) in enumerate(_to_fill(plan, made), start=1):
+    content = list(brought)
+    for number, (volume, part) in enumerate(to_fill(plan, made), start=1):
         context.stage(f"fill volume {number}")
-        content.append(fill_volume(context, target, files, part, volume=pair.target_name, meter=meter))
+        content.append(fill_volume(context, target, files, part, volume=volume, meter=meter))
     return RestoredContainer(inspect=made, plan=plan, content=tuple(content))
+
+
+def bring_image(
+    context: Context, target: EngineGateway, plan: RestorePlan, files: SetReader, meter: Meter
+) -> tuple[RestorePlan, tuple[Restored, ...]]:
+    """The plan with an image that the Engine has now, and the content that came with it; a stage of its own.
+
+    How to take back what was made is recorded before, but for what carries the label.
+    """
+    rootfs = plan.image.part if plan.image.kind == "rootfs" else None
+    if rootfs is None:
+        _load_image(context, target, plan, files, meter)
+        return plan, ()
+    context.stage("import the file system")
+    image_id, facts = import_files(context, target, files, rootfs, meter)
+    plan = replace(plan, prepared=replace(plan.prepared, plan=plan.prepared.plan.from_image(image_id)))
+    return plan, (Restored(part=rootfs, target_name=plan.prepared.plan.name, facts=facts),)
 
 
 def prove_restored(
@@ -120,10 +131,10 @@ def prove_restored(
     return RestoreProof(configuration=configuration, content=tuple(proofs))
 
 
-def _to_fill(plan: RestorePlan, made: Inspect) -> list[tuple[Pair, Part]]:
-    """The volumes that were made, each with what fills it."""
+def to_fill(plan: RestorePlan, made: Inspect) -> list[tuple[str, Part]]:
+    """The volumes that were made with the container, by name, each with what fills it."""
     parts = {VolumeTree(name=name).place: part for name, part in plan.volumes.items()}
-    return [(pair, parts[pair.source.place]) for pair in volume_pairs(plan.prepared, made)]
+    return [(pair.target_name, parts[pair.source.place]) for pair in volume_pairs(plan.prepared, made)]
 
 
 def _with_networks(context: Context, target: EngineGateway, plan: RestorePlan) -> RestorePlan:
@@ -157,10 +168,10 @@ def make_network(gateway: EngineGateway, network: NewNetwork) -> str:
     )
 
 
-def _bring_image(context: Context, target: EngineGateway, plan: RestorePlan, files: SetReader, meter: Meter) -> None:
+def _load_image(context: Context, target: EngineGateway, plan: RestorePlan, files: SetReader, meter: Meter) -> None:
     """Load or pull the image where the Engine has it not; it gets the name that the plan gives it, if that is free."""
     image, wanted = plan.image, plan.prepared.plan.image_id
-    if image.kind not in ("set", "registry"):
+    if image.kind not in ("set", "registry") or _has_image(target, wanted):
         return
     undo = remove_image(context.facts.operation_id, wanted, host="")
     if image.part is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from containers_app.archives.manifest import Manifest, Part
@@ -117,23 +117,73 @@ class RestorePlan:
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Supply:
+    """What a set gives for its container. `saved`: the configuration to make, without what it lacks.
+
+    `parts`: those to restore; the other fields are those of the plan that they make.
+    """
+
+    saved: SavedConfiguration = field(repr=False)
+    origin: SavedEngine = field(repr=False)
+    parts: tuple[Part, ...]
+    image: ImageSource
+    volumes: Mapping[str, Part]
+    lacking: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    binds: tuple[Part, ...] = ()
+
+    @property
+    def material(self) -> dict[str, Any]:
+        """All of it that a plan's hash is of."""
+        parts = sorted(part.sha256 for part in self.parts)
+        return {"image": self.image.kind, "lacking": list(self.lacking), "parts": parts}
+
+    def plan(self, prepared: Prepared, networks: tuple[NewNetwork, ...] = ()) -> RestorePlan:
+        """With what is made of it."""
+        return RestorePlan(
+            prepared=prepared,
+            image=self.image,
+            networks=networks,
+            volumes=self.volumes,
+            lacking=self.lacking,
+            without=self.without,
+            binds=self.binds,
+        )
+
+
+def supply_of(target: EngineReader, files: SetReader, wanted: Wanted) -> Supply:
+    """What the set has of what is wanted.
+
+    Raises InvalidRequest, ArchiveInvalid, and the errors of the Engine and the storage.
+    """
+    whole = wanted.isolated.saved if wanted.isolated else files.configuration()
+    saved, parts = whole.without_lacking(), _chosen(files, wanted.parts)
+    fillings, mounted = _fillings(parts, wanted.isolated), _mounted(saved, wanted.overrides)
+    return Supply(
+        saved=saved,
+        origin=SavedEngine(saved=saved, manifest=files.manifest),
+        parts=parts,
+        image=_image_source(target, saved, parts, wanted.overrides),
+        volumes={name: part for name, part in fillings.items() if name in mounted},
+        lacking=_unanswered(whole, wanted.overrides),
+        without=tuple(name for name in mounted if name not in fillings),
+        binds=tuple(part for part in parts if part.kind == "bind" and part not in fillings.values()),
+    )
+
+
 def plan_restore(context: Context, target: EngineGateway, files: SetReader, wanted: Wanted) -> RestorePlan:
     """Look up what has to be known, and plan; nothing is changed.
 
     Raises InvalidRequest, ArchiveInvalid, and the errors of the Engine and the storage.
     """
-    whole = wanted.isolated.saved if wanted.isolated else files.configuration()
-    saved, lacking = whole.without_lacking(), _unanswered(whole, wanted.overrides)
-    parts = _chosen(files, wanted.parts)
-    volumes = _fillings(parts, wanted.isolated)
-    empty = tuple(name for name in _mounted(saved, wanted.overrides) if name not in volumes)
-    image = _image_source(target, saved, parts, wanted.overrides)
-    origin = SavedEngine(saved=saved, manifest=files.manifest)
+    supply = supply_of(target, files, wanted)
+    saved, origin = supply.saved, supply.origin
     wish = Wish(
         name=wanted.name,
         overrides=wanted.overrides,
         data="volumes",
-        volumes=dict.fromkeys(empty, "empty"),
+        volumes=dict.fromkeys(supply.without, "empty"),
         thorough=True,
         apart=wanted.isolated is not None,
     )
@@ -141,22 +191,18 @@ def plan_restore(context: Context, target: EngineGateway, files: SetReader, want
     networks = () if wanted.overrides.networks is not None else _networks(saved, around.world)
     world = _without(around.world, wanted.replaces)
     around = replace(around, world=replace(world, networks=(*world.networks, *(one.summary for one in networks))))
-    bound = {"image": image.kind, "networks": [network.material for network in networks], "lacking": list(lacking)}
     wish = replace(
         wish,
-        made_containers=frozenset(word for holding in world.holdings for word in (holding.id, holding.name)),
-        bound={**wanted.bound, **bound, "parts": sorted(part.sha256 for part in parts)},
+        made_containers=names_there(world),
+        bound={**wanted.bound, **supply.material, "networks": [network.material for network in networks]},
     )
-    plan = RestorePlan(
-        prepared=prepare(context, target, saved.container, wish, origin=origin, around=around),
-        image=image,
-        networks=networks,
-        volumes={name: part for name, part in volumes.items() if name in _mounted(saved, wanted.overrides)},
-        lacking=lacking,
-        without=empty,
-        binds=tuple(part for part in parts if part.kind == "bind" and part not in volumes.values()),
-    )
-    return _told(plan)
+    prepared = prepare(context, target, saved.container, wish, origin=origin, around=around)
+    return told(supply.plan(prepared, networks))
+
+
+def names_there(world: World) -> frozenset[str]:
+    """The ids and names by which a container can refer to those that are there."""
+    return frozenset(word for holding in world.holdings for word in (holding.id, holding.name))
 
 
 def _chosen(files: SetReader, wanted: tuple[str, ...] | None) -> tuple[Part, ...]:
@@ -213,7 +259,7 @@ def _image_source(
     return ImageSource(kind="registry", reference=str(digests[0])) if digests else ImageSource(kind="missing")
 
 
-def _told(plan: RestorePlan) -> RestorePlan:
+def told(plan: RestorePlan) -> RestorePlan:
     """The plan with what stands in its way and what is worth knowing, besides what a clone's plan says."""
     document = plan.prepared.document
     kept = [warning for warning in document.warnings if warning.code != "IMAGE_BY_ID" or plan.image.kind != "rootfs"]

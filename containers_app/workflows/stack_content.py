@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from containers_app.engine.trees import Tree, VolumeTree
@@ -21,25 +21,9 @@ from containers_app.workflows.making import (
     volume_pairs,
 )
 from containers_app.workflows.measuring import NOTHING_TO_COPY, Measured, measure, trees_of
-from containers_app.workflows.planning import Inspect
 from containers_app.workflows.quiesce import quiet
-from containers_app.workflows.stack_members import PlannedMember
+from containers_app.workflows.stack_making import MadeMember
 from containers_app.workflows.stack_plan import StackPlan
-
-
-@dataclass(frozen=True, kw_only=True)
-class MadeMember:
-    """A member's clone; `planned` has its final plan, `child` the operation that is about it."""
-
-    planned: PlannedMember
-    inspect: Inspect = field(repr=False)
-    child: str
-    committed: bool = False
-
-    @property
-    def id(self) -> str:
-        """Its 64-hex id."""
-        return str(self.inspect["Id"])
 
 
 @dataclass(frozen=True, kw_only=True)

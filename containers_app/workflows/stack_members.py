@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from containers_app.engine.facts import Origin
+from containers_app.engine.gateway import EngineReader
 from containers_app.specs.clone_volumes import VolumeFacts
 from containers_app.specs.collisions import expected_ports
 from containers_app.specs.engine import Holding
@@ -13,9 +16,27 @@ from containers_app.specs.placeholder import placeholder_id
 from containers_app.specs.stack import Member, Renaming
 from containers_app.specs.stack_networks import NewNetwork
 from containers_app.specs.stack_renaming import giver_mounts, wanted_source
-from containers_app.workflows.content import Ends
 from containers_app.workflows.context import Context
 from containers_app.workflows.planning import Givers, Prepared, Surroundings, Wish, planned_again, prepare
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberWishes:
+    """What is asked of all members. `data`: `none`, `volumes` or `all`.
+
+    `origins`: the Engine of each by its id, where that is not the target. `empty`: volumes of their own that stay empty
+    all the same. `there`: what they may refer to besides each other. `keep_ports`: one that is held stands in the way.
+    """
+
+    data: str
+    origins: Mapping[str, Origin] = field(default_factory=dict, repr=False)
+    empty: frozenset[str] = frozenset()
+    there: frozenset[str] = frozenset()
+    keep_ports: bool = False
+
+    def volumes(self, entry: Member) -> dict[str, str]:
+        """The treatment of each volume that is the member's own."""
+        return {name: "empty" if self.data == "none" or name in self.empty else "copy" for name in entry.own}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,29 +70,30 @@ def with_what_is_made(around: Surroundings, networks: tuple[NewNetwork, ...], re
 
 def plan_members(
     context: Context,
-    ends: Ends,
+    target: EngineReader,
     members: tuple[Member, ...],
+    *,
     renaming: Renaming,
     around: Surroundings,
-    *,
-    data: str,
+    wishes: MemberWishes,
 ) -> tuple[PlannedMember, ...]:
     """Each member's plan, with host ports that neither the others nor the sources hold."""
     planned: list[PlannedMember] = []
     givers: Givers = {renaming.containers[entry.id]: giver_mounts(entry, renaming) for entry in members}
-    origin = ends.source if ends.elsewhere else None
+    made = frozenset((*renaming.containers.values(), *renaming.names.values()))
     for entry in members:
         source = wanted_source(entry, renaming)
         mounted = {str(mount.get("Name")) for mount in source.get("Mounts") or [] if mount.get("Type") == "volume"}
         wish = Wish(
             name=renaming.names[entry.name],
-            volumes=dict.fromkeys(entry.own, "copy" if data != "none" else "empty"),
+            volumes=wishes.volumes(entry),
             thorough=True,
             made_volumes=frozenset(mounted - set(entry.own)),
-            made_containers=frozenset((*renaming.containers.values(), *renaming.names.values())),
+            made_containers=made | wishes.there,
         )
-        prepared = prepare(context, ends.target, source, wish, origin=origin, around=around, givers=givers)
-        prepared = _with_free_ports(context, prepared)
+        origin = wishes.origins.get(entry.id)
+        prepared = prepare(context, target, source, wish, origin=origin, around=around, givers=givers)
+        prepared = prepared if wishes.keep_ports else _with_free_ports(context, prepared)
         planned.append(PlannedMember(member=entry, prepared=prepared))
         ports = expected_ports(prepared.plan, around.world)
         name = prepared.plan.name

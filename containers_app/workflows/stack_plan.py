@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from containers_app.crypto.sealing import keyed_digest
 from containers_app.engine.facts import every_volume
+from containers_app.engine.gateway import EngineReader
 from containers_app.errors import ContainerNotFound
 from containers_app.specs.clone_networks import PlanWarning
 from containers_app.specs.collisions import Collision, World, expected_ports
@@ -33,7 +34,7 @@ from containers_app.workflows.content import Ends
 from containers_app.workflows.context import Context
 from containers_app.workflows.measuring import NOTHING_TO_COPY, Measured
 from containers_app.workflows.planning import Surroundings, brought_home, own_holding
-from containers_app.workflows.stack_members import PlannedMember, plan_members, with_what_is_made
+from containers_app.workflows.stack_members import MemberWishes, PlannedMember, plan_members, with_what_is_made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,25 @@ class StackPlan:
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """What a plan begins with: the members in their order, and all that is made for them together.
+
+    `bound`: what else the plan's hash is of. `drop_macs`: those of the members may be in use. `warnings`: what is worth
+    knowing of what is made.
+    """
+
+    project: str
+    new_project: str
+    members: tuple[Member, ...]
+    networks: tuple[NewNetwork, ...]
+    volumes: tuple[StackVolume, ...]
+    around: Surroundings = field(repr=False)
+    drop_macs: bool
+    bound: Mapping[str, Any]
+    warnings: tuple[PlanWarning, ...] = ()
+
+
 def plan_stack(
     context: Context, ends: Ends, *, project: str, new_project: str, data: str, bound: Mapping[str, Any]
 ) -> StackPlan:
@@ -94,27 +114,53 @@ def plan_stack(
     raw_networks = [ends.source.network(identifier) for identifier in _network_ids(members, live)]
     networks = new_networks(raw_networks, members, **names, around=around.world.networks)
     volumes = stack_volumes(members, around.known, **names, data=data)
-    renaming = renaming_of(members, networks, volumes, **names, drop_macs=not ends.elsewhere)
-    beside = with_what_is_made(around, networks, renaming)
-    planned = plan_members(context, ends, members, renaming, beside, data=data)
-    collisions = tuple(_collisions(ends, planned, networks, volumes, around, new_project=new_project))
-    return StackPlan(
+    draft = Draft(
         project=project,
         new_project=new_project,
-        members=planned,
+        members=members,
         networks=networks,
         volumes=volumes,
+        around=around,
+        drop_macs=not ends.elsewhere,
+        bound={**bound, **names, "data": data},
+        warnings=tuple(_hooks(members)),
+    )
+    origins = {entry.id: ends.source for entry in members if ends.elsewhere}
+    return plan_draft(context, ends.target, draft, MemberWishes(data=data, origins=origins))
+
+
+def plan_draft(
+    context: Context,
+    target: EngineReader,
+    draft: Draft,
+    wishes: MemberWishes,
+    *,
+    finish: Callable[[PlannedMember], PlannedMember] = lambda planned: planned,
+) -> StackPlan:
+    """Plan the members beside what is made for them; `finish` may add to what stands in the way of each."""
+    renaming = renaming_of(
+        draft.members,
+        draft.networks,
+        draft.volumes,
+        project=draft.project,
+        new_project=draft.new_project,
+        drop_macs=draft.drop_macs,
+    )
+    beside = with_what_is_made(draft.around, draft.networks, renaming)
+    members = plan_members(context, target, draft.members, renaming=renaming, around=beside, wishes=wishes)
+    planned = tuple(finish(entry) for entry in members)
+    taken = bool(target.project(draft.new_project))
+    collisions = tuple(_collisions(draft, planned, taken=taken))
+    return StackPlan(
+        project=draft.project,
+        new_project=draft.new_project,
+        members=planned,
+        networks=draft.networks,
+        volumes=draft.volumes,
         renaming=renaming,
         collisions=collisions,
-        warnings=(*_warnings(ends, planned, networks, volumes), *_hooks(members)),
-        hash=_hash(
-            context,
-            {**bound, **names, "data": data},
-            planned=planned,
-            networks=networks,
-            volumes=volumes,
-            collisions=collisions,
-        ),
+        warnings=(*_warnings(draft, planned), *draft.warnings),
+        hash=_hash(context, draft, planned=planned, collisions=collisions),
     )
 
 
@@ -155,20 +201,12 @@ def _asked_for(entry: Member) -> Holding:
     return replace(holding, running=True, ports=(*holding.ports, *ports), addresses=addresses)
 
 
-def _collisions(
-    ends: Ends,
-    planned: tuple[PlannedMember, ...],
-    networks: tuple[NewNetwork, ...],
-    volumes: tuple[StackVolume, ...],
-    around: Surroundings,
-    *,
-    new_project: str,
-) -> Iterator[Collision]:
-    if ends.target.project(new_project):
-        message = f"Containers of a project {new_project} are there already: choose another name."
-        yield Collision(kind="name", subject=new_project, message=message, blocks="create")
-    yield from _of_networks(networks, around, elsewhere=ends.elsewhere)
-    yield from _of_volumes(volumes, around, elsewhere=ends.elsewhere)
+def _collisions(draft: Draft, planned: tuple[PlannedMember, ...], *, taken: bool) -> Iterator[Collision]:
+    if taken:
+        message = f"Containers of a project {draft.new_project} are there already: choose another name."
+        yield Collision(kind="name", subject=draft.new_project, message=message, blocks="create")
+    yield from _of_networks(draft.networks, draft.around)
+    yield from _of_volumes(draft.volumes, draft.around)
     for name, other in circles(tuple(entry.member for entry in planned)):
         message = (
             f"{name} refers to {other}, which cannot be made before it: make one of the two anew without the other."
@@ -179,7 +217,7 @@ def _collisions(
             yield replace(collision, message=f"{entry.new_name}: {collision.message}")
 
 
-def _of_networks(networks: tuple[NewNetwork, ...], around: Surroundings, *, elsewhere: bool) -> Iterator[Collision]:
+def _of_networks(networks: tuple[NewNetwork, ...], around: Surroundings) -> Iterator[Collision]:
     present = {network.name for network in around.world.networks}
     yield from _twice("network", [network.name for network in networks])
     for network in networks:
@@ -189,18 +227,18 @@ def _of_networks(networks: tuple[NewNetwork, ...], around: Surroundings, *, else
         if network.lost_subnet:
             message = f"No free subnet was found for {network.name}: its members would lose their static addresses."
             yield Collision(kind="address", subject=network.name, message=message, blocks="create")
-        if network.shared_parent and not elsewhere and network.options.get("macvlan_mode") == "passthru":
+        if network.shared_parent and not around.elsewhere and network.options.get("macvlan_mode") == "passthru":
             message = f"{network.old_name} has the host's interface {network.shared_parent} to itself (passthru)."
             yield Collision(kind="network", subject=network.name, message=message, blocks="create")
 
 
-def _of_volumes(volumes: tuple[StackVolume, ...], around: Surroundings, *, elsewhere: bool) -> Iterator[Collision]:
+def _of_volumes(volumes: tuple[StackVolume, ...], around: Surroundings) -> Iterator[Collision]:
     yield from _twice("volume", [volume.target for volume in volumes if volume.treatment != "share"])
     for volume in volumes:
         if volume.treatment != "share" and volume.target in around.there:
             message = f"A volume named {volume.target} is there already: choose another project name."
             yield Collision(kind="volume", subject=volume.target, message=message, blocks="create")
-        if volume.treatment == "share" and elsewhere and volume.source not in around.there:
+        if volume.treatment == "share" and around.elsewhere and volume.source not in around.there:
             message = f"The project uses the volume {volume.source}, which is not on the other host: make it there."
             yield Collision(kind="volume", subject=volume.source, message=message, blocks="create")
 
@@ -212,12 +250,7 @@ def _twice(kind: str, names: list[str]) -> Iterator[Collision]:
         yield Collision(kind=kind, subject=name, message=message, blocks="create")
 
 
-def _warnings(
-    ends: Ends,
-    planned: tuple[PlannedMember, ...],
-    networks: tuple[NewNetwork, ...],
-    volumes: tuple[StackVolume, ...],
-) -> Iterator[PlanWarning]:
+def _warnings(draft: Draft, planned: tuple[PlannedMember, ...]) -> Iterator[PlanWarning]:
     for entry in planned:
         for warning in entry.prepared.document.warnings:
             yield replace(warning, message=f"{entry.new_name}: {warning.message}")
@@ -225,18 +258,18 @@ def _warnings(
             ports = ", ".join(str(number) for _, number, _ in expected_ports(entry.prepared.plan, World()))
             message = f"{entry.new_name} gets other host ports than its source, as those are held: {ports}."
             yield PlanWarning(code="PORT_REMAPPED", message=message)
-    for network in networks:
+    for network in draft.networks:
         for old, new in network.addresses.items():
             if old != new:
                 message = f"The static address {old} becomes {new} in {network.name}."
                 yield PlanWarning(code="ADDRESS_MOVED", message=message)
-        if network.shared_parent and not ends.elsewhere:
+        if network.shared_parent and not draft.around.elsewhere:
             message = (
                 f"{network.name} is on the host's interface {network.shared_parent} as {network.old_name} is: some "
                 "Engines refuse that, and outside its new addresses are unknown."
             )
             yield PlanWarning(code="PARENT_SHARED", message=message)
-    for volume in volumes:
+    for volume in draft.volumes:
         if volume.treatment == "share":
             message = f"The project only uses the volume {volume.source}, so both projects share it."
             yield PlanWarning(code="VOLUME_SHARED", message=message)
@@ -256,19 +289,13 @@ def _hooks(members: Iterable[Member]) -> Iterable[PlanWarning]:
 
 
 def _hash(
-    context: Context,
-    bound: Mapping[str, Any],
-    *,
-    planned: tuple[PlannedMember, ...],
-    networks: tuple[NewNetwork, ...],
-    volumes: tuple[StackVolume, ...],
-    collisions: tuple[Collision, ...],
+    context: Context, draft: Draft, *, planned: tuple[PlannedMember, ...], collisions: tuple[Collision, ...]
 ) -> str:
     material = {
-        "bound": dict(bound),
+        "bound": dict(draft.bound),
         "members": [entry.prepared.document.hash for entry in planned],
-        "networks": [network.material for network in networks],
-        "volumes": [volume.material for volume in volumes],
+        "networks": [network.material for network in draft.networks],
+        "volumes": [volume.material for volume in draft.volumes],
         "collisions": sorted([collision.kind, collision.subject] for collision in collisions),
     }
     return keyed_digest(json.dumps(material, sort_keys=True).encode(), context.facts.plan_key)

@@ -48,7 +48,7 @@ def locked(backup: Backup) -> Backup:
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
     made = Worker()
-    monkeypatch.setattr("containers_app.admin.restore.submit", made.submit)
+    monkeypatch.setattr("containers_app.admin.planned.submit", made.submit)
     monkeypatch.setattr(plans, "PLAN_SECONDS", 0.01)
     monkeypatch.setattr(plans, "BEGIN_SECONDS", 0.01)
     return made

@@ -41,7 +41,7 @@ def shop() -> list[Container]:
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
     made = Worker()
-    monkeypatch.setattr("containers_app.admin.stack_clone.submit", made.submit)
+    monkeypatch.setattr("containers_app.admin.planned.submit", made.submit)
     monkeypatch.setattr(plans, "PLAN_SECONDS", 0.01)
     monkeypatch.setattr(plans, "BEGIN_SECONDS", 0.01)
     return made

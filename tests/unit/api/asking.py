@@ -22,6 +22,7 @@ STACK_CLONE = {"project": "shop", "newProject": "shop2"}
 RESTORE = {"mode": "new"}
 DRILL = {"waitHealthySeconds": 60}
 STACK_BACKUP = {"project": "shop", "contents": ["config"]}
+STACK_RESTORE = {"backupId": "0190a000-0000-7000-8000-00000000dead", "newProject": "shop2"}
 LIFECYCLE = (START, STOP, RESTART, REMOVE)
 
 

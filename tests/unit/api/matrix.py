@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.unit.api.asking import ASYNC, BACKUP, CLONE, DRILL, LIFECYCLE, RESTORE, STACK_BACKUP, STACK_CLONE
+from tests.unit.api.asking import (
+    ASYNC,
+    BACKUP,
+    CLONE,
+    DRILL,
+    LIFECYCLE,
+    RESTORE,
+    STACK_BACKUP,
+    STACK_CLONE,
+    STACK_RESTORE,
+)
 
 ROLES = ("anonymous", "stranger", "operator", "auditor", "administrator")
 UNKNOWN_ID = "0190a000-0000-7000-8000-00000000dead"
@@ -83,6 +93,7 @@ MATRIX = (
     _read("api/stacks", "/api/stacks", LISTS),
     _act("api/stacks/clone", "/api/stacks/clone", ACTORS, STACK_CLONE),
     _act("api/stacks/backup", "/api/stacks/backup", ACTORS, STACK_BACKUP),
+    _act("api/stacks/restore", "/api/stacks/restore", "401 403 404 403 404", STACK_RESTORE),
     _read("api/stacks/<str:project>", "/api/stacks/shop", PAGES),
     _read("api/stacks/<str:project>", "/api/stacks/nothing", MISSING),
     _read("api/operations", "/api/operations", LISTS),

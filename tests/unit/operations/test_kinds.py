@@ -24,6 +24,7 @@ from containers_app.operations.kinds import (
     RESTART,
     RESTORE,
     STACK_CLONE,
+    STACK_RESTORE,
     START,
     STOP,
     VERIFY,
@@ -40,6 +41,7 @@ from containers_app.workflows.lifecycle import RemoveParams, StartParams, StopPa
 from containers_app.workflows.restore import RestoreParams
 from containers_app.workflows.stack_backup import StackBackupParams
 from containers_app.workflows.stack_clone import StackCloneParams
+from containers_app.workflows.stack_restore import StackRestoreParams
 from containers_app.workflows.verify import VerifyParams
 
 EXAMPLES: dict[str, Any] = {
@@ -58,6 +60,9 @@ EXAMPLES: dict[str, Any] = {
     "drill": DrillParams(backup="0190", wait_healthy_seconds=5, memory_bytes=2**26, command=Hook(command=("a", "b"))),
     "hostTest": HostTestParams(host="local"),
     "stackClone": StackCloneParams(project="shop", new_project="shop-test", data="volumes", start=True),
+    "stackRestore": StackRestoreParams(
+        backup="0190", new_project="shop-test", start=True, keys=Keys(passphrase="a passphrase", identities=("an",))
+    ),
     "stackBackup": StackBackupParams(project="shop", contents=("config", "volumes"), hooks="auto", pin=True),
     "start": StartParams(container="web", wait_healthy_seconds=30),
     "stop": StopParams(container="web", timeout_seconds=0),
@@ -103,6 +108,7 @@ def test_its_params_survive_a_row(kind: Kind) -> None:
         (CLONE, CloneParams(container="web", start=True, wait_healthy_seconds=30), "clone+30"),
         (STACK_CLONE, StackCloneParams(project="shop", new_project="b", wait_healthy_seconds=30), "backup+30"),
         (RESTORE, RestoreParams(backup="web", start=True, wait_healthy_seconds=30), "backup+30"),
+        (STACK_RESTORE, StackRestoreParams(backup="web", wait_healthy_seconds=30), "backup+30"),
         (START, StartParams(container="web", wait_healthy_seconds=3600), "call+3605"),
         (STOP, StopParams(container="web"), "call+15"),
         (STOP, StopParams(container="web", timeout_seconds=0), "call+5"),

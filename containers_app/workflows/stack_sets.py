@@ -1,0 +1,60 @@
+"""The sets of one stack backup: found by what their manifests say, all of them or none."""
+
+from __future__ import annotations
+
+from django.db.models import Q, QuerySet
+
+from containers_app.archives.codecs import Keys
+from containers_app.errors import BackupUnusable, InvalidRequest
+from containers_app.models import Backup
+from containers_app.models.backups import USABLE_STATES
+from containers_app.workflows.context import Context
+from containers_app.workflows.set_reader import SetReader, open_set
+
+# Their records know no parent: it may be in a database that is lost.
+_ADOPTED = Q(operation__kind="adopt")
+
+
+def related(row: Backup) -> QuerySet[Backup]:
+    """The records, this one's among them, that may be of the same stack backup; none for that of one container."""
+    rows = Backup.objects.filter(host_id=row.host_id, stack=row.stack).exclude(stack="").order_by("pk")
+    if row.operation.kind == "adopt":
+        return rows.filter(_ADOPTED | Q(operation__parent__isnull=False))
+    if row.operation.parent_id is None:
+        return rows.none()
+    return rows.filter(_ADOPTED | Q(operation__parent=row.operation.parent_id))
+
+
+def open_stack(context: Context, backup_id: str, keys: Keys, *, field: str) -> tuple[SetReader, ...]:
+    """The set of this id, and all others that were made with it.
+
+    Raises InvalidRequest for a set of one container, naming `field`; BackupUnusable that names the container whose set
+    is gone or altered; and what opening a set raises.
+    """
+    first = open_set(context, backup_id, keys)
+    identity = first.manifest.stack
+    if identity is None:
+        words = "this backup is of one container, not of a stack"
+        raise InvalidRequest(f"{words}: {_ADVICE[field]}", field=field)
+    found = {first.manifest.container.name: first}
+    for row in related(first.backup).exclude(pk=first.backup.pk):
+        if row.container_name in found or row.state not in USABLE_STATES:
+            continue
+        files = _opened(context, row, keys)
+        if files.manifest.stack and files.manifest.stack.operation_id == identity.operation_id:
+            found[row.container_name] = files
+    missing = sorted(set(identity.members) - set(found))
+    if missing:
+        words = "the stack's backup is not whole: the sets of these containers are missing, deleted or altered"
+        raise BackupUnusable(f"{words}: {', '.join(missing)}. Verify them, or choose another backup of the stack")
+    return tuple(found.values())
+
+
+_ADVICE = {"stack": "leave 'stack' out", "backupId": "restore it by POST /api/backups/{id}/restore"}
+
+
+def _opened(context: Context, row: Backup, keys: Keys) -> SetReader:
+    try:
+        return open_set(context, str(row.pk), keys)
+    except BackupUnusable as error:
+        raise BackupUnusable(f"the set of {row.container_name}, which belongs to it: {error.message}") from error
