@@ -77,19 +77,25 @@ def saved_stack_networks(
     every, taken = tuple(members), parsed(subnet for network in around for subnet in network.subnets)
     made = []
     for raw in saved:
-        labels = {key: text for key, text in (raw.get("Labels") or {}).items() if not key.startswith(LABEL_PREFIX)}
-        own = new_resource_name(labels, NETWORK_LABEL, project, new_project)
-        name = str(raw["Name"]) if own is None or new_project == project else own
-        there = find_network(name, str(raw.get("Id") or ""), around) is not None and name == raw["Name"]
-        if there or name in OWN_NETWORKS or raw.get("Scope") == "swarm":
-            continue
-        labels = of_project(labels, new_project) if own else labels
         try:
+            name, labels = _in_project(raw, project, new_project)
+            there = name == raw["Name"] and find_network(name, str(raw.get("Id") or ""), around) is not None
+            if there or name in OWN_NETWORKS or raw.get("Scope") == "swarm":
+                continue
             static = static_addresses(raw, every)
             made.append(new_network(raw, name, labels=labels, static=static, taken=taken, every_subnet=True))
         except (ValueError, AttributeError, TypeError, KeyError) as error:
-            raise ArchiveInvalid(f"The backup's network {name} is none that an Engine could have.") from error
+            raise ArchiveInvalid("The backup has a network that is none that an Engine could have.") from error
     return tuple(made)
+
+
+def _in_project(raw: Mapping[str, Any], project: str, new_project: str) -> tuple[str, dict[str, str]]:
+    """The network's name and labels; one that the project only uses keeps both."""
+    labels = {key: text for key, text in (raw.get("Labels") or {}).items() if not key.startswith(LABEL_PREFIX)}
+    own = new_resource_name(labels, NETWORK_LABEL, project, new_project)
+    if own is None or new_project == project:
+        return str(raw["Name"]), labels
+    return own, of_project(labels, new_project)
 
 
 def network_collisions(networks: tuple[NewNetwork, ...]) -> Iterator[Collision]:

@@ -56,7 +56,7 @@ def _require_unused(context: Context, row: Backup) -> None:
     others = [str(pk) for pk in related(row).values_list("pk", flat=True)]
     of_a_stack = Q(params__backup__in=others) & (Q(kind="stackRestore") | Q(params__stack=True))
     users = Operation.objects.filter(Q(params__backup=str(row.pk)) | of_a_stack, state=State.RUNNING)
-    user = users.exclude(pk=context.facts.operation_id).first()
+    user = users.exclude(pk=context.facts.operation_id).order_by("pk").first()
     if user:
         raise Busy(f"the operation {user.pk} ({user.kind}) works with {row.file_name}: wait for it, or cancel it")
 

@@ -163,7 +163,7 @@ def _isolated(files: SetReader, network: str, limits: Limits) -> Opened:
 
 def _sets(context: Context, params: DrillParams) -> tuple[SetReader, ...]:
     if params.stack:
-        return open_stack(context, params.backup, params.keys, field="stack")
+        return open_stack(context, params.backup, params.keys, field="stack").files
     return (open_set(context, params.backup, params.keys),)
 
 

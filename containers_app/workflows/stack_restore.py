@@ -76,10 +76,10 @@ def restore_stack(context: Context, params: StackRestoreParams) -> Done:
     nothing is left behind, unless it was asked to keep it.
     """
     context.stage("open the backups")
-    files = open_stack(context, params.backup, params.keys, field="backupId")
-    bound = {"backup": files[0].manifest.stack.operation_id if files[0].manifest.stack else "", "start": params.start}
+    sets = open_stack(context, params.backup, params.keys, field="backupId")
+    bound = {"backup": sets.identity.operation_id, "host": context.facts.host_name, "start": params.start}
     with context.gateway() as target:
-        plan = plan_stack_restore(context, target, files, new_project=params.new_project, bound=bound)
+        plan = plan_stack_restore(context, target, sets, new_project=params.new_project, bound=bound)
         stack = plan.stack
         context.stage("plan", plan=plan.document())
         if params.dry_run:

@@ -23,6 +23,7 @@ from containers_app.workflows.restore_plan import RestorePlan, Supply, Wanted, n
 from containers_app.workflows.set_reader import SetReader
 from containers_app.workflows.stack_members import MemberWishes, PlannedMember
 from containers_app.workflows.stack_plan import Draft, StackPlan, plan_draft
+from containers_app.workflows.stack_sets import StackSets
 
 _AS_SAVED = Wanted(name="", parts=None, overrides=AS_THE_SOURCE, bound={})
 
@@ -70,7 +71,7 @@ class StackRestorePlan:
 def plan_stack_restore(
     context: Context,
     target: EngineGateway,
-    files: tuple[SetReader, ...],
+    opened: StackSets,
     *,
     new_project: str | None,
     bound: Mapping[str, Any],
@@ -79,9 +80,9 @@ def plan_stack_restore(
 
     Raises InvalidRequest, ArchiveInvalid, and the errors of the Engine and the storage.
     """
-    project = str(files[0].manifest.stack.project) if files[0].manifest.stack else ""
+    project = opened.identity.project
     names = {"project": project, "new_project": new_project or project}
-    members, found = _members(target, files)
+    members, found = _members(target, opened.files)
     sets = _assigned(members, found)
     filled = frozenset(name for entry in sets.values() for name in entry.supply.volumes)
     around = Surroundings(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from django.db.models import Q, QuerySet
 
 from containers_app.archives.codecs import Keys
+from containers_app.archives.manifest import StackIdentity
 from containers_app.errors import BackupUnusable, InvalidRequest
 from containers_app.models import Backup
 from containers_app.models.backups import USABLE_STATES
@@ -13,6 +16,14 @@ from containers_app.workflows.set_reader import SetReader, open_set
 
 # Their records know no parent: it may be in a database that is lost.
 _ADOPTED = Q(operation__kind="adopt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackSets:
+    """All sets of a stack backup, opened, and what they say of it."""
+
+    identity: StackIdentity
+    files: tuple[SetReader, ...]
 
 
 def related(row: Backup) -> QuerySet[Backup]:
@@ -25,7 +36,7 @@ def related(row: Backup) -> QuerySet[Backup]:
     return rows.filter(_ADOPTED | Q(operation__parent=row.operation.parent_id))
 
 
-def open_stack(context: Context, backup_id: str, keys: Keys, *, field: str) -> tuple[SetReader, ...]:
+def open_stack(context: Context, backup_id: str, keys: Keys, *, field: str) -> StackSets:
     """The set of this id, and all others that were made with it.
 
     Raises InvalidRequest for a set of one container, naming `field`; BackupUnusable that names the container whose set
@@ -47,7 +58,7 @@ def open_stack(context: Context, backup_id: str, keys: Keys, *, field: str) -> t
     if missing:
         words = "the stack's backup is not whole: the sets of these containers are missing, deleted or altered"
         raise BackupUnusable(f"{words}: {', '.join(missing)}. Verify them, or choose another backup of the stack")
-    return tuple(found.values())
+    return StackSets(identity=identity, files=tuple(found.values()))
 
 
 _ADVICE = {"stack": "leave 'stack' out", "backupId": "restore it by POST /api/backups/{id}/restore"}

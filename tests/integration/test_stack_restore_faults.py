@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from containers_app.specs.engine import OPERATION_LABEL
 from tests.engine_fixture import SAMPLE_IMAGE
 from tests.integration.drill_bench import begin as begin_drill
 from tests.integration.restore_bench import everything_on, left_of
@@ -80,6 +81,9 @@ def test_a_member_that_cannot_be_started_takes_all_with_it_unless_it_is_to_stay(
     if keep:
         assert "KEPT" in ended["warnings"]
         assert len(project.states()) == 3
+        project.remove("--volumes")
+        for image in stack.docker.images.list(filters={"label": f"{OPERATION_LABEL}={operation}"}):
+            stack.docker.images.remove(str(image.id))
     else:
         assert_nothing_is_left(stack, operation, before)
 

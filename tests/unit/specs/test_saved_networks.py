@@ -8,7 +8,7 @@ import pytest
 
 from containers_app.errors import ArchiveInvalid
 from containers_app.specs.engine import NetworkSummary
-from containers_app.specs.saved_networks import lost_networks, network_collisions
+from containers_app.specs.saved_networks import lost_networks, network_collisions, saved_stack_networks
 
 POOL = {"Subnet": "10.5.0.0/24", "IPRange": "10.5.0.128/25", "Gateway": "10.5.0.7"}
 
@@ -67,3 +67,42 @@ def test_a_taken_subnet_with_an_address_of_the_container_stands_in_the_way() -> 
 def test_a_network_that_no_engine_told_is_refused(ipam: Any) -> None:
     with pytest.raises(ArchiveInvalid, match="own"):
         lost_networks(container(), {"own": saved(IPAM=ipam)}, ())
+
+
+OURS = {"com.docker.compose.project": "shop", "com.docker.compose.network": "own"}
+
+
+def of_a_stack(raw: Any, *around: NetworkSummary, new: str = "shop") -> Any:
+    return saved_stack_networks([raw], [], project="shop", new_project=new, around=around)
+
+
+def test_a_network_of_a_project_comes_back_with_all_of_its_subnets_under_the_projects_name() -> None:
+    raw = saved(Name="shop_own", Labels={**OURS, "org.mycodocker.operation": "x"})
+    (same,) = of_a_stack(raw)
+    assert (same.name, same.labels, same.addressing["Config"]) == ("shop_own", OURS, [POOL])
+    (other,) = of_a_stack(raw, there("shop_own", "10.5.0.0/24"), new="copy")
+    assert (other.name, other.labels["com.docker.compose.project"]) == ("copy_own", "copy")
+    assert other.summary.subnets != ("10.5.0.0/24",)
+
+
+def test_a_network_that_the_project_only_uses_keeps_its_name_and_is_made_where_it_is_gone() -> None:
+    (made,) = of_a_stack(saved(), new="copy")
+    assert (made.name, made.labels) == ("own", {"team": "one"})
+    assert of_a_stack(saved(), there("own"), new="copy") == ()
+
+
+def test_a_bridge_has_its_name_on_the_host_only_under_its_own_name() -> None:
+    raw = saved(Name="shop_own", Labels=OURS, Options={"com.docker.network.bridge.name": "br-shop"})
+    assert of_a_stack(raw)[0].options == {"com.docker.network.bridge.name": "br-shop"}
+    assert of_a_stack(raw, new="copy")[0].options == {}
+
+
+@pytest.mark.parametrize("more", [{"Name": "bridge"}, {"Scope": "swarm"}])
+def test_what_an_engine_or_a_swarm_has_itself_is_not_made(more: dict[str, str]) -> None:
+    assert of_a_stack(saved(**more)) == ()
+
+
+@pytest.mark.parametrize("more", [{"IPAM": "text"}, {"Labels": "text"}, {"IPAM": {"Config": [{"Subnet": "nowhere"}]}}])
+def test_a_network_of_a_stack_that_no_engine_told_is_refused(more: Any) -> None:
+    with pytest.raises(ArchiveInvalid):
+        of_a_stack(saved(**more))

@@ -11,6 +11,7 @@ from containers_app.archives.manifest import Part, StackIdentity
 from containers_app.specs.engine import Holding
 from containers_app.specs.saved import SavedConfiguration
 from containers_app.workflows.stack_restore_plan import StackRestorePlan, plan_stack_restore
+from containers_app.workflows.stack_sets import StackSets
 from tests.unit.specs.inspects import IMAGE_ID, Inspect
 from tests.unit.workflows.stack_engine import Context, Reader, container, mounted, network, port, volume
 from tests.unit.workflows.test_restore_plan import Files, part
@@ -34,7 +35,6 @@ def files_of(saved: Inspect, *parts: Part, lacking: bool = False) -> Any:
         engine_version="26.1.5",
         api_version="1.45",
         container=SimpleNamespace(platform="linux/amd64", name=name),
-        stack=StackIdentity(project="shop", service="", operation_id="o", members=()),
     )
     return made
 
@@ -62,7 +62,9 @@ def planned(reader: Reader | None = None, *, new: str | None = None, sets: Any =
     engine: Any = reader or Reader()
     given = sets or (files_of(web(), part("volume", "shop_kept")), files_of(store(), *every_part()))
     context: Any = Context(engine)
-    return plan_stack_restore(context, engine, given, new_project=new, bound={"start": True})
+    identity = StackIdentity(project="shop", service="", operation_id="o", members=())
+    opened = StackSets(identity=identity, files=given)
+    return plan_stack_restore(context, engine, opened, new_project=new, bound={"start": True})
 
 
 def codes(plan: StackRestorePlan) -> set[str]:

@@ -54,7 +54,7 @@ def stack_sets_usable(row: Backup) -> None:
 
 def opened(row: Backup) -> list[str]:
     context: Any = None
-    return sorted(str(files.backup.pk) for files in open_stack(context, str(row.pk), Keys(), field="backupId"))
+    return sorted(str(files.backup.pk) for files in open_stack(context, str(row.pk), Keys(), field="backupId").files)
 
 
 def test_all_that_were_made_together_are_found_from_each_of_them() -> None:
