@@ -129,15 +129,16 @@ def unpack_tree(
     gateway: EngineGateway,
     blocks: Iterator[bytes],
     *,
+    sha256: str,
     target: Tree,
     options: HelperOptions | None = None,
     on_progress: Progress = lambda done: None,
 ) -> None:
-    """Unpack a tar that comes in blocks into a tree, by a helper that says it got all of them.
+    """Unpack a tar that comes in blocks into a tree, by a helper that says it got the one of this SHA-256.
 
     What the blocks raise ends it before the helper has heard of an end. Raises what `helper_over` raises.
     """
-    options, hashed, size_bytes = options or HelperOptions(), hashlib.sha256(), 0
+    options, size_bytes = options or HelperOptions(), 0
     command = ("unpack", "/target", *target.options)
     with (
         helper_over(gateway, command, {"/target": target}, options, takes_input=True) as helper,
@@ -145,11 +146,10 @@ def unpack_tree(
         receiving(helper) as receiver,
     ):
         for block in blocks:
-            hashed.update(block)
             size_bytes += len(block)
             receiver.send(block)
             on_progress(size_bytes)
-        if receiver.finish().get("unpacked", {}).get("sha256") != hashed.hexdigest():
+        if receiver.finish().get("unpacked", {}).get("sha256") != sha256:
             raise EngineError("What arrived in the helper container is not what was sent.")
 
 

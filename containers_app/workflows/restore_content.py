@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from containers_app.archives.beside import Beside
 from containers_app.archives.manifest import Part
 from containers_app.archives.tar_tree import TarTree, TreeFacts
 from containers_app.archives.writer import CHUNK_BYTES, ByteSource
@@ -59,8 +60,9 @@ def import_files(
 ) -> tuple[str, TreeFacts]:
     """Make an image of a saved file system; its id, and what is in it. What it makes carries the label."""
     tree = TarTree(undated=ENGINES_OWN)
-    with files.opened(part) as source:
-        image_id = gateway.import_image(source.blocks(_both(meter.add, tree.feed)), labels=labels_for(context))
+    with files.opened(part) as source, Beside(tree.feed) as reading:
+        image_id = gateway.import_image(source.blocks(_both(meter.add, reading.feed)), labels=labels_for(context))
+        reading.finish()
     return image_id, tree.finish()
 
 
@@ -69,13 +71,15 @@ def fill_volume(
 ) -> Restored:
     """Unpack a part into a volume that was made for it; what an Engine put there out of the image gives way."""
     tree = TarTree()
-    with files.opened(part) as source:
+    with files.opened(part) as source, Beside(tree.feed) as reading:
         unpack_tree(
             gateway,
-            source.blocks(_both(meter.add, tree.feed)),
+            source.blocks(_both(meter.add, reading.feed)),
+            sha256=part.sha256,
             target=VolumeTree(name=volume, options=FRESH),
             options=options_of(context),
         )
+        reading.finish()
     return Restored(part=part, target_name=volume, facts=tree.finish())
 
 
@@ -95,9 +99,11 @@ def prove_files(context: Context, gateway: EngineGateway, restored: Restored, *,
 
 
 def _read(context: Context, source: ByteSource, tree: TarTree) -> TreeFacts:
-    while block := source.read(CHUNK_BYTES):
-        context.checkpoint()
-        tree.feed(block)
+    with Beside(tree.feed) as reading:
+        while block := source.read(CHUNK_BYTES):
+            context.checkpoint()
+            reading.feed(block)
+        reading.finish()
     return tree.finish()
 
 
