@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,9 +20,10 @@ from containers_app.admin.plans import Answer, look_at, own_plan, plan_changed, 
 from containers_app.errors import InvalidRequest, MycoError
 from containers_app.models import Backup, DockerHost
 from containers_app.operations.kinds import RESTORE
-from containers_app.operations.restore_options import read_restore
+from containers_app.operations.restore_options import MOST_PATHS, read_restore
 from containers_app.operations.submit import Submitted, submit
 from containers_app.operations.visibility import visible_to
+from containers_app.specs.raw_path import LONGEST_CHARACTERS
 from containers_app.templatetags.console import visible
 from containers_app.workflows.restore import RestoreParams
 from containers_app.workflows.set_reader import check_usable
@@ -30,11 +31,13 @@ from containers_app.workflows.set_reader import check_usable
 _MODES = (
     ("new", "A new container, under its old name or another one."),
     ("volume", "One volume alone, as a new one."),
+    ("path", "Single files or folders, into a container that is there."),
     ("inPlace", "In the place of the container of that name: it is saved first, stopped, and kept under another name."),
 )
 _SENTENCES = {
     "new": "Every byte of the backup is checked, then the container is made of it. Nothing that is there is changed.",
     "volume": "Every byte of its part is checked, then the volume is made of it. Nothing that is there is changed.",
+    "path": "They are unpacked beside and compared, then each takes its place by a rename. What they replace is kept.",
     "inPlace": "What is there is backed up, the new container is made beside it and compared, then they change places.",
 }
 # Each field of the request, and the form's for it.
@@ -43,6 +46,9 @@ _FIELDS: Mapping[str, str] = {
     "name": "name",
     "host": "host",
     "volume": "volume",
+    "paths": "paths",
+    "container": "container",
+    "target": "folder",
     "start": "start",
     "waitHealthySeconds": "wait_healthy_seconds",
     "confirm": "confirm",
@@ -61,6 +67,25 @@ class RestoreForm(ProtectableForm):
     name = forms.CharField(required=False, max_length=63, help_text="Empty: the name in the backup.")
     host = forms.ChoiceField(required=False, label="Target host")
     volume = forms.ChoiceField(required=False, label="Which volume", help_text="Only where one volume is restored.")
+    paths = forms.CharField(
+        required=False,
+        max_length=LONGEST_CHARACTERS,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        label="Which files and folders",
+        help_text="One path a line, as the container sees it: /etc/app.conf. Only where single files are restored.",
+    )
+    container = forms.CharField(
+        required=False,
+        max_length=255,
+        label="Into which container",
+        help_text="Only for single files. Empty: the one of the backup.",
+    )
+    folder = forms.CharField(
+        required=False,
+        max_length=4096,
+        label="Into which folder of it",
+        help_text="Only for single files. Empty: their own places.",
+    )
     start = forms.BooleanField(required=False, label="Start it")
     wait_healthy_seconds = forms.IntegerField(
         required=False,
@@ -72,8 +97,8 @@ class RestoreForm(ProtectableForm):
     confirm = forms.CharField(
         required=False,
         max_length=255,
-        label="To replace it, type the container's name",
-        help_text="Only where a container is replaced.",
+        label="To replace it, or files in it, type the container's name",
+        help_text="Only where a container or a file is replaced.",
     )
     confirm_privileged = forms.BooleanField(
         required=False,
@@ -91,12 +116,13 @@ class RestoreForm(ProtectableForm):
         help_text="An age identity, instead of a passphrase. It is kept nowhere that can be read.",
     )
     field_order = (
-        *("mode", "name", "host", "volume", "start", "wait_healthy_seconds", "confirm"),
+        *("mode", "paths", "container", "folder", "name", "host", "volume", "start", "wait_healthy_seconds", "confirm"),
         *("passphrase", "identity", "confirm_privileged", "confirm_protected", "reason", "ticket"),
     )
 
-    def __init__(self, data: Any = None, *, backup: Backup) -> None:
-        super().__init__(data)
+    def __init__(self, data: Any = None, *, backup: Backup, paths: Sequence[str] = ()) -> None:
+        """`paths`: those that were chosen among the backup's files."""
+        super().__init__(data, initial={"mode": "path", "paths": "\n".join(paths)} if paths else None)
         self._backup = backup
         parts = list(backup.parts.all())
         volumes = [(part.name, visible(part.name)) for part in parts if part.kind == "volume"]
@@ -110,6 +136,10 @@ class RestoreForm(ProtectableForm):
         if not any(part.encryption for part in parts):
             for name in KEYS:
                 del self.fields[name]
+
+    def clean_paths(self) -> list[str]:
+        """Without empty lines."""
+        return [line for line in self.cleaned_data["paths"].splitlines() if line.strip()]
 
     def clean(self) -> dict[str, Any]:
         """By the same reader as the API; what it refuses is told at the field."""
@@ -150,7 +180,8 @@ class RestoreView(View):
     def get(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """The empty form."""
         backup = _checked(request, pk)
-        return _page(request, "myco/restore_form.html", backup, RestoreForm(backup=backup))
+        form = RestoreForm(backup=backup, paths=request.GET.getlist("path")[:MOST_PATHS])
+        return _page(request, "myco/restore_form.html", backup, form)
 
     def post(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """First the plan, then, confirmed, the restore of exactly that."""
@@ -215,6 +246,7 @@ def _lines(values: dict[str, Any]) -> list[str]:
     more = {
         f"On the host {values.get('host')}.": values.get("host"),
         f"The volume {visible(values.get('volume') or '')} alone.": values.get("volume"),
+        f"In the folder {visible(values.get('folder') or '')}.": values.get("folder"),
         "It is started afterwards.": values["start"],
         "What was there stays, stopped, under another name, until somebody removes it.": values["mode"] == "inPlace",
     }

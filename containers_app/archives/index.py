@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from containers_app.archives.index_differences import ComparedPage, Difference, Row, difference, paired, path_of
 from containers_app.archives.index_schema import (
@@ -75,15 +77,29 @@ class Index(AbstractContextManager["Index"]):
 
         An index that a stranger made says what he wants: build it again from the archive.
         """
-        try:
-            database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
-        except sqlite3.Error as error:
-            raise ArchiveInvalid("The index cannot be opened: build it again.") from error
-        try:
+        return cls._checked(_connected(path, "&immutable=1"))
+
+    @classmethod
+    def of(cls, write: Callable[[BinaryIO], None], *, within: Path) -> Self:
+        """The index that `write` writes into a file in this folder, which has lost its name before.
+
+        Raises as `open`, OSError, and what `write` raises.
+        """
+        descriptor, name = tempfile.mkstemp(prefix="index-", dir=within)
+        with os.fdopen(descriptor, "wb") as file:
+            try:
+                # What is immutable now would have no content for ever.
+                database = _connected(Path(name))
+            finally:
+                Path(name).unlink()
+            with _closing_on_error(database):
+                write(file)
+        return cls._checked(database)
+
+    @classmethod
+    def _checked(cls, database: sqlite3.Connection) -> Self:
+        with _closing_on_error(database):
             _check(database)
-        except BaseException:
-            database.close()
-            raise
         return cls(database)
 
     def __exit__(
@@ -174,6 +190,23 @@ class Index(AbstractContextManager["Index"]):
             yield from self._database.execute(query, values)
         except sqlite3.DatabaseError as error:
             raise ArchiveInvalid("The index is damaged: build it again.") from error
+
+
+@contextmanager
+def _closing_on_error(database: sqlite3.Connection) -> Iterator[None]:
+    """Close the connection when anything is raised inside."""
+    try:
+        yield
+    except BaseException:
+        database.close()
+        raise
+
+
+def _connected(path: Path, more: str = "") -> sqlite3.Connection:
+    try:
+        return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro{more}", uri=True)
+    except sqlite3.Error as error:
+        raise ArchiveInvalid("The index cannot be opened: build it again.") from error
 
 
 def _check(database: sqlite3.Connection) -> None:

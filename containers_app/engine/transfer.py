@@ -132,15 +132,16 @@ def unpack_tree(
     target: Tree,
     options: HelperOptions | None = None,
     on_progress: Progress = lambda done: None,
+    verb: tuple[str, ...] = ("unpack", "/target"),
 ) -> None:
     """Unpack a tar that comes in blocks into a tree, by a helper that says it got all of them.
 
-    What the blocks raise ends it before the helper has heard of an end. Raises what `helper_over` raises.
+    `verb`: of the helper's program, which tells the hash as `unpack` does. What the blocks raise ends it before the
+    helper has heard of an end. Raises what `helper_over` raises.
     """
     options, hashed, size_bytes = options or HelperOptions(), hashlib.sha256(), 0
-    command = ("unpack", "/target", *target.options)
     with (
-        helper_over(gateway, command, {"/target": target}, options, takes_input=True) as helper,
+        helper_over(gateway, (*verb, *target.options), {"/target": target}, options, takes_input=True) as helper,
         options.interruptible(helper.abort),
         receiving(helper) as receiver,
     ):

@@ -82,7 +82,7 @@ def fill_volume(
 def prove_volume(context: Context, gateway: EngineGateway, restored: Restored) -> dict[str, Any]:
     """Pack the volume as a backup would, and compare."""
     with packed_tree(gateway, VolumeTree(name=restored.target_name), options_of(context)) as packed:
-        found = _read(context, packed, TarTree())
+        found = read_tree(context, packed, TarTree())
         packed.finish()
     return _compared(context, restored, found)
 
@@ -90,11 +90,11 @@ def prove_volume(context: Context, gateway: EngineGateway, restored: Restored) -
 def prove_files(context: Context, gateway: EngineGateway, restored: Restored, *, container_id: str) -> dict[str, Any]:
     """Export the container, which has not been started, and compare."""
     with gateway.export(container_id) as stream, context.interruptible(stream.abort):
-        found = _read(context, stream, TarTree(undated=ENGINES_OWN))
+        found = read_tree(context, stream, TarTree(undated=ENGINES_OWN))
     return _compared(context, restored, found)
 
 
-def _read(context: Context, source: ByteSource, tree: TarTree) -> TreeFacts:
+def read_tree(context: Context, source: ByteSource, tree: TarTree) -> TreeFacts:
     while block := source.read(CHUNK_BYTES):
         context.checkpoint()
         tree.feed(block)
