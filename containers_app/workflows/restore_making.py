@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from containers_app.archives.image_judge import ImageJudge, judged
 from containers_app.archives.manifest import Part
 from containers_app.engine.gateway import EngineGateway
 from containers_app.engine.trees import VolumeTree
-from containers_app.errors import EngineError, ImageNotFound
+from containers_app.errors import ArchiveInvalid, BackupUnusable, EngineError, ImageNotFound
 from containers_app.specs.fidelity import FidelityProof
 from containers_app.specs.stack_networks import NewNetwork
 from containers_app.workflows.content import Ends, Pair
@@ -165,8 +166,7 @@ def _bring_image(context: Context, target: EngineGateway, plan: RestorePlan, fil
     undo = remove_image(context.facts.operation_id, wanted, host="")
     if image.part is not None:
         context.stage("load the image", undo=undo)
-        with files.opened(image.part) as source:
-            target.load_image(source.blocks(meter.add))
+        _load(target, files, image.part, wanted, meter)
     else:
         context.stage("pull the image", undo=undo)
         target.pull_image(image.reference)
@@ -176,6 +176,18 @@ def _bring_image(context: Context, target: EngineGateway, plan: RestorePlan, fil
     reference = plan.prepared.plan.create.settings.image
     if reference and reference != wanted and "@" not in reference and not _has_image(target, reference):
         target.tag_image(wanted, reference)
+
+
+def _load(target: EngineGateway, files: SetReader, part: Part, image_id: str, meter: Meter) -> None:
+    """An Engine reads to the end before it does anything: what is refused leaves nothing. Raises BackupUnusable."""
+    with files.opened(part) as source:
+        judge = ImageJudge(image_id, plain_bytes=part.size_bytes)
+        try:
+            target.load_image(judged(source.blocks(meter.add), judge))
+        except BackupUnusable:
+            raise
+        except ArchiveInvalid as error:
+            raise BackupUnusable(f"the backup's file {part.path} is not loaded: {error.message}") from error
 
 
 def _has_image(gateway: EngineGateway, reference: str) -> bool:
