@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from containers_app.archives.judge import Judge, Judged
@@ -86,18 +86,6 @@ class ImageJudge(Judge):
         if not isinstance(found, list):
             raise _refused(f"its {path.decode()} has no list of images")
         return [_object(entry) for entry in found]
-
-
-def judged(blocks: Iterator[bytes], judge: Judge) -> Iterator[bytes]:
-    """The blocks, the last one only when all of them were found harmless. Raises ArchiveInvalid, ArchiveTruncated."""
-    held = b""
-    for block in blocks:
-        judge.feed(block)
-        if held:
-            yield held
-        held = block
-    judge.finish()
-    yield held
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -47,6 +48,8 @@ _BELOW = (
     " ORDER BY CASE WHEN kind = 'hardlink' AND target != :path AND (target < :first OR target >= :end)"
     " THEN coalesce(data_offset, header_offset) ELSE header_offset END, header_offset"
 )
+_TOTALS = "SELECT kind, entries, size_bytes FROM totals"
+_SHA256_COLUMN = 9
 _BEYOND = b"\xff" * (PATH_LIMIT_BYTES + 1)
 
 
@@ -164,6 +167,16 @@ class Index(AbstractContextManager["Index"]):
                 return ComparedPage(differences=tuple(found), next_after=path_of(pair))
         return ComparedPage(differences=tuple(found), next_after=None)
 
+    def is_same(self, other: Index) -> bool:
+        """Whether both say the same of every entry, its place in the archive included.
+
+        Digests count only where this one has any. The totals must be right too.
+        """
+        pairs = zip_longest(self._found(_ALL, ()), other._found(_ALL, ()))
+        if any(first is None or second is None or not _same_row(first, second) for first, second in pairs):
+            return False
+        return set(self._found(_TOTALS, ())) == set(other._found(_TOTALS, ()))
+
     def summary(self) -> IndexSummary:
         """The totals of the archive."""
         totals = dict(self._database.execute("SELECT kind, entries FROM totals"))
@@ -192,6 +205,12 @@ class Index(AbstractContextManager["Index"]):
             raise ArchiveInvalid("The index is damaged: build it again.") from error
 
 
+def _same_row(first: Row, second: Row) -> bool:
+    if first[_SHA256_COLUMN] is None:
+        return first == (*second[:_SHA256_COLUMN], None, *second[_SHA256_COLUMN + 1 :])
+    return first == second
+
+
 @contextmanager
 def _closing_on_error(database: sqlite3.Connection) -> Iterator[None]:
     """Close the connection when anything is raised inside."""
@@ -211,6 +230,9 @@ def _connected(path: Path, more: str = "") -> sqlite3.Connection:
 
 def _check(database: sqlite3.Connection) -> None:
     try:
+        # A stranger's file: nothing in it is run, and each page is looked at before it is used.
+        database.execute("PRAGMA trusted_schema = OFF")
+        database.execute("PRAGMA cell_size_check = ON")
         (application,) = database.execute("PRAGMA application_id").fetchone()
         (version,) = database.execute("PRAGMA user_version").fetchone()
         tables = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}

@@ -60,7 +60,8 @@ def import_files(
     """Make an image of a saved file system; its id, and what is in it. What it makes carries the label."""
     tree = TarTree(undated=ENGINES_OWN)
     with files.opened(part) as source:
-        image_id = gateway.import_image(source.blocks(_both(meter.add, tree.feed)), labels=labels_for(context))
+        blocks = files.harmless(part, source.blocks(_both(meter.add, tree.feed)))
+        image_id = gateway.import_image(blocks, labels=labels_for(context))
     return image_id, tree.finish()
 
 
@@ -72,7 +73,7 @@ def fill_volume(
     with files.opened(part) as source:
         unpack_tree(
             gateway,
-            source.blocks(_both(meter.add, tree.feed)),
+            files.harmless(part, source.blocks(_both(meter.add, tree.feed))),
             target=VolumeTree(name=volume, options=FRESH),
             options=options_of(context),
         )

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from containers_app.archives.image_judge import ImageJudge, judged
+from containers_app.archives.image_judge import ImageJudge
 from containers_app.archives.manifest import Part
 from containers_app.engine.gateway import EngineGateway
 from containers_app.engine.trees import VolumeTree
-from containers_app.errors import ArchiveInvalid, BackupUnusable, EngineError, ImageNotFound
+from containers_app.errors import EngineError, ImageNotFound
 from containers_app.specs.fidelity import FidelityProof
 from containers_app.specs.stack_networks import NewNetwork
 from containers_app.workflows.content import Ends, Pair
@@ -180,14 +180,9 @@ def _bring_image(context: Context, target: EngineGateway, plan: RestorePlan, fil
 
 def _load(target: EngineGateway, files: SetReader, part: Part, image_id: str, meter: Meter) -> None:
     """An Engine reads to the end before it does anything: what is refused leaves nothing. Raises BackupUnusable."""
+    judge = ImageJudge(image_id, plain_bytes=part.size_bytes)
     with files.opened(part) as source:
-        judge = ImageJudge(image_id, plain_bytes=part.size_bytes)
-        try:
-            target.load_image(judged(source.blocks(meter.add), judge))
-        except BackupUnusable:
-            raise
-        except ArchiveInvalid as error:
-            raise BackupUnusable(f"the backup's file {part.path} is not loaded: {error.message}") from error
+        target.load_image(files.harmless(part, source.blocks(meter.add), judge=judge))
 
 
 def _has_image(gateway: EngineGateway, reference: str) -> bool:

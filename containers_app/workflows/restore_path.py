@@ -106,7 +106,8 @@ def _stage(
     """Unpack one path beside, and compare what is there then with what was sent."""
     options, sent = options_of(context), TarTree()
     with files.opened(one.part) as source:
-        blocks = folder_archive(_Metered(source.read, meter), one.entries, folder=one.inner)
+        members = folder_archive(_Metered(source.read, meter), one.entries, folder=one.inner)
+        blocks = files.harmless(one.part, members)
         stage(gateway, where.tree, _watched(blocks, sent), options, identifier=identifier, number=number)
     with staged(gateway, where.tree, options, identifier=identifier, number=number) as packed:
         found = read_tree(context, packed, TarTree())

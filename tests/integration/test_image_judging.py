@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from containers_app.archives.image_judge import ImageJudge, judged
+from containers_app.archives.image_judge import ImageJudge
+from containers_app.archives.judge import judged
 from containers_app.engine.gateway import EngineGateway
 from containers_app.errors import ArchiveInvalid
 from tests.engine_fixture import SAMPLE_IMAGE

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from containers_app.archives.image_judge import ImageJudge, judged
+from containers_app.archives.image_judge import ImageJudge
+from containers_app.archives.judge import judged
 from containers_app.errors import ArchiveInvalid
 from tests.unit.archives.hostile import link
 from tests.unit.archives.samples import Member, tar_of
