@@ -285,6 +285,7 @@ RESTORE_RESPONSES: dict[int, Any] = {
             "keptIn": _optional(serializers.ListField, "path: its folders that have what was replaced."),
             "keptId": _optional(serializers.CharField, "inPlace: the old container."),
             "keptName": _optional(serializers.CharField, "inPlace: its name now."),
+            "safetyState": _optional(serializers.CharField, "inPlace: whether that backup is complete or partial."),
             "safetyBackupId": _optional(serializers.CharField, "inPlace: what it was, as a backup."),
             "plan": _optional(serializers.DictField, "What was planned, and what stood in the way."),
             "proof": _optional(serializers.DictField, "Every field and every tree that was compared."),

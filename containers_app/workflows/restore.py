@@ -24,6 +24,7 @@ from containers_app.workflows.restore_path import check_confirmed, find_target, 
 from containers_app.workflows.restore_plan import RestorePlan, Wanted, plan_restore
 from containers_app.workflows.restore_volume import fill_new_volume, plan_volume
 from containers_app.workflows.set_reader import SetReader, open_set
+from containers_app.workflows.set_record import SAFETY_STATE
 from containers_app.workflows.undo import remove_labelled
 
 MODES = ("new", "inPlace", "volume", "path")
@@ -121,6 +122,7 @@ def _replaced_container(context: Context, params: RestoreParams, files: SetReade
         for container_id in (old.id, swapped.restored.id):
             inventory.refresh(_host(context), target, container_id)
     own = {"keptId": old.id, "keptName": old.kept_as, "safetyBackupId": str(swapped.safety.row.pk)}
+    own[SAFETY_STATE] = str(swapped.safety.row.state)
     message = "Container replaced successfully"
     return Done(
         result={**_result(params, files, message, new_id=swapped.restored.id, name=old.name), **own},

@@ -88,6 +88,15 @@ def test_folders_and_volumes_come_together_and_what_the_backup_lacks_stays(stack
     assert [proof["equal"] for proof in body["proof"]["content"]] == [True, True]
 
 
+def test_what_the_engine_has_mounted_in_a_folder_stays_mounted(stack: Stack) -> None:
+    broken = Broken(stack)
+    mounted = broken.run("cat /etc/hosts /etc/resolv.conf /proc/self/mountinfo | sort")
+    body = restore(stack, broken.backup, **broken.wish("/etc", "/data"))
+    assert body["entries"]["overwritten"] >= 2
+    assert broken.run("cat /etc/hosts /etc/resolv.conf /proc/self/mountinfo | sort") == mounted
+    assert broken.run("cat /etc/app/main.conf") == "old\n"
+
+
 def test_a_container_that_does_not_run_gets_its_files_too(stack: Stack) -> None:
     broken = Broken(stack)
     broken.source.stop(timeout=0)
