@@ -79,7 +79,7 @@ def _is_ready(root: str, options: "Sequence[str]") -> bool:
     own = [line for line in found if line[4] == os.fsencode(root)]
     if own and own[-1][own[-1].index(b"-") + 1] == b"overlay":
         return True
-    complain("the Engine has the container's file system not mounted")
+    complain("the Engine has the container's file system not mounted: start the container, then try again")
     return False
 
 

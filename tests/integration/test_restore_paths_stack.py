@@ -10,7 +10,7 @@ from tests.engine_fixture import SAMPLE_IMAGE
 from tests.integration.clone_bench import Body, full_source, inspect, rest_of, volume_folder, word
 from tests.integration.restore_bench import EVERYTHING, back_up, begin, left_of, refusal, restore
 from tests.integration.stack import Stack, embedded
-from tests.integration.test_clone_faults_stack import kill_child
+from tests.integration.test_clone_faults_stack import cancel, kill_child
 from tests.trees import snapshot
 
 pytest_plugins = ["tests.integration.stack_fixture"]
@@ -195,3 +195,14 @@ def test_a_worker_that_is_killed_at_any_helper_puts_everything_back(stack: Stack
     assert_as_it_was(broken, operation, before)
     restore(stack, broken.backup, **broken.wish("/etc/app", "/data/state"))
     assert broken.run("cat /etc/app/main.conf /data/state") == "old\na\n"
+
+
+def test_what_is_cancelled_while_it_is_put_in_place_is_put_back(stack: Stack) -> None:
+    broken = Broken(stack)
+    before = broken.state()
+    with stack.proxy.fault("/start", hold_bytes=0, skip=8) as held:
+        operation = begin(stack, broken.backup, **broken.wish("/etc/app", "/data/state"))
+        assert held.reached.wait(REACHED_SECONDS), stack.log_end("worker")
+        cancel(stack, operation)
+    assert stack.finished(operation)["state"] == "cancelled"
+    assert_as_it_was(broken, operation, before)

@@ -17,9 +17,10 @@ from containers_app.archives.manifest import Part
 from containers_app.engine.placing import Looked
 from containers_app.engine.trees import FolderTree, VolumeTree
 from containers_app.errors import Collides, InvalidRequest, PermissionDenied
-from containers_app.workflows import path_plan
+from containers_app.workflows import path_plan, restore
 from containers_app.workflows.path_plan import PathPlan, plan_paths
 from containers_app.workflows.path_source import FoundPath, find_paths, path_of
+from containers_app.workflows.restore import RestoreParams
 from tests.unit.archives.samples import Member, tar_of
 
 ROOTFS = tar_of(
@@ -197,3 +198,10 @@ def test_what_is_mounted_below_is_told(context: Any, monkeypatch: pytest.MonkeyP
     assert plan.places[0].tree != VolumeTree(name="more")
     # To put anything where something is mounted would take the mount away from a container that runs.
     assert [entry.path for entry in plan.places[0].entries] == [b"etc"]
+
+
+def test_who_may_not_change_containers_opens_no_engine(context: Any) -> None:
+    wish = RestoreParams(backup="1", mode="path", paths=("/etc/app",))
+    files: Any = Files()
+    with pytest.raises(PermissionDenied, match="remove_container"):
+        restore._restored_paths(context, wish, files)
