@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from statistics import median
 
-from bench import backup, clone, encoded_backup, round_trip, volume_copy
-from bench.backup import Backups
+from bench import backup, clone, many_backups, restores, round_trip, streams, volume_copy
 from bench.clone import Clones
-from bench.encoded_backup import EncodedBackups
 from bench.product import PROJECT, Product, running
 from bench.round_trip import RoundTrip, percentile
 from bench.volume_copy import VolumeCopies
 
 REPORT = PROJECT / "docs" / "reference" / "performance.md"
+_HEAD = ("| What | Measured | Reference | Ratio |", "|---|---|---|---|")
 _NOTES = """
 `make bench` starts what `make run` starts, before a private Docker Engine, in a folder of its own on loopback, and
 removes it afterwards. It needs root, the commands `docker`, `zstd` and `age`, and about 15 GB below `/tmp`. Load
@@ -26,10 +26,12 @@ by it.
 
 - **Round trip**: `POST /api/hosts/<id>/test`, one after the other over one connection: request, ledger intent, row,
   message, worker, one question to the Engine, ledger outcome, answer.
-- **Backup**: `POST /api/docker/containers` for a stopped container with 1 GiB of random files. `docker export` only
-  copies. A backup also walks the tar, hashes it, makes it durable and reads it back before it has its name.
-- **Stream**: export, tar walk, both hashes, compression, encryption and writing, without fsync and reading back, as
-  in the pipe beside it: `zstd -T0`, `age -r KEY`, `gzip`. Half of the content is noise, half of it lines of numbers.
+- **Export** and **Volume**: the data path of one file of a backup, from the first request to the Engine until the file
+  is durable: tar walk, index, SHA-256, compression, encryption, fsync, and all of it read back from the disk and hashed
+  again. The index of a volume has a digest of each file. The reference does none of that but the fsync.
+- **Backup**: `POST /api/docker/containers` for a stopped container. **At once**: eight of them, with eight workers.
+- **Restore**: `POST /api/backups/ID/restore`; the stage that brings the content, which is hashed and compared on its
+  way, and beside it the two that read all of it before and afterwards.
 - **Copy of a volume**: both in a container of the same image, between the same volumes, into a new one each time; the
   start and the removal of the container are in both.
 - **Clone**: `POST /api/docker/containers` for a stopped container, and `POST /api/stacks/clone` for five containers
@@ -41,27 +43,35 @@ by it.
 """
 
 
-def main() -> int:
-    """Measure, print, write."""
+def main(chosen: tuple[str, ...]) -> int:
+    """Measure, print, and write the page; of some sections alone (their names as arguments) only print."""
+    unknown = set(chosen) - {*_SECTIONS, "clones"}
+    if unknown:
+        print(f"no such section: {', '.join(sorted(unknown))}; there are {', '.join([*_SECTIONS, 'clones'])}")
+        return 2
+    rows: list[str] = []
     with running() as product:
         facts = _facts(product)
-        print("measuring the round trip ...", file=sys.stderr)
-        trip = round_trip.measure(product)
-        print("measuring backups ...", file=sys.stderr)
-        backups = backup.measure(product)
-        print("measuring compressed and encrypted streams ...", file=sys.stderr)
-        encoded = encoded_backup.measure(product)
-        print("measuring copies of volumes ...", file=sys.stderr)
-        copies = volume_copy.measure(product)
-        print("measuring clones ...", file=sys.stderr)
-        clones = [clone.measure(product, setup="the embedded broker")]
-    with running(redis=True) as product:
-        clones.append(clone.measure(product, setup="Redis"))
-    load = f"The load was {os.getloadavg()[0]:.1f} at the end."
-    text = "\n".join(["# Performance", "", facts, load, "", *_table(trip, backups, encoded, copies, clones), _NOTES])
-    REPORT.write_text(text)
-    print(text)
+        for name, section in _SECTIONS.items():
+            if not chosen or name in chosen:
+                rows += _told(name, lambda section=section: section(product))
+        if not chosen or "clones" in chosen:
+            rows += _told("clones", lambda: _clone_rows(clone.measure(product, setup="the embedded broker")))
+    if not chosen or "clones" in chosen:
+        with running(redis=True) as product:
+            rows += _told("clones with Redis", lambda: _clone_rows(clone.measure(product, setup="Redis")))
+    if not chosen:
+        load = f"The load was {os.getloadavg()[0]:.1f} at the end."
+        REPORT.write_text("\n".join(["# Performance", "", facts, load, "", *_HEAD, *rows, _NOTES]))
     return 0
+
+
+def _told(name: str, section: Callable[[], list[str]]) -> list[str]:
+    """The rows of one section, which takes minutes, as soon as they are there."""
+    print(f"measuring {name} ...", file=sys.stderr)
+    rows = section()
+    print("\n".join(rows), flush=True)
+    return rows
 
 
 def _facts(product: Product) -> str:
@@ -76,54 +86,14 @@ def _facts(product: Product) -> str:
     return " ".join(parts)
 
 
-def _table(
-    trip: RoundTrip,
-    backups: Backups,
-    encoded: tuple[EncodedBackups, ...],
-    copies: tuple[VolumeCopies, ...],
-    clones: list[Clones],
-) -> list[str]:
-    exports = median(found.export for found in backups.rounds)
-    durable = median(found.durable_export for found in backups.rounds)
-    ours = median(found.backup.whole for found in backups.rounds)
-    stream = median(found.backup.stream for found in backups.rounds)
-    check = median(found.backup.check for found in backups.rounds)
+def _trip_rows(trip: RoundTrip) -> list[str]:
     ratio = percentile(trip.requests, 50) / percentile(trip.commands, 50)
     return [
-        "| What | Measured | Reference | Ratio |",
-        "|---|---|---|---|",
         f"| Round trip, p50 of {len(trip.requests)} | {_milliseconds(trip.requests, 50)} "
         f"| `docker version`: {_milliseconds(trip.commands, 50)} | {ratio:.2f} |",
         f"| Round trip, p95 | {_milliseconds(trip.requests, 95)} "
         f"| `docker version`: {_milliseconds(trip.commands, 95)} | |",
-        f"| Backup of 1 GiB, median of {len(backups.rounds)} | {ours:.2f} s "
-        f"| `docker export NAME > file`: {exports:.2f} s | {ours / exports:.2f} |",
-        f"| The same | {ours:.2f} s | with `sync file` after it: {durable:.2f} s | {ours / durable:.2f} |",
-        f"| Of it, the stream: tar walk, SHA-256, write | {stream:.2f} s | the export: {exports:.2f} s "
-        f"| {stream / exports:.2f} |",
-        f"| Of it, fsync, reading back, names | {check:.2f} s | | |",
-        *(
-            f"| Peak memory of a worker process, {size} GiB | {peak / 2**20:.0f} MiB | | |"
-            for size, peak in backups.peak_bytes.items()
-        ),
-        *map(encoded_row, encoded),
-        *(row for copied in copies for row in _copy_rows(copied)),
-        *(row for cloned in clones for row in _clone_rows(cloned)),
-        "",
-        "Single rounds, in seconds (export, with sync, backup): "
-        + "; ".join(f"{one.export:.2f}, {one.durable_export:.2f}, {one.backup.whole:.2f}" for one in backups.rounds)
-        + ".",
     ]
-
-
-def encoded_row(found: EncodedBackups) -> str:
-    """The row of one way to store a stream."""
-    ours, theirs = median(found.ours), median(found.theirs)
-    return (
-        f"| Stream of {found.mebibytes} MiB to {found.our_bytes / 2**20:.0f} MiB, median of {len(found.ours)} "
-        f"| {ours:.2f} s | `{found.reference} > file`, {found.their_bytes / 2**20:.0f} MiB: {theirs:.2f} s "
-        f"| {ours / theirs:.2f} |"
-    )
 
 
 def _copy_rows(copied: VolumeCopies) -> list[str]:
@@ -155,5 +125,15 @@ def _milliseconds(seconds: tuple[float, ...], percent: int) -> str:
     return f"{percentile(seconds, percent) * 1000:.1f} ms"
 
 
+_SECTIONS: dict[str, Callable[[Product], list[str]]] = {
+    "trip": lambda product: _trip_rows(round_trip.measure(product)),
+    "exports": lambda product: [measured.row() for measured in streams.measure_exports(product)],
+    "volumes": lambda product: [measured.row() for measured in streams.measure_volumes(product)],
+    "backup": lambda product: backup.measure(product).rows(),
+    "many": lambda product: [many_backups.measure(product).row()],
+    "restores": lambda product: [row for measured in restores.measure(product) for row in measured.rows()],
+    "copies": lambda product: [row for copied in volume_copy.measure(product) for row in _copy_rows(copied)],
+}
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(tuple(sys.argv[1:])))

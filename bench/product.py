@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import requests
@@ -21,6 +22,8 @@ import requests
 PROJECT = Path(__file__).resolve().parent.parent
 IMAGE = "mycodocker/sample:1"
 START_SECONDS = 90.0
+# As many backups as are measured at once.
+WORKER_PROCESSES = 8
 _MAKE_KEY = """
 import django
 django.setup()
@@ -28,7 +31,7 @@ from django.contrib.auth.models import Group, User
 from containers_app.models import ApiKey
 user = User.objects.create_user("bench")
 user.groups.set(Group.objects.filter(name__in=("operators", "administrators")))
-scopes = ["read", "backup", "clone", "hosts"]
+scopes = ["read", "backup", "clone", "hosts", "restore"]
 print(ApiKey.objects.issue(user=user, name="bench", scopes=scopes, expires_in_days=1).text)
 """
 
@@ -46,6 +49,10 @@ class Product:
         """Run the public `docker` command on the same Engine; what it printed."""
         done = subprocess.run(["docker", "-H", self.engine_url, *arguments], check=True, capture_output=True, text=True)
         return done.stdout.strip()
+
+    def volume_folder(self, name: str) -> Path:
+        """Where the Engine keeps a volume."""
+        return Path(self.docker("volume", "inspect", "--format", "{{.Mountpoint}}", name))
 
     def worker_processes(self) -> list[int]:
         """The process ids of the worker: the parent and its pool."""
@@ -90,6 +97,8 @@ def _console(directory: Path, engine_url: str, broker: dict[str, str]) -> Iterat
         "MYCO_DATA_DIR": str(directory / "data"),
         "MYCO_BACKUP_ROOTS": str(directory / "backups"),
         "MYCO_PORT": str(port),
+        "MYCO_WORKER_PROCESSES": str(WORKER_PROCESSES),
+        "MYCO_BACKUP_TIMEOUT_SECONDS": "600",
         "DOCKER_HOST": engine_url,
     }
     with (directory / "run.log").open("wb") as log:
@@ -151,6 +160,16 @@ def _descendants(process: int) -> Iterator[int]:
 
 def _command_line(process: int) -> bytes:
     return Path(f"/proc/{process}/cmdline").read_bytes()
+
+
+def stage_seconds(product: Product, operation_id: str) -> dict[str, float]:
+    """How long each stage of an operation took."""
+    stages = checked(product.session.get(f"{product.url}/api/operations/{operation_id}"))["stages"]
+    assert isinstance(stages, list)
+    moments = [[datetime.fromisoformat(stage[key]) for key in ("startedAt", "finishedAt")] for stage in stages]
+    return {
+        stage["name"]: (ended - begun).total_seconds() for stage, (begun, ended) in zip(stages, moments, strict=True)
+    }
 
 
 def checked(answer: requests.Response) -> dict[str, object]:

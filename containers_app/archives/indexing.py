@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from containers_app.archives.beside import Beside
 from containers_app.archives.index_builder import IndexBuilder
 from containers_app.archives.tar_walker import TarSummary
 from containers_app.errors import StorageError
@@ -26,8 +26,7 @@ class Indexing:
         except (OSError, sqlite3.Error) as error:
             words = "The data folder takes no temporary file for the index: free some space in it, then retry."
             raise StorageError(words) from error
-        self._pool = ThreadPoolExecutor(max_workers=1)
-        self._under_way: Future[None] | None = None
+        self._beside = Beside(self._builder.feed)
 
     @property
     def failure(self) -> Exception | None:
@@ -41,12 +40,11 @@ class Indexing:
 
     def observe(self, chunk: bytes) -> None:
         """The next bytes. Raises ArchiveInvalid for what is no tar, one chunk late."""
-        self._wait()
-        self._under_way = self._pool.submit(self._builder.feed, chunk)
+        self._beside.feed(chunk)
 
     def finish(self) -> TarSummary:
         """What the tar holds. Raises ArchiveTruncated or ArchiveInvalid for what is no whole one."""
-        self._wait()
+        self._beside.finish()
         return self._builder.finish()
 
     def __enter__(self) -> Self:
@@ -56,9 +54,5 @@ class Indexing:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         # The thread first: it works with the file.
-        self._pool.shutdown()
+        self._beside.close()
         self._builder.__exit__(kind, error, traceback)
-
-    def _wait(self) -> None:
-        if self._under_way is not None:
-            self._under_way.result()

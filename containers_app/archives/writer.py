@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
+from containers_app.archives.beside import Beside
 from containers_app.archives.codecs import Stored, encoding_writer
 from containers_app.archives.stores import ArchiveWriter
 from containers_app.archives.tar_walker import TarWalker
@@ -63,19 +63,20 @@ def receive(
     walker, progress = TarWalker() if walk else None, _Progress(on_progress)
     with ExitStack() as stack:
         sink = None if encoding.plain else stack.enter_context(encoding_writer(encoding, writer.write))
-        digest = _Digest(stack.enter_context(ThreadPoolExecutor(max_workers=1)))
+        digest = hashlib.sha256()
+        hashing = stack.enter_context(Beside(digest.update))
         write = sink.write if sink else writer.write
         watchers = [watch for watch in (walker and walker.feed, observe) if watch]
         while chunk := source.read(CHUNK_BYTES):
             checkpoint()
             for watch in watchers:
                 watch(chunk)
-            digest.update(chunk)
+            hashing.feed(chunk)
             write(chunk)
             progress.advance(len(chunk))
-        sha256 = digest.finish()
+        hashing.finish()
         summary = walker.finish() if walker else None
-        plain = Stored(size_bytes=progress.bytes_done, sha256=sha256)
+        plain = Stored(size_bytes=progress.bytes_done, sha256=digest.hexdigest())
         stored = sink.finish() if sink else plain
     progress.report()
     return ReceivedArchive(
@@ -85,31 +86,6 @@ def receive(
         stored_sha256=stored.sha256,
         members=summary.members if summary else None,
     )
-
-
-class _Digest:
-    """SHA-256 in a thread of its own, never more than one chunk behind.
-
-    While one chunk is hashed it is also written and the next one read, which on two cores made `receive` 20 to 40 %
-    faster than one after the other.
-    """
-
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self._pool = pool
-        self._digest = hashlib.sha256()
-        self._under_way: Future[None] | None = None
-
-    def update(self, chunk: bytes) -> None:
-        self._wait()
-        self._under_way = self._pool.submit(self._digest.update, chunk)
-
-    def finish(self) -> str:
-        self._wait()
-        return self._digest.hexdigest()
-
-    def _wait(self) -> None:
-        if self._under_way is not None:
-            self._under_way.result()
 
 
 class _Progress:

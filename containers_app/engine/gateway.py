@@ -16,7 +16,7 @@ from containers_app.engine.networks import NetworkVerbs
 from containers_app.engine.streams import ByteStream, EventStream
 from containers_app.engine.transport import EngineConnection, container_id, name_segment, network_id
 from containers_app.engine.volumes import VolumeVerbs
-from containers_app.errors import ContainerNotFound, EngineError, ImageNotFound
+from containers_app.errors import ArchiveTruncated, ContainerNotFound, EngineError, ImageNotFound
 from containers_app.specs.engine import OPERATION_LABEL, ContainerSummary, EngineVersion, Holding, NetworkSummary
 from containers_app.specs.network import EndpointSpec
 from containers_app.specs.receipt import Receipt
@@ -282,13 +282,24 @@ class EngineGateway(VolumeVerbs, NetworkVerbs, ImageVerbs, HelperVerbs, ExecVerb
 
     @contextmanager
     def export(self, container: str) -> Iterator[ByteStream]:
-        """The container's file system as the Engine's tar stream; leaving the context closes the connection."""
+        """The container's file system as the Engine's tar stream; leaving the context closes the connection.
+
+        Only the end marker of the tar tells that it is whole: an ArchiveTruncated that leaves the context becomes
+        EngineUnavailable where the Engine is gone.
+        """
         limits = self._connection.limits
         response = self._connection.stream(
-            f"/containers/{container_id(container)}/export", subject="container", read_seconds=limits.stall_seconds
+            f"/containers/{container_id(container)}/export",
+            subject="container",
+            read_seconds=limits.stall_seconds,
+            framed=False,
         )
         with response:
-            yield ByteStream(response, self._connection.endpoint, limits)
+            try:
+                yield ByteStream(response, self._connection.endpoint, limits)
+            except ArchiveTruncated:
+                self.ping()
+                raise
 
 
 def _id_of(answer: object) -> str:

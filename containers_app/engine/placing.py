@@ -89,7 +89,8 @@ def stage(
 ) -> None:
     """Unpack a tar beside what is there, where nobody looks for it. Raises what `unpack_tree` raises."""
     with mounted(gateway, tree):
-        unpack_tree(gateway, blocks, target=tree, options=options, verb=("stage", "/target", identifier, str(number)))
+        verb = ("stage", "/target", identifier, str(number))
+        unpack_tree(gateway, blocks, sha256=None, target=tree, options=options, verb=verb)
 
 
 @contextmanager

@@ -129,15 +129,16 @@ def unpack_tree(
     gateway: EngineGateway,
     blocks: Iterator[bytes],
     *,
+    sha256: str | None,
     target: Tree,
     options: HelperOptions | None = None,
     on_progress: Progress = lambda done: None,
     verb: tuple[str, ...] = ("unpack", "/target"),
 ) -> None:
-    """Unpack a tar that comes in blocks into a tree, by a helper that says it got all of them.
+    """Unpack a tar that comes in blocks into a tree, by a helper that says it got the one of this SHA-256.
 
-    `verb`: of the helper's program, which tells the hash as `unpack` does. What the blocks raise ends it before the
-    helper has heard of an end. Raises what `helper_over` raises.
+    Without one, it is that of the blocks. `verb`: of the helper's program, which tells the hash as `unpack` does. What
+    the blocks raise ends it before the helper has heard of an end. Raises what `helper_over` raises.
     """
     options, hashed, size_bytes = options or HelperOptions(), hashlib.sha256(), 0
     with (
@@ -146,11 +147,12 @@ def unpack_tree(
         receiving(helper) as receiver,
     ):
         for block in blocks:
-            hashed.update(block)
             size_bytes += len(block)
+            if sha256 is None:
+                hashed.update(block)
             receiver.send(block)
             on_progress(size_bytes)
-        if receiver.finish().get("unpacked", {}).get("sha256") != hashed.hexdigest():
+        if receiver.finish().get("unpacked", {}).get("sha256") != (sha256 or hashed.hexdigest()):
             raise EngineError("What arrived in the helper container is not what was sent.")
 
 

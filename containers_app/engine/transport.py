@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NewType
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import docker
 import requests
@@ -18,6 +18,7 @@ from docker.tls import TLSConfig
 
 from containers_app.engine.addresses import GuardedAdapter
 from containers_app.engine.errors import STREAM_FAILURES, refusal, translated
+from containers_app.engine.unframed import speak_unframed
 from containers_app.errors import EngineError, EngineUnavailable, InvalidRequest, TimedOut
 from containers_app.specs.endpoint import Endpoint
 from containers_app.specs.reference import is_full_id
@@ -83,7 +84,7 @@ def name_segment(value: str) -> str:
 class _Client(docker.APIClient):
     """The SDK's transport without its trust in the environment, its redirects and its configuration files."""
 
-    def __init__(self, endpoint: Endpoint, limits: EngineLimits) -> None:
+    def __init__(self, endpoint: Endpoint, limits: EngineLimits, *, framed: bool = True) -> None:
         # A stated version keeps the SDK from asking the Engine before the settings below hold.
         super().__init__(
             base_url=endpoint.url,
@@ -95,6 +96,10 @@ class _Client(docker.APIClient):
         self.headers["Accept-Encoding"] = "identity"
         if endpoint.guarded and endpoint.scheme != "unix":
             self.mount(f"{endpoint.scheme}://", GuardedAdapter())
+        if not framed:
+            self.headers["Host"] = urlsplit(endpoint.url).netloc or "docker"
+            for adapter in self.adapters.values():
+                speak_unframed(adapter)
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         options["allow_redirects"] = False
@@ -125,6 +130,7 @@ class EngineConnection:
 
     def __init__(self, client: _Client, endpoint: Endpoint, limits: EngineLimits) -> None:
         self._client = client
+        self._unframed: _Client | None = None
         self._base = client.base_url.rstrip("/")
         self.endpoint = endpoint
         self.limits = limits
@@ -202,12 +208,14 @@ class EngineConnection:
         body: object | None = None,
         content: Iterator[bytes] | None = None,
         upgrade: bool = False,
+        framed: bool = True,
         secrets: tuple[str, ...] = (),
     ) -> requests.Response:
         """Open a streamed answer whose socket times out after `read_seconds`; the caller closes the response.
 
-        `body` is sent as JSON, or `content` as it comes, as a tar. With `upgrade`, the connection's socket is the
-        caller's afterwards. A refusal does not repeat the `secrets`.
+        An answer that is not `framed` is read faster, and only its own format tells whether it is whole. `body` is sent
+        as JSON, or `content` as it comes, as a tar. With `upgrade`, the connection's socket is the caller's afterwards.
+        A refusal does not repeat the `secrets`.
         """
         with self._limited():
             response = self._send(
@@ -218,6 +226,7 @@ class EngineConnection:
                 body=body,
                 content=content,
                 headers={"Connection": "Upgrade", "Upgrade": "tcp"} if upgrade else None,
+                client=self._client if framed else self._unframed_client(),
             )
             if response.status_code < 400:
                 return response
@@ -226,7 +235,13 @@ class EngineConnection:
         raise refusal(response.status_code, _message(answer), subject, secrets)
 
     def close(self) -> None:
-        self._client.close()
+        for client in filter(None, (self._client, self._unframed)):
+            client.close()
+
+    def _unframed_client(self) -> _Client:
+        if self._unframed is None:
+            self._unframed = _Client(self.endpoint, self.limits, framed=False)
+        return self._unframed
 
     def _url(self, path: str) -> str:
         return f"{self._base}/v{self.api}{path}"
@@ -242,6 +257,7 @@ class EngineConnection:
         content: Iterator[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
         may_be_unchanged: bool = False,
+        client: _Client | None = None,
     ) -> requests.Response:
         if body is not None:
             headers = {"Content-Type": "application/json"}
@@ -249,7 +265,7 @@ class EngineConnection:
             headers = {"Content-Type": "application/x-tar"}
         # What limits connecting also limits each write of what is sent.
         connect_seconds = read_seconds if content else self.limits.within(self.limits.connect_seconds)
-        response = self._client.request(
+        response = (client or self._client).request(
             method,
             url,
             params=parameters,
@@ -291,12 +307,12 @@ def connect(endpoint: Endpoint, limits: EngineLimits) -> Iterator[EngineConnecti
     """Open one connection for one operation and agree on the API version. Raises EngineUnavailable or TimedOut."""
     with translated(endpoint):
         client = _Client(endpoint, limits)
+    connection = EngineConnection(client, endpoint, limits)
     try:
-        connection = EngineConnection(client, endpoint, limits)
         connection.negotiate()
         yield connection
     finally:
-        client.close()
+        connection.close()
 
 
 def api_number(api: str) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from containers_app.archives.beside import Beside
 from containers_app.archives.manifest import Part
 from containers_app.archives.tar_tree import TarTree, TreeFacts
 from containers_app.archives.writer import CHUNK_BYTES, ByteSource
@@ -59,9 +60,10 @@ def import_files(
 ) -> tuple[str, TreeFacts]:
     """Make an image of a saved file system; its id, and what is in it. What it makes carries the label."""
     tree = TarTree(undated=ENGINES_OWN)
-    with files.opened(part) as source:
-        blocks = files.harmless(part, source.blocks(_both(meter.add, tree.feed)))
+    with files.opened(part) as source, Beside(tree.feed) as reading:
+        blocks = files.harmless(part, source.blocks(_both(meter.add, reading.feed)))
         image_id = gateway.import_image(blocks, labels=labels_for(context))
+        reading.finish()
     return image_id, tree.finish()
 
 
@@ -70,13 +72,15 @@ def fill_volume(
 ) -> Restored:
     """Unpack a part into a volume that was made for it; what an Engine put there out of the image gives way."""
     tree = TarTree()
-    with files.opened(part) as source:
+    with files.opened(part) as source, Beside(tree.feed) as reading:
         unpack_tree(
             gateway,
-            files.harmless(part, source.blocks(_both(meter.add, tree.feed))),
+            files.harmless(part, source.blocks(_both(meter.add, reading.feed))),
+            sha256=part.sha256,
             target=VolumeTree(name=volume, options=FRESH),
             options=options_of(context),
         )
+        reading.finish()
     return Restored(part=part, target_name=volume, facts=tree.finish())
 
 
@@ -96,9 +100,12 @@ def prove_files(context: Context, gateway: EngineGateway, restored: Restored, *,
 
 
 def read_tree(context: Context, source: ByteSource, tree: TarTree) -> TreeFacts:
-    while block := source.read(CHUNK_BYTES):
-        context.checkpoint()
-        tree.feed(block)
+    """What is in a tar that is read to its end. Raises what the source, the tree and `context.checkpoint` raise."""
+    with Beside(tree.feed) as reading:
+        while block := source.read(CHUNK_BYTES):
+            context.checkpoint()
+            reading.feed(block)
+        reading.finish()
     return tree.finish()
 
 

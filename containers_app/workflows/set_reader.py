@@ -6,10 +6,11 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 
+from containers_app.archives.beside import Beside
 from containers_app.archives.codecs import Keys, decoded
 from containers_app.archives.judge import Judge, judged
 from containers_app.archives.limits import Limits
@@ -32,7 +33,9 @@ class PartSource:
     def __init__(self, part: Part, stored: _Hashed, plain: ByteSource) -> None:
         self.part = part
         self._stored, self._plain = stored, plain
-        self._hashed = hashlib.sha256()
+        self._is_stored_plain = part.codec == "none" and part.encryption is None
+        self._digest = hashlib.sha256()
+        self._hashing = Beside(self._digest.update)
         self._size_bytes = 0
 
     def read(self, size_bytes: int, /) -> bytes:
@@ -42,8 +45,9 @@ class PartSource:
                 piece = self._plain.read(size_bytes)
         except ArchiveInvalid as error:
             raise BackupUnusable(f"the backup's file {self.part.path} cannot be read: {error.message}") from error
-        self._hashed.update(piece)
         self._size_bytes += len(piece)
+        if not self._is_stored_plain:
+            self._hashing.feed(piece)
         if not piece or self._size_bytes > self.part.size_bytes:
             self._check()
         return piece
@@ -54,10 +58,16 @@ class PartSource:
             watch(block)
             yield block
 
+    def close(self) -> None:
+        """End its thread."""
+        self._hashing.close()
+
     def _check(self) -> None:
         part, stored = self.part, self._stored
         stored.read_to_end()
-        plain_is_right = (self._size_bytes, self._hashed.hexdigest()) == (part.size_bytes, part.sha256)
+        self._hashing.finish()
+        sha256 = stored.sha256 if self._is_stored_plain else self._digest.hexdigest()
+        plain_is_right = (self._size_bytes, sha256) == (part.size_bytes, part.sha256)
         if not plain_is_right or (stored.size_bytes, stored.sha256) != (part.stored_bytes, part.stored_sha256):
             raise _altered(part)
 
@@ -116,8 +126,9 @@ class SetReader:
             decoded(
                 part.codec, part.encryption, cast(BinaryIO, stored), keys=self._keys, limit_bytes=part.size_bytes
             ) as plain,
+            closing(PartSource(part, stored, plain)) as source,
         ):
-            yield PartSource(part, stored, plain)
+            yield source
 
     def _document(self, part: Part) -> Any:
         if part.size_bytes > _DOCUMENT_LIMIT_BYTES:
@@ -133,8 +144,8 @@ class SetReader:
 
     @contextmanager
     def _stored(self, part: Part) -> Iterator[_Hashed]:
-        with self._file(part.path) as file:
-            yield _Hashed(file)
+        with self._file(part.path) as file, _Hashed(file) as hashed:
+            yield hashed
 
     @contextmanager
     def _file(self, name: str) -> Iterator[BinaryIO]:
@@ -157,22 +168,29 @@ class SetReader:
 
 
 class _Hashed(io.RawIOBase):
-    """A file with the size and SHA-256 of what was read of it."""
+    """A file with the size and SHA-256 of what was read of it; closing it leaves the file open."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._hashed = hashlib.sha256()
+        self._digest = hashlib.sha256()
+        self._hashing = Beside(self._digest.update)
         self.size_bytes = 0
 
     @property
     def sha256(self) -> str:
         """In lower-case hex."""
-        return self._hashed.hexdigest()
+        self._hashing.finish()
+        return self._digest.hexdigest()
+
+    def close(self) -> None:
+        """End its thread."""
+        self._hashing.close()
+        super().close()
 
     def read(self, size_bytes: int = -1, /) -> bytes:
         """As files do."""
         block = self._file.read(size_bytes)
-        self._hashed.update(block)
+        self._hashing.feed(block)
         self.size_bytes += len(block)
         return block
 
@@ -204,9 +222,8 @@ def open_set(context: Context, backup_id: str, keys: Keys) -> SetReader:
 def check_usable(backup: Backup) -> None:
     """Raise BackupUnusable for a backup whose files are gone or altered."""
     if backup.state not in USABLE_STATES:
-        raise BackupUnusable(
-            f"this backup is {backup.state}: a verification says which of its files; choose another one"
-        )
+        words = "a verification says which of its files; choose another one"
+        raise BackupUnusable(f"this backup is {backup.state}: {words}")
 
 
 def _located(context: Context, path: PurePosixPath) -> Location:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
 from collections.abc import Iterator
@@ -59,6 +60,15 @@ def described(content: bytes) -> TreeFacts:
     return tree.finish()
 
 
+def unpack(gateway: EngineGateway, content: bytes, *, fails_after_bytes: int | None = None) -> None:
+    unpack_tree(
+        gateway,
+        blocks(content, fails_after_bytes=fails_after_bytes),
+        sha256=hashlib.sha256(content).hexdigest(),
+        target=VolumeTree(name="data"),
+    )
+
+
 @pytest.fixture
 def source(engine: PrivateEngine, gateway: EngineGateway) -> Path:
     """The folder of a volume named `source`; there is an empty one named `data` too."""
@@ -73,7 +83,7 @@ def test_an_unpacked_tree_is_the_same_in_everything(
 ) -> None:
     make_tree(source) if seed is None else make_random_tree(source, seed)
     content = packed(gateway, "source")
-    unpack_tree(gateway, blocks(content), target=VolumeTree(name="data"))
+    unpack(gateway, content)
     assert snapshot(folder_of(engine, "data")) == snapshot(source)
     assert described(content).differing(described(packed(gateway, "data"))) == ()
 
@@ -84,7 +94,7 @@ def test_a_tree_that_is_not_the_one_of_the_tar_is_found_out(
 ) -> None:
     make_tree(source)
     content = packed(gateway, "source")
-    unpack_tree(gateway, blocks(content), target=VolumeTree(name="data"))
+    unpack(gateway, content)
     file = folder_of(engine, "data") / "folder" / "plain"
     if change == "content":
         file.write_bytes(b"PLAIN")
@@ -101,14 +111,21 @@ def test_a_source_that_breaks_off_is_what_is_raised_and_the_helper_is_gone(gatew
     gateway.create_volume("data")
     content = b"x" * 10 * BLOCK_BYTES
     with pytest.raises(StorageError, match="broke off"):
-        unpack_tree(gateway, blocks(content, fails_after_bytes=1), target=VolumeTree(name="data"))
+        unpack(gateway, content, fails_after_bytes=1)
     assert gateway.labelled("operation-1") == ()
+
+
+def test_what_arrives_and_is_not_what_was_expected_is_refused(gateway: EngineGateway, source: Path) -> None:
+    make_tree(source)
+    content = packed(gateway, "source")
+    with pytest.raises(EngineError, match="is not what was sent"):
+        unpack_tree(gateway, blocks(content), sha256="0" * 64, target=VolumeTree(name="data"))
 
 
 def test_what_is_no_tar_is_refused_in_the_helper_s_words(gateway: EngineGateway) -> None:
     gateway.create_volume("data")
     with pytest.raises(EngineError, match="does not look like a tar archive"):
-        unpack_tree(gateway, blocks(b"x" * BLOCK_BYTES), target=VolumeTree(name="data"))
+        unpack(gateway, b"x" * BLOCK_BYTES)
 
 
 def file_system(size_bytes: int) -> bytes:

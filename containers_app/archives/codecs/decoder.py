@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from containers_app.archives.codecs import age_passphrase, age_recipients
+from containers_app.archives.codecs.age_stream import VERSION_LINE
 from containers_app.archives.codecs.compression import decompressed
 from containers_app.archives.codecs.keys import Keys
 from containers_app.archives.codecs.pipes import ChunkReader, Pipe
@@ -86,7 +87,7 @@ def _decrypted(source: ChunkReader, keys: Keys, pool: ThreadPoolExecutor, pipe: 
 
 
 def _check_start(start: bytes) -> None:
-    line = age_passphrase.VERSION_LINE
+    line = VERSION_LINE
     if start.startswith(line):
         return
     if line.startswith(start):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,12 +13,11 @@ from containers_app.archives.stores import nothing_to_check
 from containers_app.archives.stores.faults import storage_faults
 from containers_app.archives.stores.folders import close_quietly, entry_inode, place
 from containers_app.archives.stores.paths import NAME_FIELD, Location
+from containers_app.archives.stores.read_back import ReadBack
 from containers_app.archives.stores.space import SpaceGuard
 from containers_app.errors import MycoError, NameTaken, StorageError
 
-READ_BACK_BYTES = 1024 * 1024
-
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+_NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _PRIVATE_FILE = 0o600
 
 
@@ -33,9 +31,8 @@ class LocalWriter:
     """A file on its way into one folder; see `ArchiveWriter` for the order of the calls.
 
     Steps (the usual way to replace a file safely, with a link in place of the rename so that nothing is replaced):
-    exclusive temporary, write, fsync, close, read back, link, fsync of the folder.
-    A failed step is never tried again, an fsync least of all: the kernel may have dropped the pages that it could not
-    write and report success the second time. The writer discards everything instead.
+    exclusive temporary, write, fsync, close, read back, link, fsync of the folder. What is written is read back in a
+    thread while more comes. A failed step is never tried again: the writer discards everything instead.
     """
 
     def __init__(self, folder: int, location: Location, *, operation_id: str, reserve_bytes: int) -> None:
@@ -46,12 +43,14 @@ class LocalWriter:
         self._open_descriptors: list[int] = []
         self._made: dict[str, int | None] = {}
         self._state = _State.WRITING
+        self._read_back = ReadBack()
         with self._step(_State.WRITING, "creating a file"):
             self._file = self._create(self._partial)
             self._inode = os.fstat(self._file).st_ino
         self._made[self._partial] = self._inode
         self._space = SpaceGuard(self._file, reserve_bytes)
         self._open_descriptors.append(folder)
+        self._size_bytes = 0
 
     @property
     def inode(self) -> int:
@@ -63,20 +62,19 @@ class LocalWriter:
         with self._step(_State.WRITING, "writing the archive"):
             self._space.before_writing(len(chunk))
             _write_all(self._file, chunk)
+            self._size_bytes += len(chunk)
+            self._read_back.follow(self._file, self._size_bytes)
 
     def seal(self, sha256: str, size_bytes: int, *, checkpoint: Callable[[], None] = nothing_to_check) -> None:
         """Make the archive durable and compare what the storage gives back with the hash and size that were sent.
 
         Raises StorageFull or StorageError, and what `checkpoint` raises between two reads.
         """
-        with self._step(_State.WRITING, "making the archive durable"):
-            os.fsync(self._file)
-            stored = os.open(self._partial, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=self._folder)
-            self._open_descriptors.append(stored)
-            self._close(self._file)
-        with self._step(_State.WRITING, "reading the archive back"):
-            if os.fstat(stored).st_ino != self._inode or _read_back(stored, checkpoint) != (sha256, size_bytes):
+        with self._step(_State.WRITING, "making the archive durable, and reading it back"):
+            found = self._read_back.finish(self._file, checkpoint)
+            if entry_inode(self._folder, self._partial) != self._inode or found != (sha256, size_bytes):
                 raise StorageError("The backup storage did not give back what was written: check the disk, then retry.")
+            self._close(self._file)
         self._state = _State.SEALED
 
     def publish(self) -> None:
@@ -150,6 +148,7 @@ class LocalWriter:
         os.close(descriptor)
 
     def _close_all(self) -> None:
+        self._read_back.close()
         while self._open_descriptors:
             close_quietly(self._open_descriptors.pop())
 
@@ -165,17 +164,3 @@ def _write_all(descriptor: int, chunk: bytes | memoryview) -> None:
     written = os.write(descriptor, chunk)
     while written < len(chunk):
         written += os.write(descriptor, memoryview(chunk)[written:])
-
-
-def _read_back(descriptor: int, checkpoint: Callable[[], None]) -> tuple[str, int]:
-    """The SHA-256 (hex) and size in bytes of the file, from the disk where the kernel lets go of its cached pages."""
-    if hasattr(os, "posix_fadvise"):
-        with suppress(OSError):
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    digest, size_bytes = hashlib.sha256(), 0
-    buffer = memoryview(bytearray(READ_BACK_BYTES))
-    while count := os.readv(descriptor, [buffer]):
-        checkpoint()
-        digest.update(buffer[:count])
-        size_bytes += count
-    return digest.hexdigest(), size_bytes

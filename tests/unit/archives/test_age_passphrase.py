@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from containers_app.archives.codecs import age_passphrase as module
+from containers_app.archives.codecs import age_stream
 from containers_app.archives.codecs.pipes import ChunkReader
 from containers_app.errors import ArchiveInvalid, ArchiveTruncated, WrongKey
 
@@ -107,7 +108,7 @@ def test_an_empty_last_chunk_is_refused_as_age_refuses_it(monkeypatch: pytest.Mo
         yield (1).to_bytes(11, "big") + b"\1", b""
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "_chunks", with_an_empty_end)
+        patched.setattr(age_stream, "_chunks", with_an_empty_end)
         stored = encrypted(bytes(65536))
     with pytest.raises(ArchiveInvalid, match="empty chunk"):
         decrypted(stored)

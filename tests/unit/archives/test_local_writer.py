@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from containers_app.archives.stores import folders
-from containers_app.archives.stores import local_writer as module
+from containers_app.archives.stores import folders, read_back
 from containers_app.archives.stores.local import ArchiveWriter, LocalStore, Location
 from containers_app.errors import Cancelled, MycoError, NameTaken, StorageError, StorageFull
 from tests.unit.archives.samples import OPERATION, names_below, store_archive, store_file, write_and_seal
@@ -222,7 +221,7 @@ def test_an_error_at_close_fails_the_seal(monkeypatch: pytest.MonkeyPatch, root:
     assert names_below(root) == set()
 
 
-CRASH_POINTS = ["open", "mkdir", "write", "fsync", "fstat", "statvfs", "readv", "link", "stat", "close"]
+CRASH_POINTS = ["open", "mkdir", "write", "fsync", "fstat", "statvfs", "preadv", "link", "stat", "close"]
 
 
 @pytest.mark.parametrize("name", CRASH_POINTS)
@@ -392,7 +391,7 @@ def test_a_link_planted_under_the_temporary_name_is_not_followed(
 
 
 def test_it_reads_back_in_pieces(monkeypatch: pytest.MonkeyPatch, writer: ArchiveWriter):
-    monkeypatch.setattr(module, "READ_BACK_BYTES", 1000)
+    monkeypatch.setattr(read_back, "BLOCK_BYTES", 1000)
     checks: list[None] = []
     with writer:
         writer.write(CONTENT)
@@ -405,3 +404,28 @@ def test_a_manifest_is_written_beside_an_archive_that_is_on_its_way(root: Path, 
         archive.write(CONTENT)
         assert len(names_below(root)) == 2
     assert names_below(root) == set()
+
+
+def test_a_large_file_is_made_durable_and_read_back_while_it_is_written(
+    monkeypatch: pytest.MonkeyPatch, writer: ArchiveWriter
+):
+    monkeypatch.setattr(read_back, "STEP_BYTES", len(CONTENT))
+    synced = FailOnce("fdatasync", call=0)
+    monkeypatch.setattr(os, "fdatasync", synced)
+    with writer:
+        for _ in range(20):
+            writer.write(CONTENT)
+        writer.seal(hashlib.sha256(CONTENT * 20).hexdigest(), 20 * len(CONTENT))
+    assert synced.calls >= 1
+
+
+def test_a_disk_that_fails_while_it_is_written_ends_it(
+    monkeypatch: pytest.MonkeyPatch, root: Path, writer: ArchiveWriter
+):
+    monkeypatch.setattr(read_back, "STEP_BYTES", len(CONTENT))
+    failing = FailOnce("fdatasync", call=1)
+    monkeypatch.setattr(os, "fdatasync", failing)
+    with pytest.raises(StorageError), writer:
+        writer.write(CONTENT)
+        writer.seal(DIGEST, len(CONTENT))
+    assert (failing.calls, names_below(root)) == (1, set())

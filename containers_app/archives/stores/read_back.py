@@ -1,0 +1,70 @@
+"""Makes a file durable and reads it back while it is still being written, so that nobody waits for that at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+
+from containers_app.archives.stores import nothing_to_check
+
+STEP_BYTES = 64 * 1024 * 1024
+BLOCK_BYTES = 1024 * 1024
+
+
+class ReadBack:
+    """The SHA-256 of what the storage gives back, from the disk where the kernel lets go of its cached pages.
+
+    The descriptor is always the same one, open for reading too; the caller closes it after `close`. A step that failed
+    is never tried again, an fsync least of all: the kernel may have dropped the pages that it could not write and
+    report success the second time.
+    """
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._read_bytes = 0
+        self._pool = ThreadPoolExecutor(max_workers=1)
+        self._under_way: Future[None] | None = None
+
+    def follow(self, descriptor: int, size_bytes: int) -> None:
+        """Tell how much is written; from now and then a thread reads that much. Raises the OSError of that thread."""
+        busy = self._under_way is not None and not self._under_way.done()
+        if size_bytes - self._read_bytes < STEP_BYTES or busy:
+            return
+        self._wait()
+        self._under_way = self._pool.submit(self._step, descriptor, size_bytes)
+
+    def finish(self, descriptor: int, checkpoint: Callable[[], None]) -> tuple[str, int]:
+        """The SHA-256 in lower-case hex and the size in bytes, once the whole file is durable.
+
+        Raises OSError, and what `checkpoint` raises between two reads.
+        """
+        self._wait()
+        os.fsync(descriptor)
+        self._read(descriptor, os.fstat(descriptor).st_size, checkpoint)
+        return self._digest.hexdigest(), self._read_bytes
+
+    def close(self) -> None:
+        """Wait until no thread uses the descriptor; never raises."""
+        self._pool.shutdown()
+
+    def _step(self, descriptor: int, size_bytes: int) -> None:
+        os.fdatasync(descriptor)
+        self._read(descriptor, size_bytes, nothing_to_check)
+
+    def _read(self, descriptor: int, end_bytes: int, checkpoint: Callable[[], None]) -> None:
+        """Up to this place, or to the end of the file where that comes first."""
+        if hasattr(os, "posix_fadvise"):
+            with suppress(OSError):
+                os.posix_fadvise(descriptor, self._read_bytes, 0, os.POSIX_FADV_DONTNEED)
+        buffer = memoryview(bytearray(BLOCK_BYTES))
+        while count := os.preadv(descriptor, [buffer[: end_bytes - self._read_bytes]], self._read_bytes):
+            checkpoint()
+            self._digest.update(buffer[:count])
+            self._read_bytes += count
+
+    def _wait(self) -> None:
+        if self._under_way is not None:
+            self._under_way.result()
