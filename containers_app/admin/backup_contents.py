@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 from django.contrib import admin
@@ -25,12 +25,14 @@ from containers_app.models.backups import USABLE_STATES
 from containers_app.operations.backup_contents import Reader, Wish, compare, download, list_folder
 from containers_app.operations.download_answers import answer
 from containers_app.operations.links import make_link
+from containers_app.operations.stored_parts import mounted_at
 from containers_app.operations.visibility import find, visible_to
 from containers_app.specs.raw_path import raw, shown
 from containers_app.templatetags.console import visible
 
 DOWNLOAD = "containers_app.download_backup"
 _VIEW = "containers_app.view_backup"
+_RESTORE = "containers_app.restore_backup"
 _PAGE_ROWS = 100
 _OTHERS = 50
 
@@ -47,12 +49,13 @@ class ShownPart:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownEntry:
-    """An entry of a folder: its name and target as text, and where it leads."""
+    """An entry of a folder: its name and target as text, where it leads, and where the container had it."""
 
     entry: Entry
     name: str
     target: str
     path: str
+    in_container: str
     files: str = ""
     content: str = ""
 
@@ -132,7 +135,8 @@ class FilesPage(ContentsPage):
         more = (
             "" if found.next_after is None else address(found.backup, "files", **query, after=shown(found.next_after))
         )
-        entries = [_entry(found.backup, part, entry) for entry in found.entries]
+        place = mounted_at(found.part) if request.user.has_perm(_RESTORE) else None
+        entries = [_entry(found.backup, part, entry, place) for entry in found.entries]
         return self.shown(
             request,
             "myco/backup_files.html",
@@ -143,6 +147,7 @@ class FilesPage(ContentsPage):
             above=list(_above(found.backup, part, folder)),
             path=shown(folder),
             content=address(found.backup, "content", **query),
+            may_restore=place is not None,
         )
 
 
@@ -205,7 +210,7 @@ class ComparePage(ContentsPage):
         return self.shown(request, "myco/backup_compare.html", backup, others=others)
 
 
-def _entry(backup: Backup, part: str, entry: Entry) -> ShownEntry:
+def _entry(backup: Backup, part: str, entry: Entry, place: str | None) -> ShownEntry:
     query = {"part": part, "path": shown(entry.path)}
     is_folder, has_content = entry.kind == "folder", entry.data_offset is not None
     return ShownEntry(
@@ -213,9 +218,15 @@ def _entry(backup: Backup, part: str, entry: Entry) -> ShownEntry:
         name=shown(entry.name),
         target=shown(entry.target),
         path=query["path"],
+        in_container="" if place is None else _typed(f"{place}/{query['path']}"),
         files=address(backup, "files", **query) if is_folder else "",
         content=address(backup, "content", **query) if is_folder or has_content else "",
     )
+
+
+def _typed(path: str) -> str:
+    """A path that a form's field holds: what a page must not show stands there as `raw` reads it."""
+    return "".join(character if character.isprintable() else quote(character) for character in path)
 
 
 def _above(backup: Backup, part: str, folder: bytes) -> Iterator[tuple[str, str]]:

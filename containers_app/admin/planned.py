@@ -60,7 +60,7 @@ class PlannedView(View):
     def get(self, request: HttpRequest, **address: Any) -> HttpResponse:
         """The empty form."""
         subject = self._found(request, address)
-        return self._page(request, self.form_template, subject, self.make_form(subject))
+        return self._page(request, self.form_template, subject, self.first_form(request, subject))
 
     def post(self, request: HttpRequest, **address: Any) -> HttpResponse:
         """First the plan, then, confirmed, exactly that."""
@@ -83,6 +83,10 @@ class PlannedView(View):
     def make_form(self, subject: Any, data: Any = None) -> ApiForm:
         """The form for it."""
         raise NotImplementedError
+
+    def first_form(self, request: HttpRequest, subject: Any) -> ApiForm:
+        """The form as it is opened."""
+        return self.make_form(subject)
 
     def host(self, subject: Any, form: ApiForm) -> DockerHost:
         """The one that the operation belongs to."""

@@ -103,7 +103,7 @@ def unfinished(request: HttpRequest, kind: Kind, subject: str, host: DockerHost)
 
 
 def _subject(row: Operation) -> str:
-    return str(row.params.get("container") or row.params.get("project") or row.params.get("backup"))
+    return str(row.params.get("backup") or row.params.get("container") or row.params.get("project"))
 
 
 def proposal(operation: Operation | None, number: str, *, fields: Container[str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from django import forms
@@ -14,8 +14,9 @@ from containers_app.admin.clone_form import LONGEST_SECONDS
 from containers_app.admin.planned import ApiForm, PlannedView
 from containers_app.models import Backup, DockerHost
 from containers_app.operations.kinds import RESTORE
-from containers_app.operations.restore_options import read_restore
+from containers_app.operations.restore_options import MOST_PATHS, read_restore
 from containers_app.operations.visibility import visible_to
+from containers_app.specs.raw_path import LONGEST_CHARACTERS
 from containers_app.templatetags.console import visible
 from containers_app.workflows.restore import RestoreParams
 from containers_app.workflows.set_reader import check_usable
@@ -23,11 +24,13 @@ from containers_app.workflows.set_reader import check_usable
 _MODES = (
     ("new", "A new container, under its old name or another one."),
     ("volume", "One volume alone, as a new one."),
+    ("path", "Single files or folders, into a container that is there."),
     ("inPlace", "In the place of the container of that name: it is saved first, stopped, and kept under another name."),
 )
 _SENTENCES = {
     "new": "Every byte of the backup is checked, then the container is made of it. Nothing that is there is changed.",
     "volume": "Every byte of its part is checked, then the volume is made of it. Nothing that is there is changed.",
+    "path": "They are unpacked beside and compared, then each takes its place by a rename. What they replace is kept.",
     "inPlace": "What is there is backed up, the new container is made beside it and compared, then they change places.",
 }
 KEYS = ("passphrase", "identity")
@@ -104,30 +107,59 @@ class RestoreForm(FromBackupForm, ProtectableForm):
         "mode": "mode",
         "name": "name",
         "volume": "volume",
+        "paths": "paths",
+        "container": "container",
+        "target": "folder",
         "confirm": "confirm",
         "confirmProtected": "confirm_protected",
     }
     mode = forms.ChoiceField(choices=_MODES, widget=forms.RadioSelect, label="Where does it go?")
     name = forms.CharField(required=False, max_length=63, help_text="Empty: the name in the backup.")
     volume = forms.ChoiceField(required=False, label="Which volume", help_text="Only where one volume is restored.")
+    paths = forms.CharField(
+        required=False,
+        max_length=LONGEST_CHARACTERS,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        label="Which files and folders",
+        help_text="One path a line, as the container sees it: /etc/app.conf. Only where single files are restored.",
+    )
+    container = forms.CharField(
+        required=False,
+        max_length=255,
+        label="Into which container",
+        help_text="Only for single files. Empty: the one of the backup.",
+    )
+    folder = forms.CharField(
+        required=False,
+        max_length=4096,
+        label="Into which folder of it",
+        help_text="Only for single files. Empty: their own places.",
+    )
     confirm = forms.CharField(
         required=False,
         max_length=255,
-        label="To replace it, type the container's name",
-        help_text="Only where a container is replaced.",
+        label="To replace it, or files in it, type the container's name",
+        help_text="Only where a container or a file is replaced.",
     )
     field_order = (
-        *("mode", "name", "host", "volume", "start", "wait_healthy_seconds", "confirm"),
+        *("mode", "paths", "container", "folder", "name", "host", "volume", "start", "wait_healthy_seconds", "confirm"),
         *("passphrase", "identity", "confirm_privileged", "confirm_protected", "reason", "ticket"),
     )
 
-    def __init__(self, data: Any = None, *, backup: Backup) -> None:
+    def __init__(self, data: Any = None, *, backup: Backup, paths: Sequence[str] = ()) -> None:
+        """`paths`: those that were chosen among the backup's files."""
         super().__init__(data, backup=backup)
+        if paths:
+            self.initial = {"mode": "path", "paths": "\n".join(paths)}
         volumes = [(part.name, visible(part.name)) for part in backup.parts.all() if part.kind == "volume"]
         self.fields["volume"] = forms.ChoiceField(
             required=False, label="Which volume", choices=[("", "-"), *volumes], help_text="Where one is restored."
         )
         self.order_fields(self.field_order)
+
+    def clean_paths(self) -> list[str]:
+        """Without empty lines."""
+        return [line for line in self.cleaned_data["paths"].splitlines() if line.strip()]
 
     def read(self, given: Mapping[str, Any]) -> RestoreParams:
         """By the reader of the API."""
@@ -167,7 +199,7 @@ class FromBackupView(PlannedView):
 
 
 class RestoreView(FromBackupView):
-    """Restore a container, or a volume."""
+    """Restore a container, a volume, or single files."""
 
     kind = RESTORE
 
@@ -175,11 +207,16 @@ class RestoreView(FromBackupView):
         """With the volumes of the backup."""
         return RestoreForm(data, backup=subject)
 
+    def first_form(self, request: HttpRequest, subject: Backup) -> RestoreForm:
+        """With the files that were chosen while browsing the backup."""
+        return RestoreForm(backup=subject, paths=request.GET.getlist("path")[:MOST_PATHS])
+
     def lines(self, values: Mapping[str, Any]) -> list[str]:
         """What was chosen."""
         more = {
             f"On the host {values.get('host')}.": values.get("host"),
             f"The volume {visible(values.get('volume') or '')} alone.": values.get("volume"),
+            f"In the folder {visible(values.get('folder') or '')}.": values.get("folder"),
             "It is started afterwards.": values["start"],
             "What was there stays, stopped, under another name, until somebody removes it.": values["mode"]
             == "inPlace",

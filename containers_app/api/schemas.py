@@ -243,20 +243,25 @@ STACK_BACKUP_RESPONSES: dict[int, Any] = {
 RESTORE_REQUEST = inline_serializer(
     "Restore",
     {
-        "mode": serializers.ChoiceField(MODES, help_text="new, inPlace: a container. volume: one volume alone."),
+        "mode": serializers.ChoiceField(MODES, help_text="new, inPlace: a container. volume, path: a part of it."),
         "name": _optional(serializers.CharField, "Of what is made; without it the name in the backup."),
         "host": _optional(serializers.CharField, "The host to restore on; the backup's own without it."),
         "parts": serializers.ListField(
             child=serializers.CharField(), required=False, help_text="Kinds or names of the parts; all without it."
         ),
         "volume": _optional(serializers.CharField, "With volume: which one, by name or mount point."),
+        "paths": serializers.ListField(
+            child=serializers.CharField(), required=False, help_text="With path: absolute paths in the container."
+        ),
+        "container": _optional(serializers.CharField, "With path: which one gets them; the backup's own without it."),
+        "target": _optional(serializers.CharField, "With path: its folder for them; their own places without it."),
         "start": _optional(serializers.BooleanField, "Start the container."),
         "waitHealthySeconds": _optional(serializers.IntegerField, "With start: how long, 0 to 3600."),
         "dryRun": _optional(serializers.BooleanField, "Plan only."),
         "planHash": _optional(serializers.CharField, "Do it only if this is still the plan."),
-        "confirm": _optional(serializers.CharField, "inPlace: the name of the container that is replaced."),
+        "confirm": _optional(serializers.CharField, "inPlace, path: the name of the container that changes."),
         "confirmPrivileged": _optional(serializers.BooleanField, "It may hold power over its host."),
-        "confirmProtected": _optional(serializers.BooleanField, "inPlace: replace a protected container."),
+        "confirmProtected": _optional(serializers.BooleanField, "inPlace, path: change a protected container."),
         "passphrase": serializers.CharField(required=False, write_only=True, help_text="Of an encrypted backup."),
         "identity": serializers.CharField(required=False, write_only=True, help_text="An age or SSH secret key."),
         "overrides": _optional(serializers.DictField, "What it has otherwise than in the backup, as of a clone."),
@@ -275,8 +280,12 @@ RESTORE_RESPONSES: dict[int, Any] = {
             "newName": serializers.CharField(),
             "backupId": serializers.CharField(),
             "mode": serializers.CharField(),
+            "containerId": _optional(serializers.CharField, "path: the container that got them."),
+            "entries": _optional(serializers.DictField, "path: how many are new, overwritten and unchanged."),
+            "keptIn": _optional(serializers.ListField, "path: its folders that have what was replaced."),
             "keptId": _optional(serializers.CharField, "inPlace: the old container."),
             "keptName": _optional(serializers.CharField, "inPlace: its name now."),
+            "safetyState": _optional(serializers.CharField, "inPlace: whether that backup is complete or partial."),
             "safetyBackupId": _optional(serializers.CharField, "inPlace: what it was, as a backup."),
             "plan": _optional(serializers.DictField, "What was planned, and what stood in the way."),
             "proof": _optional(serializers.DictField, "Every field and every tree that was compared."),

@@ -48,6 +48,11 @@ def folder_archive(source: ByteSource, entries: Iterable[Entry], *, folder: byte
     yield _END_MARKER
 
 
+def leads_nowhere(entry: Entry, folder: bytes) -> bool:
+    """Whether it is one of those that an archive of this folder leaves out."""
+    return entry.kind == "hardlink" and not is_below(entry.target, folder) and entry.data_offset is None
+
+
 class _Copied:
     """Which name the content that stands at an offset got first; those of one file come one after the other."""
 

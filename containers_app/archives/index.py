@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from containers_app.archives.index_differences import ComparedPage, Difference, Row, difference, paired, path_of
 from containers_app.archives.index_schema import (
@@ -45,6 +48,8 @@ _BELOW = (
     " ORDER BY CASE WHEN kind = 'hardlink' AND target != :path AND (target < :first OR target >= :end)"
     " THEN coalesce(data_offset, header_offset) ELSE header_offset END, header_offset"
 )
+_TOTALS = "SELECT kind, entries, size_bytes FROM totals"
+_SHA256_COLUMN = 9
 _BEYOND = b"\xff" * (PATH_LIMIT_BYTES + 1)
 
 
@@ -75,15 +80,29 @@ class Index(AbstractContextManager["Index"]):
 
         An index that a stranger made says what he wants: build it again from the archive.
         """
-        try:
-            database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
-        except sqlite3.Error as error:
-            raise ArchiveInvalid("The index cannot be opened: build it again.") from error
-        try:
+        return cls._checked(_connected(path, "&immutable=1"))
+
+    @classmethod
+    def of(cls, write: Callable[[BinaryIO], None], *, within: Path) -> Self:
+        """The index that `write` writes into a file in this folder, which has lost its name before.
+
+        Raises as `open`, OSError, and what `write` raises.
+        """
+        descriptor, name = tempfile.mkstemp(prefix="index-", dir=within)
+        with os.fdopen(descriptor, "wb") as file:
+            try:
+                # What is immutable now would have no content for ever.
+                database = _connected(Path(name))
+            finally:
+                Path(name).unlink()
+            with _closing_on_error(database):
+                write(file)
+        return cls._checked(database)
+
+    @classmethod
+    def _checked(cls, database: sqlite3.Connection) -> Self:
+        with _closing_on_error(database):
             _check(database)
-        except BaseException:
-            database.close()
-            raise
         return cls(database)
 
     def __exit__(
@@ -148,6 +167,16 @@ class Index(AbstractContextManager["Index"]):
                 return ComparedPage(differences=tuple(found), next_after=path_of(pair))
         return ComparedPage(differences=tuple(found), next_after=None)
 
+    def is_same(self, other: Index) -> bool:
+        """Whether both say the same of every entry, its place in the archive included.
+
+        Digests count only where this one has any. The totals must be right too.
+        """
+        pairs = zip_longest(self._found(_ALL, ()), other._found(_ALL, ()))
+        if any(first is None or second is None or not _same_row(first, second) for first, second in pairs):
+            return False
+        return set(self._found(_TOTALS, ())) == set(other._found(_TOTALS, ()))
+
     def summary(self) -> IndexSummary:
         """The totals of the archive."""
         totals = dict(self._database.execute("SELECT kind, entries FROM totals"))
@@ -176,8 +205,34 @@ class Index(AbstractContextManager["Index"]):
             raise ArchiveInvalid("The index is damaged: build it again.") from error
 
 
+def _same_row(first: Row, second: Row) -> bool:
+    if first[_SHA256_COLUMN] is None:
+        return first == (*second[:_SHA256_COLUMN], None, *second[_SHA256_COLUMN + 1 :])
+    return first == second
+
+
+@contextmanager
+def _closing_on_error(database: sqlite3.Connection) -> Iterator[None]:
+    """Close the connection when anything is raised inside."""
+    try:
+        yield
+    except BaseException:
+        database.close()
+        raise
+
+
+def _connected(path: Path, more: str = "") -> sqlite3.Connection:
+    try:
+        return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro{more}", uri=True)
+    except sqlite3.Error as error:
+        raise ArchiveInvalid("The index cannot be opened: build it again.") from error
+
+
 def _check(database: sqlite3.Connection) -> None:
     try:
+        # A stranger's file: nothing in it is run, and each page is looked at before it is used.
+        database.execute("PRAGMA trusted_schema = OFF")
+        database.execute("PRAGMA cell_size_check = ON")
         (application,) = database.execute("PRAGMA application_id").fetchone()
         (version,) = database.execute("PRAGMA user_version").fetchone()
         tables = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}

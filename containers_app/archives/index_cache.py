@@ -59,6 +59,9 @@ class IndexCache:
         try:
             with os.fdopen(descriptor, "wb") as file, wanted.source() as source:
                 _copy(source, file, wanted)
+                # Before it gets the name that says that it is whole.
+                file.flush()
+                os.fsync(file.fileno())
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
@@ -152,6 +153,18 @@ class Judge:
         self._known[_digest(path)] = kind
         if len(self._known) > self._limits.members:
             raise ArchiveInvalid(f"The archive has more than {self._limits.members} members.")
+
+
+def judged(blocks: Iterator[bytes], judge: Judge) -> Iterator[bytes]:
+    """The blocks, the last one only when all of them were found harmless. Raises ArchiveInvalid, ArchiveTruncated."""
+    held = b""
+    for block in blocks:
+        judge.feed(block)
+        if held:
+            yield held
+        held = block
+    judge.finish()
+    yield held
 
 
 class _SparseContent:

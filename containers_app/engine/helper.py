@@ -25,7 +25,8 @@ _WORDS_LIMIT_BYTES = 4096
 _POWERS = ("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "MKNOD", "SETFCAP")
 # Nothing less reads or sets trusted.*, which overlay layers, and the layers of an Engine inside a volume, are made of.
 _TRUSTED_POWER = "SYS_ADMIN"
-_PROGRAM = Path(__file__).with_name("tree_program.py")
+# One text: the last one has the main part, and knows the verbs of the first.
+_PROGRAMS = tuple(Path(__file__).with_name(name) for name in ("place_program.py", "tree_program.py"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,7 @@ class HelperTask:
         powers = (*_POWERS, _TRUSTED_POWER) if self.trusted else _POWERS
         return {
             "Image": self.image_id,
-            "Entrypoint": ["python3", "-I", "-S", "-c", _PROGRAM.read_text()],
+            "Entrypoint": ["python3", "-I", "-S", "-c", "\n".join(path.read_text() for path in _PROGRAMS)],
             "Cmd": list(self.arguments),
             "User": "0:0",
             "WorkingDir": "/",

@@ -129,27 +129,30 @@ def unpack_tree(
     gateway: EngineGateway,
     blocks: Iterator[bytes],
     *,
-    sha256: str,
+    sha256: str | None,
     target: Tree,
     options: HelperOptions | None = None,
     on_progress: Progress = lambda done: None,
+    verb: tuple[str, ...] = ("unpack", "/target"),
 ) -> None:
     """Unpack a tar that comes in blocks into a tree, by a helper that says it got the one of this SHA-256.
 
-    What the blocks raise ends it before the helper has heard of an end. Raises what `helper_over` raises.
+    Without one, it is that of the blocks. `verb`: of the helper's program, which tells the hash as `unpack` does. What
+    the blocks raise ends it before the helper has heard of an end. Raises what `helper_over` raises.
     """
-    options, size_bytes = options or HelperOptions(), 0
-    command = ("unpack", "/target", *target.options)
+    options, hashed, size_bytes = options or HelperOptions(), hashlib.sha256(), 0
     with (
-        helper_over(gateway, command, {"/target": target}, options, takes_input=True) as helper,
+        helper_over(gateway, (*verb, *target.options), {"/target": target}, options, takes_input=True) as helper,
         options.interruptible(helper.abort),
         receiving(helper) as receiver,
     ):
         for block in blocks:
             size_bytes += len(block)
+            if sha256 is None:
+                hashed.update(block)
             receiver.send(block)
             on_progress(size_bytes)
-        if receiver.finish().get("unpacked", {}).get("sha256") != sha256:
+        if receiver.finish().get("unpacked", {}).get("sha256") != (sha256 or hashed.hexdigest()):
             raise EngineError("What arrived in the helper container is not what was sent.")
 
 

@@ -506,6 +506,7 @@ VERBS: "dict[str, Callable[..., int]]" = {
     "pack": pack,
     "unpack": unpack,
 }
+VERBS.update(globals().get("MORE_VERBS", {}))
 
 
 def main(arguments: "Sequence[str]") -> int:

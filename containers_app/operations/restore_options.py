@@ -11,13 +11,16 @@ from containers_app.errors import InvalidRequest
 from containers_app.operations.clone_options import plan_hash, wait_seconds
 from containers_app.specs import fields
 from containers_app.specs.overrides import read_overrides
+from containers_app.specs.raw_path import LONGEST_CHARACTERS
 from containers_app.specs.reference import check_clone_name
 from containers_app.specs.stack import check_project
+from containers_app.workflows.path_source import path_of
 from containers_app.workflows.restore import MODES, RestoreParams
 from containers_app.workflows.stack_restore import StackRestoreParams
 
 _KNOWN = frozenset(
     {"mode", "name", "host", "parts", "volume", "start", "waitHealthySeconds", "dryRun", "planHash", "confirm"}
+    | {"paths", "container", "target"}
     | {"confirmPrivileged", "confirmProtected", "passphrase", "identity", "overrides", "reason", "ticket"}
 )
 _STACK_KNOWN = frozenset(
@@ -28,8 +31,11 @@ _CONTAINER = ("new", "inPlace")
 _OF_MODES = {
     **dict.fromkeys(("parts", "start", "waitHealthySeconds", "confirmPrivileged", "overrides"), _CONTAINER),
     "volume": ("volume",),
-    **dict.fromkeys(("confirm", "confirmProtected"), ("inPlace",)),
+    "name": ("new", "inPlace", "volume"),
+    **dict.fromkeys(("paths", "container", "target"), ("path",)),
+    **dict.fromkeys(("confirm", "confirmProtected"), ("inPlace", "path")),
 }
+MOST_PATHS = 50
 _LONGEST_KEY = 16 * 1024
 
 
@@ -46,6 +52,9 @@ def read_restore(backup_id: str, body: Mapping[str, Any]) -> RestoreParams:
         name=None if name is None else _name(name),
         parts=_parts(body),
         volume=fields.text(body, "volume", longest=4096),
+        paths=_paths(body) if mode == "path" else (),
+        container=fields.text(body, "container"),
+        target=_target(body),
         start=fields.flag(body, "start"),
         wait_healthy_seconds=wait_seconds({**body, "start": True} if mode == "inPlace" else body, inside=""),
         dry_run=fields.flag(body, "dryRun"),
@@ -105,6 +114,23 @@ def _parts(body: Mapping[str, Any]) -> tuple[str, ...] | None:
     if parts is not None and not parts:
         raise InvalidRequest("'parts' must name at least one part, or be left out", field="parts")
     return parts
+
+
+def _paths(body: Mapping[str, Any]) -> tuple[str, ...]:
+    paths = fields.texts(body, "paths", longest=LONGEST_CHARACTERS)
+    if not paths or len(paths) > MOST_PATHS:
+        words = f"must name 1 to {MOST_PATHS} files or folders, each with its absolute path in the container"
+        raise InvalidRequest(f"'paths' {words}", field="paths")
+    for path in paths:
+        path_of(path, field_name="paths")
+    return paths
+
+
+def _target(body: Mapping[str, Any]) -> str | None:
+    target = fields.text(body, "target", longest=LONGEST_CHARACTERS)
+    if target is not None:
+        path_of(target, field_name="target")
+    return target
 
 
 def read_keys(body: Mapping[str, Any]) -> Keys:

@@ -62,7 +62,7 @@ def _attempt(operation: Operation, context: OperationContext) -> None:
         done = _work(operation, context)
         state = State.PARTIAL if done.partial else State.SUCCEEDED
         stages = closed_stages(operation.stages, state="done")
-        ending = Ending(state=state, stages=stages, result=done.result, proof=done.proof)
+        ending = Ending(state=state, stages=stages, result=done.result, proof=done.proof, undo=done.settling)
         if not transitions.finish(operation, ending, record=done.record, then=lambda: _end_parts(operation, context)):
             raise LeaseLost("the lease ran out before the end")
     except LeaseLost:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -12,7 +14,7 @@ from containers_app.archives.codecs import Keys, decoded
 from containers_app.archives.index import Index
 from containers_app.archives.index_cache import IndexCache, WantedIndex
 from containers_app.archives.stores import Location
-from containers_app.archives.writer import ByteSource
+from containers_app.archives.writer import CHUNK_BYTES, ByteSource
 from containers_app.conf import load
 from containers_app.errors import (
     ArchiveInvalid,
@@ -21,14 +23,17 @@ from containers_app.errors import (
     IndexMissing,
     InvalidRequest,
     KeyMissing,
+    MycoError,
     NotFound,
     WrongKey,
 )
 from containers_app.models import Backup, BackupPart
 from containers_app.models.backups import USABLE_STATES
 from containers_app.operations.hosts import store_of
+from containers_app.specs.saved import SavedConfiguration
 
 _CACHE_FOLDER = "indexes"
+_CONFIGURATION_LIMIT_BYTES = 16 * 1024 * 1024
 _LOCKED = "this part is encrypted, and the server has no key for it: download the whole part, and open it with age"
 
 
@@ -61,6 +66,31 @@ def location_of(part: BackupPart) -> Location:
         return store_of(load()).locate(folder, "any").beside(part.file_name)
     except InvalidRequest as error:
         raise BackupUnusable("the backup is in a folder that is none of the backup roots now") from error
+
+
+def mounted_at(part: BackupPart) -> str | None:
+    """Where the container had what is in this part, such as `/data`; empty for its own file system.
+
+    None where the backup does not tell, or not without a key.
+    """
+    if part.kind == "rootfs":
+        return ""
+    config = next((found for found in part.backup.parts.all() if found.kind == "config"), None)
+    if config is None or config.size_bytes > _CONFIGURATION_LIMIT_BYTES:
+        return None
+    with suppress(MycoError), plain_bytes(config) as source:
+        content = b"".join(iter(partial(source.read, CHUNK_BYTES), b""))
+        saved = SavedConfiguration.of(json.loads(content), None)
+        return _mount_point(saved.container.get("Mounts") or [], part)
+    return None
+
+
+def _mount_point(mounts: Iterable[Mapping[str, object]], part: BackupPart) -> str | None:
+    key = "Name" if part.kind == "volume" else "Source"
+    places = (
+        str(mount["Destination"]) for mount in mounts if (mount.get("Type"), mount.get(key)) == (part.kind, part.name)
+    )
+    return next(places, None)
 
 
 @contextmanager

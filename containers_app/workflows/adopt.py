@@ -14,6 +14,7 @@ from containers_app.archives.stores.paths import MANIFEST_SUFFIX, is_manifest_na
 from containers_app.errors import ArchiveInvalid, BackupCorrupt, InvalidRequest, NameTaken, NotFound, PermissionDenied
 from containers_app.models import Backup, BackupPart, Container
 from containers_app.workflows.context import Context, Done
+from containers_app.workflows.foreign_set import judge_parts
 from containers_app.workflows.set_record import damage, shown, timestamp, why_recorded
 
 SYSTEM = "audit.view_entry"
@@ -44,7 +45,7 @@ def adopt(context: Context, params: AdoptParams) -> Done:
     """Record a set from its manifest alone, read strictly; its parts must have the sizes and hashes that it names.
 
     Raises PermissionDenied, InvalidRequest, NotFound, NameTaken for a set that is recorded, and BackupCorrupt or
-    BackupMissing with the finding; then nothing is recorded.
+    BackupMissing with the finding, also for archives that could do harm; then nothing is recorded.
     """
     if not context.facts.may(SYSTEM):
         raise PermissionDenied(f"you may not do this: it needs the permission '{SYSTEM}'")
@@ -70,6 +71,8 @@ def adopt(context: Context, params: AdoptParams) -> Done:
     }
     if not whole:
         raise damage(row.file_name, verdicts, result)
+    context.stage("judge the archives")
+    judge_parts(context, location, manifest.parts)
     return Done(result=result, record=lambda: _record(params.path, manifest, row), partial=not _is_whole(manifest))
 
 

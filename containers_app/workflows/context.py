@@ -30,12 +30,14 @@ class Done:
 
     `result` is the body that answers show, `proof` what was compared to say so. `record` writes the rows that belong
     to it, in the transaction of the final state. `partial` says that something is missing, which a warning names.
+    `settling` are steps like those of an undo that go on instead of back: they are done after the end.
     """
 
     result: Mapping[str, Any]
     record: Callable[[], None] | None = None
     proof: Mapping[str, Any] | None = None
     partial: bool = False
+    settling: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,7 @@ class DeleteParams:
 def delete_backup(context: Context, params: DeleteParams) -> Done:
     """Remove the set's files, its manifest first; its record stays. What other sets need stays too.
 
+    Where a backup with an image began meanwhile, the files go after it, and the record is over before.
     Raises InvalidRequest for another name, BackupPinned, BackupHeld, LastGoodBackup and Busy before anything is done.
     After a StorageError the record says deleted, and the reconciler removes what is left.
     """
@@ -47,8 +48,11 @@ def delete_backup(context: Context, params: DeleteParams) -> Done:
         _record(row, confirm_last=params.confirm_last)
         context.remember_undo(step)
     # From here on it is finished, by this worker or by the reconciler: nothing asks any more whether to stop.
-    kept = remove_set(step, context.store)
-    return Done(result=_result(row, before, kept))
+    try:
+        return Done(result=_result(row, before, remove_set(step, context.store)))
+    except Busy as error:
+        context.warn("FILES_GO_LATER", f"{error.message}. The backup is deleted, its files go as soon as that is over.")
+    return Done(result=_result(row, before, ()), settling=(step,))
 
 
 def _require_unused(context: Context, row: Backup) -> None:

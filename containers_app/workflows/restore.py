@@ -15,14 +15,19 @@ from containers_app.workflows import inventory
 from containers_app.workflows.admission import check_admission
 from containers_app.workflows.context import Context, Done
 from containers_app.workflows.health import start_and_wait
+from containers_app.workflows.path_plan import PathPlan, plan_paths
+from containers_app.workflows.path_source import find_paths, path_of
 from containers_app.workflows.protected import check_protected
 from containers_app.workflows.restore_in_place import check_typed, find_old, swap
 from containers_app.workflows.restore_making import RestoredContainer, check_parts, make_restored, prove_restored
+from containers_app.workflows.restore_path import check_confirmed, find_target, put_paths
 from containers_app.workflows.restore_plan import RestorePlan, Wanted, plan_restore
 from containers_app.workflows.restore_volume import fill_new_volume, plan_volume
 from containers_app.workflows.set_reader import SetReader, open_set
+from containers_app.workflows.set_record import SAFETY_STATE
+from containers_app.workflows.undo import remove_labelled
 
-MODES = ("new", "inPlace", "volume")
+MODES = ("new", "inPlace", "volume", "path")
 # Without a look, whatever takes the place of what ran would count as up.
 LEAST_WAIT_SECONDS = 30
 REPLACE_PERMISSION = "containers_app.remove_container"
@@ -33,8 +38,9 @@ class RestoreParams:
     """`backup`: its record's id. `mode`: one of MODES. `name`: of what is made, None for the name in the backup.
 
     `parts`: kinds or names of the parts to restore, None for all. `volume`: the one to restore, by name or mount point.
-    `confirm`: the name of the container that is replaced, typed. `start`: start the container, and wait up to
-    `wait_healthy_seconds`. `keys`: what opens an encrypted backup.
+    `paths`: files and folders as the container sees them; `container` gets them, in its folder `target`.
+    `confirm`: the name of the container that is replaced, or in which files are, typed. `start`: start the container,
+    and wait up to `wait_healthy_seconds`. `keys`: what opens an encrypted backup.
     """
 
     backup: str
@@ -42,6 +48,9 @@ class RestoreParams:
     name: str | None = None
     parts: tuple[str, ...] | None = None
     volume: str | None = None
+    paths: tuple[str, ...] = ()
+    container: str | None = None
+    target: str | None = None
     start: bool = False
     wait_healthy_seconds: int = 0
     dry_run: bool = False
@@ -71,7 +80,8 @@ def reopened_restore(recorded: Mapping[str, Any], sealed: Mapping[str, Any]) -> 
     keys = Keys(identities=tuple(sealed.get("identities") or ()), passphrase=sealed.get("passphrase"))
     parts = recorded.get("parts")
     overrides = read_overrides(sealed.get("overrides") or {})
-    return {**recorded, "parts": None if parts is None else tuple(parts), "overrides": overrides, "keys": keys}
+    lists = {"parts": None if parts is None else tuple(parts), "paths": tuple(recorded.get("paths") or ())}
+    return {**recorded, **lists, "overrides": overrides, "keys": keys}
 
 
 def restore(context: Context, params: RestoreParams) -> Done:
@@ -82,14 +92,18 @@ def restore(context: Context, params: RestoreParams) -> Done:
     """
     context.stage("open the backup")
     files = open_set(context, params.backup, params.keys)
-    work = {"new": _restored_container, "inPlace": _replaced_container, "volume": _restored_volume}
+    work = {
+        "new": _restored_container,
+        "inPlace": _replaced_container,
+        "volume": _restored_volume,
+        "path": _restored_paths,
+    }
     return work[params.mode](context, params, files)
 
 
 def _replaced_container(context: Context, params: RestoreParams, files: SetReader) -> Done:
     """In place of the container of that name, which is kept under another one."""
-    if not context.facts.may(REPLACE_PERMISSION):
-        raise PermissionDenied(f"to replace a container you need the permission '{REPLACE_PERMISSION}' too")
+    _check_may_replace(context)
     with context.gateway() as target:
         old = find_old(context, target, params.name or files.manifest.container.name)
         context.pin_target(old.id, old.name, lock=not params.dry_run)
@@ -108,6 +122,7 @@ def _replaced_container(context: Context, params: RestoreParams, files: SetReade
         for container_id in (old.id, swapped.restored.id):
             inventory.refresh(_host(context), target, container_id)
     own = {"keptId": old.id, "keptName": old.kept_as, "safetyBackupId": str(swapped.safety.row.pk)}
+    own[SAFETY_STATE] = str(swapped.safety.row.state)
     message = "Container replaced successfully"
     return Done(
         result={**_result(params, files, message, new_id=swapped.restored.id, name=old.name), **own},
@@ -142,6 +157,56 @@ def _restored_volume(context: Context, params: RestoreParams, files: SetReader) 
         proof={"content": [dict(proof) for proof in proofs]},
         partial=not all(proof["equal"] for proof in proofs),
     )
+
+
+def _check_may_replace(context: Context) -> None:
+    if not context.facts.may(REPLACE_PERMISSION):
+        raise PermissionDenied(
+            f"to change a container that is there you need the permission '{REPLACE_PERMISSION}' too"
+        )
+
+
+def _restored_paths(context: Context, params: RestoreParams, files: SetReader) -> Done:
+    """Files and folders, into a container that is there."""
+    _check_may_replace(context)
+    with context.gateway() as target:
+        inspect = find_target(target, files, params.container)
+        context.pin_target(str(inspect["Id"]), str(inspect["Name"]).removeprefix("/"), lock=not params.dry_run)
+        check_protected(context, inspect, confirmed=params.confirm_protected)
+        plan = _path_plan(context, target, params, files, inspect)
+        context.stage("plan", plan=plan.document())
+        if params.dry_run:
+            return _planned(plan.document())
+        check_confirmed(plan, params.confirm)
+        check_admission(
+            context,
+            plan_hash=plan.hash,
+            bound_to=params.plan_hash,
+            powers=(),
+            confirmed=False,
+            collisions=plan.collisions,
+            warnings=plan.warnings,
+            start=False,
+        )
+        placed = put_paths(context, target, files, plan)
+    entries = {name: plan.total(name) for name in ("new", "overwritten", "unchanged")}
+    own = {"containerId": plan.container_id, "entries": entries, "keptIn": list(placed.kept)}
+    message = "Files restored successfully"
+    return Done(
+        result={**_result(params, files, message, new_id=None, name=plan.container_name), **own},
+        proof={"content": [dict(proof) for proof in placed.proofs]},
+        settling=placed.settling,
+    )
+
+
+def _path_plan(
+    context: Context, target: EngineGateway, params: RestoreParams, files: SetReader, inspect: Mapping[str, Any]
+) -> PathPlan:
+    context.stage("look at the files", undo=remove_labelled(context.facts.operation_id))
+    folder = None if params.target is None else path_of(params.target, field_name="target")
+    bound = {"backup": params.backup, "mode": params.mode, "paths": sorted(params.paths), "target": params.target}
+    found = find_paths(context, files, params.paths)
+    return plan_paths(context, target, inspect, found, target=folder, bound=bound)
 
 
 def _planned(plan: Mapping[str, Any]) -> Done:

@@ -61,7 +61,8 @@ def import_files(
     """Make an image of a saved file system; its id, and what is in it. What it makes carries the label."""
     tree = TarTree(undated=ENGINES_OWN)
     with files.opened(part) as source, Beside(tree.feed) as reading:
-        image_id = gateway.import_image(source.blocks(_both(meter.add, reading.feed)), labels=labels_for(context))
+        blocks = files.harmless(part, source.blocks(_both(meter.add, reading.feed)))
+        image_id = gateway.import_image(blocks, labels=labels_for(context))
         reading.finish()
     return image_id, tree.finish()
 
@@ -74,7 +75,7 @@ def fill_volume(
     with files.opened(part) as source, Beside(tree.feed) as reading:
         unpack_tree(
             gateway,
-            source.blocks(_both(meter.add, reading.feed)),
+            files.harmless(part, source.blocks(_both(meter.add, reading.feed))),
             sha256=part.sha256,
             target=VolumeTree(name=volume, options=FRESH),
             options=options_of(context),
@@ -86,7 +87,7 @@ def fill_volume(
 def prove_volume(context: Context, gateway: EngineGateway, restored: Restored) -> dict[str, Any]:
     """Pack the volume as a backup would, and compare."""
     with packed_tree(gateway, VolumeTree(name=restored.target_name), options_of(context)) as packed:
-        found = _read(context, packed, TarTree())
+        found = read_tree(context, packed, TarTree())
         packed.finish()
     return _compared(context, restored, found)
 
@@ -94,11 +95,12 @@ def prove_volume(context: Context, gateway: EngineGateway, restored: Restored) -
 def prove_files(context: Context, gateway: EngineGateway, restored: Restored, *, container_id: str) -> dict[str, Any]:
     """Export the container, which has not been started, and compare."""
     with gateway.export(container_id) as stream, context.interruptible(stream.abort):
-        found = _read(context, stream, TarTree(undated=ENGINES_OWN))
+        found = read_tree(context, stream, TarTree(undated=ENGINES_OWN))
     return _compared(context, restored, found)
 
 
-def _read(context: Context, source: ByteSource, tree: TarTree) -> TreeFacts:
+def read_tree(context: Context, source: ByteSource, tree: TarTree) -> TreeFacts:
+    """What is in a tar that is read to its end. Raises what the source, the tree and `context.checkpoint` raise."""
     with Beside(tree.feed) as reading:
         while block := source.read(CHUNK_BYTES):
             context.checkpoint()

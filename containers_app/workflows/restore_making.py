@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from containers_app.archives.image_judge import ImageJudge
 from containers_app.archives.manifest import Part
 from containers_app.engine.gateway import EngineGateway
 from containers_app.engine.trees import VolumeTree
@@ -176,8 +177,7 @@ def _load_image(context: Context, target: EngineGateway, plan: RestorePlan, file
     undo = remove_image(context.facts.operation_id, wanted, host="")
     if image.part is not None:
         context.stage("load the image", undo=undo)
-        with files.opened(image.part) as source:
-            target.load_image(source.blocks(meter.add))
+        _load(target, files, image.part, wanted, meter)
     else:
         context.stage("pull the image", undo=undo)
         target.pull_image(image.reference)
@@ -187,6 +187,13 @@ def _load_image(context: Context, target: EngineGateway, plan: RestorePlan, file
     reference = plan.prepared.plan.create.settings.image
     if reference and reference != wanted and "@" not in reference and not _has_image(target, reference):
         target.tag_image(wanted, reference)
+
+
+def _load(target: EngineGateway, files: SetReader, part: Part, image_id: str, meter: Meter) -> None:
+    """An Engine reads to the end before it does anything: what is refused leaves nothing. Raises BackupUnusable."""
+    judge = ImageJudge(image_id, plain_bytes=part.size_bytes)
+    with files.opened(part) as source:
+        target.load_image(files.harmless(part, source.blocks(meter.add), judge=judge))
 
 
 def _has_image(gateway: EngineGateway, reference: str) -> bool:

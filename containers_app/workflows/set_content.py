@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from containers_app.archives.checking import INTACT, Reading, check_parts, worst
@@ -111,9 +111,24 @@ def with_host_volumes_judged(
 
 
 def is_below(path: str, roots: Iterable[str]) -> bool:
-    """Whether the path is one of the roots or below one, by its words."""
-    below = any(path == root or path.startswith(f"{root.rstrip('/')}/") for root in roots)
-    return below and ".." not in path.split("/")
+    """Whether the path is one of the roots or below one: by its words, and where it is visible here, by where it leads.
+
+    On another machine, links on the way cannot be seen.
+    """
+    allowed = tuple(roots)
+    return _has_root(path, allowed) and ".." not in path.split("/") and _leads_below(path, allowed)
+
+
+def _has_root(path: str, roots: Iterable[str]) -> bool:
+    return any(path == root or path.startswith(f"{root.rstrip('/')}/") for root in roots)
+
+
+def _leads_below(path: str, roots: Iterable[str]) -> bool:
+    try:
+        place = str(Path(path).resolve())
+    except (OSError, RuntimeError, ValueError):  # such as links in a circle
+        return False
+    return _has_root(place, [str(Path(root).resolve()) for root in roots])
 
 
 def _is_allowed(context: Context, mount: Mapping[str, Any]) -> bool:

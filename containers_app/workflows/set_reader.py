@@ -12,6 +12,8 @@ from typing import Any, BinaryIO, cast
 
 from containers_app.archives.beside import Beside
 from containers_app.archives.codecs import Keys, decoded
+from containers_app.archives.judge import Judge, judged
+from containers_app.archives.limits import Limits
 from containers_app.archives.manifest import LIMIT_BYTES, Manifest, Part
 from containers_app.archives.stores import Location
 from containers_app.archives.stores.faults import storage_faults
@@ -107,6 +109,15 @@ class SetReader:
             if (stored.size_bytes, stored.sha256) != (part.stored_bytes, part.stored_sha256):
                 raise _altered(part)
 
+    def harmless(self, part: Part, blocks: Iterator[bytes], *, judge: Judge | None = None) -> Iterator[bytes]:
+        """The blocks of a tar, which a stranger's set cannot do harm with; a `judge` asks in any case.
+
+        What could be opened without a key was judged when it was adopted. Raises BackupUnusable before the last block.
+        """
+        if judge is None and (self.backup.operation.kind != "adopt" or part.encryption is None):
+            return blocks
+        return _judged(part, blocks, judge or Judge(Limits(devices=True), plain_bytes=part.size_bytes + CHUNK_BYTES))
+
     @contextmanager
     def opened(self, part: Part) -> Iterator[PartSource]:
         """A part to be read to its end, in constant memory. Raises StorageError, and what the decoder raises."""
@@ -190,9 +201,18 @@ class _Hashed(io.RawIOBase):
                 checkpoint()
 
 
+def _judged(part: Part, blocks: Iterator[bytes], judge: Judge) -> Iterator[bytes]:
+    try:
+        yield from judged(blocks, judge)
+    except BackupUnusable:
+        raise
+    except ArchiveInvalid as error:
+        raise BackupUnusable(f"the backup's file {part.path} is not restored: {error.message}") from error
+
+
 def open_set(context: Context, backup_id: str, keys: Keys) -> SetReader:
     """The backup of this id. Raises BackupUnusable for one that cannot be restored, and StorageError."""
-    backup = Backup.objects.prefetch_related("parts").filter(pk=backup_id).first()
+    backup = Backup.objects.select_related("operation").prefetch_related("parts").filter(pk=backup_id).first()
     if backup is None:
         raise BackupUnusable("there is no such backup any more")
     check_usable(backup)

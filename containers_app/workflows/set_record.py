@@ -21,6 +21,8 @@ from containers_app.models.backups import USABLE_STATES, BackupState
 from containers_app.models.operations import ACTIVE_STATES
 from containers_app.workflows.context import Context
 
+# Of the result of a restore in place: what the set is that it made before.
+SAFETY_STATE = "safetyState"
 _STATES = {MISSING: BackupState.MISSING, CORRUPT: BackupState.CORRUPT}
 
 
@@ -70,6 +72,12 @@ def state_of(row: Backup, verdicts: tuple[Verdict, ...]) -> BackupState:
 
 def whole_state(row: Backup) -> BackupState:
     """What a set is whose files are all as they were made."""
+    if row.is_usable:
+        return BackupState(row.state)
+    told = (row.operation.result or {}).get(SAFETY_STATE)
+    if told in USABLE_STATES:
+        # A restore may be partial for what its backup lacks, and the set that it made before be whole.
+        return BackupState(told)
     return BackupState.PARTIAL if row.operation.state == State.PARTIAL else BackupState.COMPLETE
 
 

@@ -13,8 +13,11 @@ from django.conf import settings
 from containers_app.archives.stores.local import LocalStore, Location
 from containers_app.crypto.sealing import derived_key, seal, unseal
 from containers_app.engine.gateway import EngineGateway
+from containers_app.engine.placing import settle, tree_at, unplace
+from containers_app.engine.trees import HelperOptions, Tree
 from containers_app.errors import ContainerNotFound, EngineError, MycoError
 from containers_app.specs.hooks import Hooks, hooks_of, written_hooks
+from containers_app.workflows.context import Context
 from containers_app.workflows.set_removal import remove_set
 
 logger = logging.getLogger(__name__)
@@ -60,6 +63,26 @@ def restore_state(container_id: str, state: str, *, started_at: str = "", until_
 def restore_name(container_id: str, name: str) -> Step:
     """The step that gives a container its name back."""
     return {"action": "restore_name", "container": container_id, "name": name}
+
+
+def unplace_paths(context: Context, tree: Tree, identifier: str) -> Step:
+    """The step that takes files out of a tree again that were put there under this identifier."""
+    return _placing("unplace_paths", context, tree, identifier)
+
+
+def settle_paths(context: Context, tree: Tree, identifier: str) -> Step:
+    """The step that clears away what a return would have needed: it goes on instead of back."""
+    return _placing("settle_paths", context, tree, identifier)
+
+
+def _placing(action: str, context: Context, tree: Tree, identifier: str) -> Step:
+    return {
+        "action": action,
+        "operation": context.facts.operation_id,
+        "tree": tree.place,
+        "identifier": identifier,
+        "helper": context.helper_image,
+    }
 
 
 def run_hook(container_id: str, hooks: Hooks, *, started_at: str) -> Step:
@@ -196,6 +219,28 @@ def _hook_key() -> bytes:
     return derived_key(settings.SECRET_KEY, "mycodocker hooks")
 
 
+def _unplace_paths(step: Step, open_gateway: OpenGateway, store: LocalStore) -> None:
+    _place(step, open_gateway, unplace)
+
+
+def _settle_paths(step: Step, open_gateway: OpenGateway, store: LocalStore) -> None:
+    _place(step, open_gateway, settle)
+
+
+def _place(step: Step, open_gateway: OpenGateway, verb: Callable[..., None]) -> None:
+    """A tree that is gone has nothing to take back."""
+    kind, _, name = step["tree"].partition(" ")
+    with open_gateway("") as gateway:
+        if gateway.labelled(step["operation"]):
+            raise EngineError("A helper of the operation is still at work.")
+        if kind == "root" and name.removeprefix("of ") not in {found.id for found in gateway.containers()}:
+            return
+        if kind == "volume" and name not in gateway.volumes():
+            return
+        options = HelperOptions(image=step["helper"])
+        verb(gateway, tree_at(step["tree"]), options, identifier=step["identifier"])
+
+
 def _remove_set(step: Step, open_gateway: OpenGateway, store: LocalStore) -> None:
     """The one step that goes on instead of back: what is recorded as deleted must not stay."""
     remove_set(step, store)
@@ -208,5 +253,7 @@ _ACTIONS: Mapping[str, Callable[[Step, OpenGateway, LocalStore], None]] = {
     "restore_state": _restore_state,
     "restore_name": _restore_name,
     "run_hook": _run_hook,
+    "unplace_paths": _unplace_paths,
+    "settle_paths": _settle_paths,
     "remove_set": _remove_set,
 }

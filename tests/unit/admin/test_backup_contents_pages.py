@@ -118,6 +118,21 @@ def test_a_large_folder_comes_in_pages(operator: Client):
     assert found == [f"{number:04}" for number in range(250)]
 
 
+def test_files_are_chosen_and_the_form_of_a_restore_has_their_paths(operator: Client, backup: Backup):
+    page = operator.get(address(backup, "files", "?path=etc")).content.decode()
+    values = [unescape(value) for value in re.findall(r'type="checkbox" name="path" value="([^"]*)"', page)]
+    assert "/etc/hosts" in values
+    assert all(value.isprintable() for value in values)
+    form = operator.get(reverse("admin:containers_app_backup_restore", args=[backup.pk]), {"path": values})
+    assert form.context["form"]["paths"].value().splitlines() == values
+    assert form.context["form"]["mode"].value() == "path"
+
+
+def test_who_may_not_restore_chooses_nothing(backup: Backup):
+    page = text_of(signed_in(recipes.auditor()).get(address(backup, "files", "?path=etc")))
+    assert 'type="checkbox"' not in page
+
+
 def test_an_auditor_browses_and_sees_no_way_to_download(backup: Backup):
     client = signed_in(recipes.auditor())
     for page in (own_page(backup), address(backup, "files", "?path=etc")):

@@ -99,6 +99,20 @@ def test_what_is_confirmed_is_bound_to_its_plan(operator: Client, worker: Worker
     assert done["Location"] == reverse("admin:containers_app_operation_change", args=[operation.pk])
 
 
+def test_single_files_are_planned_by_their_lines(operator: Client, worker: Worker, backup: Backup) -> None:
+    entries = {"new": 1, "overwritten": 2, "unchanged": 3, "blocked": 0, "bytes": 10}
+    changes = [{"path": "/etc/app.conf", "change": "overwritten"}]
+    worker.ends = [planned(entries=entries, changes=changes, container={"id": "1", "name": "web"})]
+    wish = {"mode": "path", "paths": "/etc/app.conf\r\n\r\n/srv/data\r\n", "confirm": "web", "folder": "/back"}
+    answer = send(operator, backup, **wish)
+    params = Operation.objects.get(kind="restore").params
+    assert (params["paths"], params["target"], params["confirm"]) == (["/etc/app.conf", "/srv/data"], "/back", "web")
+    text = text_of(answer)
+    assert "1 new, 2 replaced, 3 unchanged" in text
+    assert "/etc/app.conf overwritten" in text
+    assert hidden(answer, "paths").split() == ["/etc/app.conf", "/srv/data"]
+
+
 def test_a_plan_that_has_changed_is_shown_anew(operator: Client, worker: Worker, backup: Backup) -> None:
     worker.ends = [refused_as("PLAN_CHANGED", "another plan"), planned()]
     answer = send(operator, backup, confirmed="1", plan_hash=HASH)
@@ -115,6 +129,9 @@ def test_what_stands_in_the_way_turns_the_button_off(operator: Client, worker: W
 @pytest.mark.parametrize(
     ("values", "field"),
     [
+        ({"mode": "path"}, "paths"),
+        ({"mode": "path", "paths": "etc"}, "paths"),
+        ({"mode": "path", "paths": "/etc", "folder": "x"}, "folder"),
         ({"mode": "volume"}, "volume"),
         ({"mode": "volume", "volume": "data", "start": "on"}, "start"),
         ({"wait_healthy_seconds": "5"}, "wait_healthy_seconds"),

@@ -63,6 +63,18 @@ def test_another_content_than_wanted_is_never_opened(tmp_path: Path, change: byt
     assert list(tmp_path.iterdir()) == []
 
 
+def test_it_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    stored, synced, real = Stored("a"), [], os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append((os.fstat(descriptor).st_size, [path.suffix for path in tmp_path.iterdir()]))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert names(IndexCache(tmp_path), stored) == [b"a"]
+    assert synced == [(stored.size_bytes, [".partial"])]
+
+
 def test_what_was_not_used_for_longest_goes_first(tmp_path: Path):
     indexes = [Stored(name) for name in "abc"]
     cache = IndexCache(tmp_path, limit_bytes=2 * indexes[0].size_bytes)

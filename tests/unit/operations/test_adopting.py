@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from django.utils import timezone
 
 from containers_app.archives import checking
+from containers_app.archives.index_builder import IndexBuilder
 from containers_app.archives.manifest import StackIdentity
 from containers_app.models import Backup, BackupPart, Operation, State
 from containers_app.models.identifiers import uuid7
@@ -19,7 +22,9 @@ from containers_app.operations import progress
 from containers_app.operations.backup_checks import check_backups
 from containers_app.workflows import adopt as module
 from tests import recipes
-from tests.stored_sets import CREATED, WEB, edited, flip, manifest_of, names, part_of, stored_set, write_set
+from tests.stored_sets import CREATED, WEB, edited, flip, manifest_of, names, part_of, stored_set, tar, write_set
+from tests.unit.archives.hostile import hard_link, link
+from tests.unit.archives.samples import Member, tar_of
 from tests.unit.operations.keeping_bench import adopt, delete, state, verify
 
 pytestmark = [
@@ -96,6 +101,75 @@ def test_a_set_of_which_something_may_be_missing_is_partial(
     assert row.state == (State.PARTIAL if expected == "partial" else State.SUCCEEDED)
     assert check_backups() == 0
     assert state(Backup.objects.get()) == expected
+
+
+HARMFUL = {
+    "a path that leaves the tree": [Member("../escape", b"x")],
+    "a member through a link": [link("way", "/etc"), Member("way/passwd", b"x")],
+    "one name twice": [Member("a", b"1"), Member("a", b"2")],
+    "a hard link out of the tree": [hard_link("a", "../../etc/passwd")],
+}
+
+
+@pytest.mark.parametrize("kind", ["rootfs", "volume"])
+@pytest.mark.parametrize("case", HARMFUL)
+def test_an_archive_that_could_do_harm_is_not_adopted(backup_root: Path, path: Path, case: str, kind: str) -> None:
+    content = tar_of(HARMFUL[case])
+    parts = [
+        part_of("rootfs", "web", backup_root / "web.tar", tar("web"), members=1),
+        part_of(kind, "data", backup_root / "web.tar.x.tar", content, members=len(HARMFUL[case])),
+    ]
+    path.write_bytes(manifest_of(parts).to_bytes())
+    row = adopt(path)
+    assert (row.state, row.error_code) == ("failed", "BACKUP_CORRUPT")
+    assert "web.tar.x.tar is refused" in row.error_message
+    assert not Backup.objects.exists()
+
+
+def index_of(content: bytes, *, lie: str = "") -> bytes:
+    """The index of a tar, in which something may be otherwise."""
+    with IndexBuilder() as builder:
+        builder.feed(content)
+        builder.finish()
+        if not lie:
+            return builder.file.read()
+        with tempfile.NamedTemporaryFile() as copy:
+            copy.write(builder.file.read())
+            copy.flush()
+            database = sqlite3.connect(copy.name)
+            database.execute(lie)
+            database.commit()
+            database.close()
+            return Path(copy.name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("lie", "expected"),
+    [
+        ("", "succeeded"),
+        ("UPDATE entries SET sha256 = NULL", "succeeded"),
+        ("UPDATE entries SET header_offset = 0 WHERE name = X'31'", "failed"),
+        ("UPDATE entries SET name = X'7878' WHERE name = X'31'", "failed"),
+        ("DELETE FROM entries WHERE name = X'31'", "failed"),
+        ("UPDATE totals SET size_bytes = 1", "failed"),
+        ("CREATE VIEW v AS SELECT 1", "failed"),
+    ],
+    ids=["the truth", "no digests", "another place", "another name", "an entry less", "other totals", "a view"],
+)
+def test_an_index_counts_only_if_it_says_what_the_archive_does(
+    backup_root: Path, path: Path, lie: str, expected: str
+) -> None:
+    content = tar("web", 3)
+    parts = [
+        part_of("rootfs", "web", backup_root / "web.tar", content, members=3),
+        part_of("index", "web.tar", backup_root / "web.tar.index", index_of(content, lie=lie), members=None),
+    ]
+    path.write_bytes(manifest_of(parts).to_bytes())
+    row = adopt(path)
+    assert row.state == expected, row.error_message
+    assert Backup.objects.exists() is (expected == "succeeded")
+    if expected == "failed":
+        assert row.error_code == "BACKUP_CORRUPT"
 
 
 @pytest.mark.parametrize("name", ["web.tar", "web.tar.volume-1-data.tar", "web.tar.config.json"])

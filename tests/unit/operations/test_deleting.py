@@ -180,6 +180,30 @@ def test_an_image_is_not_taken_from_a_backup_that_may_count_on_it(backup_root: P
     assert delete(plain, confirm="db.tar").state == "succeeded"
 
 
+def test_a_backup_with_an_image_that_begins_meanwhile_is_waited_for_by_the_files_alone(
+    backup_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup, before = stored_set(backup_root, image=True), names(backup_root)
+    begun: list[Operation] = []
+
+    def record(*arguments: Any, **options: Any) -> None:
+        real(*arguments, **options)
+        begun.append(recipes.running(kind="backup", params={"contents": ["rootfs", "image"]}))
+
+    real = deletion._record
+    monkeypatch.setattr(deletion, "_record", record)
+    row = delete(backup)
+    assert (row.state, state(backup), len(row.undo)) == ("succeeded", "deleted", 1)
+    assert [warning["code"] for warning in row.warnings] == ["FILES_GO_LATER"]
+    assert IMAGE in names(backup_root)
+    recovery.reconcile()
+    assert IMAGE in names(backup_root)
+    assert len(before) > len(names(backup_root)) >= 1
+    Operation.objects.filter(pk=begun[0].pk).update(state=State.FAILED, lease_until=None, outcome_index=1)
+    recovery.reconcile()
+    assert (names(backup_root), Operation.objects.get(pk=row.pk).undo) == ([], [])
+
+
 @pytest.mark.parametrize(("running", "code"), [("restore", "BUSY"), ("drill", "BUSY"), ("", "")])
 def test_a_set_that_something_works_with_is_not_deleted(backup_root: Path, running: str, code: str) -> None:
     backup = stored_set(backup_root)

@@ -97,6 +97,14 @@ def test_what_is_whole_again_is_verified_and_usable(backup_root: Path) -> None:
     assert [action for action, _ in events(backup)] == ["backup.found_corrupt", "backup.found_complete"]
 
 
+@pytest.mark.parametrize("found", ["complete", "missing"])
+def test_what_a_partial_restore_saved_before_stays_what_it_was(backup_root: Path, found: str) -> None:
+    result = {"safetyState": "complete"}
+    maker = recipes.operation(kind="restore", state=State.PARTIAL, outcome_index=1, result=result)
+    backup = stored_set(backup_root, operation=maker, state=found)
+    assert (verify(backup).state, state(backup)) == ("succeeded", "complete")
+
+
 def test_a_partial_set_stays_partial(backup_root: Path) -> None:
     maker = recipes.operation(state=State.PARTIAL, outcome_index=1)
     backup = stored_set(backup_root, operation=maker, state="partial")

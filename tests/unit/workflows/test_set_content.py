@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -191,3 +192,26 @@ def test_a_volume_that_is_a_folder_of_the_host_is_read_only_as_a_bind_would_be(
 def test_what_of_the_host_a_volume_names_is_seen(options: dict[str, str], devices: tuple[str, ...]):
     assert host_devices(options) == devices
     assert not devices or not module.is_below(devices[0], ("/srv",))
+
+
+@pytest.mark.parametrize(
+    ("place", "allowed"),
+    [
+        ("own", True),
+        ("own/../own", False),
+        ("inside", True),
+        ("outside", False),
+        ("outside/etc", False),
+        ("nothing", True),
+        ("outside/nothing", False),
+        ("loop", False),
+    ],
+)
+def test_a_folder_counts_by_where_it_leads_too(tmp_path: Path, place: str, allowed: bool) -> None:
+    (tmp_path / "real" / "own").mkdir(parents=True)
+    root = tmp_path / "root"
+    root.symlink_to("real")
+    (root / "inside").symlink_to("own")
+    (root / "outside").symlink_to("/")
+    (root / "loop").symlink_to("loop")
+    assert module.is_below(f"{root}/{place}", (str(root),)) is allowed

@@ -6,6 +6,8 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +24,7 @@ from containers_app.models.backups import BackupState
 from containers_app.specs.saved import SavedConfiguration
 from containers_app.workflows.set_reader import SetReader, open_set
 from tests import recipes
+from tests.unit.archives.samples import Member, tar_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "audit"])
 ROOTFS = b"x" * (CHUNK_BYTES + 7)
@@ -159,3 +162,22 @@ def test_without_configuration_no_container_can_be_made(backup: Backup, tmp_path
     object.__setattr__(files.manifest, "parts", files.parts("rootfs"))
     with pytest.raises(InvalidRequest, match="configuration"):
         files.configuration()
+
+
+@pytest.mark.parametrize(
+    ("kind", "encryption", "refused"),
+    [("adopt", "age", True), ("adopt", None, False), ("backup", "age", False)],
+    ids=["a stranger's that had no key", "a stranger's that was judged", "our own"],
+)
+def test_what_could_not_be_judged_before_is_judged_on_its_way(
+    backup: Backup, tmp_path: Path, kind: str, encryption: str | None, refused: bool
+) -> None:
+    files = opened(backup, tmp_path)
+    files.backup.operation.kind = kind
+    archive = tar_of([Member("a", b"x" * 2000), Member("../escape", b"x")])
+    part = replace(described("rootfs", archive), encryption=encryption)
+    blocks, passed = iter([archive[:512], archive[512:]]), bytearray()
+    with pytest.raises(BackupUnusable, match="web.tar.rootfs is not restored") if refused else nullcontext():
+        for block in files.harmless(part, blocks):
+            passed += block
+    assert len(passed) < len(archive) if refused else passed == archive
