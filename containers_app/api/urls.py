@@ -30,6 +30,7 @@ from containers_app.api.records import (
     OperationView,
 )
 from containers_app.api.stacks import StackBackupView, StackCloneView, StacksView, StackView
+from containers_app.api.trends import ContainerTrendsView
 
 # The page has no template for an answer to OPTIONS.
 _DOCS = SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get", "head"])
@@ -37,6 +38,7 @@ _DOCS = SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names
 urlpatterns = [
     path("api/docker/containers", ContainersView.as_view(), name="containers"),
     path("api/docker/containers/<str:reference>", ContainerView.as_view(), name="container"),
+    path("api/docker/containers/<str:reference>/trends", ContainerTrendsView.as_view(), name="container-trends"),
     path("api/operations", OperationsView.as_view(), name="operations"),
     path("api/operations/<uuid:operation_id>", OperationView.as_view(), name="operation"),
     path("api/operations/<uuid:operation_id>/cancel", OperationCancelView.as_view(), name="operation-cancel"),

@@ -184,7 +184,9 @@ def open_set(context: Context, backup_id: str, keys: Keys) -> SetReader:
 def check_usable(backup: Backup) -> None:
     """Raise BackupUnusable for a backup whose files are gone or altered."""
     if backup.state not in USABLE_STATES:
-        raise BackupUnusable(f"this backup is {backup.state}: a verification says which of its files; choose another one")
+        raise BackupUnusable(
+            f"this backup is {backup.state}: a verification says which of its files; choose another one"
+        )
 
 
 def _located(context: Context, path: PurePosixPath) -> Location:

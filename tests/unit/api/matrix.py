@@ -80,6 +80,8 @@ MATRIX = (
     *(_act("api/docker/containers", "/api/docker/containers", ACTORS, body) for body in LIFECYCLE),
     _read("api/docker/containers/<str:reference>", "/api/docker/containers/web", PAGES),
     _read("api/docker/containers/<str:reference>", "/api/docker/containers/nobody", MISSING),
+    _read("api/docker/containers/<str:reference>/trends", "/api/docker/containers/web/trends", PAGES),
+    _read("api/docker/containers/<str:reference>/trends", "/api/docker/containers/nobody/trends", MISSING),
     _read("api/stacks", "/api/stacks", LISTS),
     _act("api/stacks/clone", "/api/stacks/clone", ACTORS, STACK_CLONE),
     _act("api/stacks/backup", "/api/stacks/backup", ACTORS, STACK_BACKUP),
