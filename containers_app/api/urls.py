@@ -18,6 +18,7 @@ from containers_app.api.backup_keeping import (
 )
 from containers_app.api.backups import BackupDrillView, BackupRestoreView
 from containers_app.api.containers import ContainerView
+from containers_app.api.coverage import CoverageView
 from containers_app.api.health import LiveView, ReadyView
 from containers_app.api.hosts import HostsView, HostTestView, HostView
 from containers_app.api.published import ContainersView
@@ -57,6 +58,7 @@ urlpatterns = [
     path("api/backups/<uuid:backup_id>/content", ContentView.as_view(), name="backup-content"),
     path("api/backups/<uuid:backup_id>/links", LinksView.as_view(), name="backup-links"),
     path("api/backups/<uuid:backup_id>/compare", CompareView.as_view(), name="backup-compare"),
+    path("api/coverage", CoverageView.as_view(), name="coverage"),
     path("api/hosts", HostsView.as_view(), name="hosts"),
     path("api/hosts/<int:host_id>", HostView.as_view(), name="host"),
     path("api/hosts/<int:host_id>/test", HostTestView.as_view(), name="host-test"),

@@ -7,10 +7,10 @@ from typing import Any
 
 from django.db.models import OuterRef, QuerySet, Subquery, Sum
 
-from containers_app.errors import InvalidRequest
 from containers_app.models import Backup, BackupPart, Container
 from containers_app.operations.authority import Asker
 from containers_app.operations.visibility import visible_to, why_not
+from containers_app.specs import fields
 from containers_app.specs.trend import SetSizes, TrendPoint, trend
 
 DEFAULT_LAST, MOST_LAST = 30, 200
@@ -31,10 +31,7 @@ def trend_of(asker: Asker, container: Container, *, last: int = DEFAULT_LAST) ->
 
 def read_last(query: Mapping[str, str]) -> int:
     """How many are asked for. Raises InvalidRequest."""
-    text = query.get("last", str(DEFAULT_LAST))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST_LAST):
-        raise InvalidRequest(f"'last' must be 1 to {MOST_LAST}", field="last")
-    return int(text)
+    return fields.number(query, "last", default=DEFAULT_LAST, highest=MOST_LAST)
 
 
 def _figures(rows: QuerySet[Any]) -> QuerySet[Any]:

@@ -32,6 +32,12 @@ STATES: Mapping[str, tuple[str, str, str]] = {
     "cancelled": ("mute", "stop", "Cancelled"),
     "interrupted": ("warn", "plug", "Interrupted"),
     "unprotected": ("gap", "shield-off", "Unprotected"),
+    "protected": ("ok", "ok", "Backed up"),
+    "partly": ("warn", "half", "Partly backed up"),
+    "stale": ("warn", "clock", "Stale"),
+    "unusable": ("bad", "fail", "None usable"),
+    "never": ("gap", "shield-off", "Never backed up"),
+    "excluded": ("mute", "stop", "Excluded"),
     "complete": ("ok", "ok", "Complete"),
     "missing": ("bad", "question", "Missing"),
     "corrupt": ("bad", "fail", "Corrupt"),
@@ -62,6 +68,7 @@ STATES: Mapping[str, tuple[str, str, str]] = {
     "intent": ("mute", "dots", "Intent"),
 }
 
+_LACKING = {"rootfs": "its file system", "config": "its configuration", "secrets": "values of its environment"}
 _TREATMENTS = {"copy": "copied into a new one", "empty": "a new one, empty", "share": "shared with the source"}
 
 
@@ -128,6 +135,12 @@ def as_text(value: Any) -> SafeString:
 def treatment(word: str) -> SafeString:
     """What becomes of a volume."""
     return foreign(_TREATMENTS.get(word, word))
+
+
+@register.filter
+def lacking(kind: str) -> str:
+    """What a backup without a part of this kind has not."""
+    return _LACKING.get(kind, kind)
 
 
 @register.filter
