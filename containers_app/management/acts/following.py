@@ -41,15 +41,18 @@ def carry_out(request: Request, *, seconds: float | None, tell: Tell) -> Outcome
     submitted = submit(request)
     if not submitted.published and unqueue(submitted.operation):
         return _not_done(FAILED, "QUEUE_UNAVAILABLE", "no worker can be told now; nothing was done: is the broker up?")
-    tell(f"operation {submitted.operation.pk}")
-    if seconds == 0:
-        body = {"operationId": str(submitted.operation.pk), "state": submitted.operation.visible_state}
-        return Outcome(code=DONE, body=body)
     try:
+        tell(f"operation {submitted.operation.pk}")
+        if seconds == 0:
+            return _asked_for(submitted.operation)
         return ended(_follow(submitted.operation, seconds=_FOR_EVER_SECONDS if seconds is None else seconds, tell=tell))
     except KeyboardInterrupt:
         row = Operation.objects.get(pk=submitted.operation.pk)
         return replace(ended(row), stopped=True)
+
+
+def _asked_for(row: Operation) -> Outcome:
+    return Outcome(code=DONE, body={"operationId": str(row.pk), "state": row.visible_state})
 
 
 def ended(row: Operation) -> Outcome:
