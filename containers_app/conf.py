@@ -27,6 +27,7 @@ class Conf:
     reconcile_seconds: float
     inventory_seconds: float
     verify_bytes_per_day: int
+    stale_days: float
     helper_image: str
     max_waiting_requests: int
     max_active_operations: int

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from containers_app.admin.backup_contents import DOWNLOAD, contents_urls, shown_parts
 from containers_app.admin.backup_keeping import BackupKeeping, kept_context, may_see_orphans
 from containers_app.admin.base import ReadOnlyAdmin, moment
+from containers_app.admin.trends import OfContainer, chosen_container, trend_context
 from containers_app.models import Backup
 from containers_app.templatetags.console import badge, foreign, hexid, kept_badges, size
 
@@ -37,13 +38,16 @@ class BackupAdmin(BackupKeeping, ReadOnlyAdmin):
         "who",
         "host",
     )
-    list_filter = ("state", "host", "consistency_grade", "pinned")
+    list_filter = ("state", "host", "consistency_grade", "pinned", OfContainer)
     search_fields = ("container_name", "file_name", "sha256")
     sortable_by: ClassVar[Any] = ()
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """The list, with the way to what no record knows."""
-        return super().changelist_view(request, {"may_see_orphans": may_see_orphans(request), **(extra_context or {})})
+        """The list, with the way to what no record knows, and the trend where it is of one container."""
+        chosen = chosen_container(request)
+        context = {"may_see_orphans": may_see_orphans(request), "chosen_container": chosen}
+        context |= {} if chosen is None else trend_context(request, chosen)
+        return super().changelist_view(request, {**context, **(extra_context or {})})
 
     def page(self, request: HttpRequest, row: Backup) -> dict[str, Any]:
         """What may be done to it."""

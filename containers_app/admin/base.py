@@ -16,11 +16,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
-from containers_app.audit import denials
 from containers_app.audit.origin import source_of
 from containers_app.errors import MycoError, PermissionDenied
 from containers_app.models import Container
-from containers_app.operations.authority import Asker
+from containers_app.operations.authority import Asker, record_denial
 from containers_app.operations.visibility import visible_to
 from containers_app.templatetags.console import badge, foreign, visible
 
@@ -97,16 +96,7 @@ def refused(request: HttpRequest, message: str) -> Exception:
 
 def record_refusal(request: HttpRequest, error: MycoError) -> None:
     """Tell the ledger that somebody was refused."""
-    denials.record(
-        denials.Denial(
-            action="authz.denied",
-            code=error.code,
-            actor=asker_of(request).identity,
-            roles=asker_of(request).roles,
-            source=source_of(request, channel="ui"),
-            message=error.message,
-        )
-    )
+    record_denial(asker_of(request), error, source_of(request, channel="ui"))
 
 
 def text_of(column: str, words: str) -> Callable[[Any], SafeString]:

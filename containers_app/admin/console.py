@@ -12,18 +12,21 @@ from django.urls import path, reverse
 from django.utils import timezone
 
 from containers_app import VERSION
+from containers_app.admin.coverage import CoverageView
 from containers_app.admin.stack_backup import StackBackUpView
 from containers_app.admin.stack_clone import StackCloneView
 from containers_app.admin.stacks import StackListView, StackView
 from containers_app.conf import load
 from containers_app.models import State
 from containers_app.operations.authority import Asker
+from containers_app.operations.coverage import coverage_of
 from containers_app.operations.visibility import LEDGER_READERS, visible_to
 
 _LINKS = (
     ("Workloads", ("containers_app.view_container",), "containers_app_container_changelist", "box", "Containers"),
     ("Workloads", ("containers_app.view_container",), "stacks", "layers", "Stacks"),
     ("Protection", ("containers_app.view_backup",), "containers_app_backup_changelist", "archive", "Backups"),
+    ("Protection", ("containers_app.view_backup",), "coverage", "shield-ok", "Coverage"),
     ("Protection", ("containers_app.view_operation",), "containers_app_operation_changelist", "pulse", "Operations"),
     ("Infrastructure", ("containers_app.view_dockerhost",), "containers_app_dockerhost_changelist", "server", "Hosts"),
     ("Trust", LEDGER_READERS, "audit_entry_changelist", "book", "Audit ledger"),
@@ -45,6 +48,7 @@ class ConsoleSite(admin.AdminSite):
     def get_urls(self) -> list[Any]:
         """The pages that are of no model, before Django's own."""
         own = [
+            path("coverage/", self.admin_view(CoverageView.as_view()), name="coverage"),
             path("stacks/", self.admin_view(StackListView.as_view()), name="stacks"),
             path(f"{_STACK}clone/", self.admin_view(StackCloneView.as_view()), name="stack_clone"),
             path(f"{_STACK}back-up/", self.admin_view(StackBackUpView.as_view()), name="stack_back_up"),
@@ -88,6 +92,7 @@ def _dashboard(request: HttpRequest) -> dict[str, Any]:
     bad = operations.filter(state__in=(State.FAILED, State.ERRORED, State.INTERRUPTED), finished_at__gte=day)
     return {
         "containers_present": present.count(),
+        "coverage": coverage_of(asker).totals,
         "containers_unprotected": present.filter(protected=False).count(),
         "operations_running": operations.filter(state__in=(State.QUEUED, State.RUNNING))[:10],
         "failures": bad[:5],

@@ -22,6 +22,7 @@ from containers_app.admin.filters import StackFilter
 from containers_app.admin.lifecycle import LifecycleActions, buttons
 from containers_app.admin.ports import published_ports
 from containers_app.admin.stacks import stack_address
+from containers_app.admin.trends import trend_context
 from containers_app.models import Container
 from containers_app.operations.visibility import visible_to
 from containers_app.templatetags.console import badge, foreign, hexid, icon, visible
@@ -137,6 +138,7 @@ class ContainerAdmin(LifecycleActions, ReadOnlyAdmin):
         """Its backups and operations."""
         asker = asker_of(request)
         return {
+            **trend_context(request, row),
             "backups": visible_to(asker, "backup").filter(container=row)[:20],
             "operations": visible_to(asker, "operation").filter(host=row.host, target_id=row.engine_id)[:20],
             "clone_address": act_address("clone", row),

@@ -9,14 +9,14 @@ from rest_framework.response import Response
 
 from containers_app.api import prefer
 from containers_app.api.problems import RETRY_AFTER_SECONDS, status_of
-from containers_app.api.serializers import OperationSerializer, WarningSerializer
+from containers_app.api.serializers import OperationSerializer
 from containers_app.conf import load
 from containers_app.errors import InvalidRequest
-from containers_app.models import Operation, State
-from containers_app.operations.answers import error_body, in_published_order, published_error
+from containers_app.models import Operation
+from containers_app.operations.answers import error_body, finished_body, published_error
 from containers_app.operations.kinds import KINDS, Kind
 from containers_app.operations.submit import Request, Submitted, submit
-from containers_app.operations.transitions import Ending, end_queued, request_cancel
+from containers_app.operations.transitions import request_cancel, unqueue
 from containers_app.operations.waiting import place, wait_until_finished
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -51,7 +51,7 @@ def _now(submitted: Submitted) -> Response:
     """Wait as long as the verb may take; then cancel, and give the clean-up a moment before the answer."""
     operation = submitted.operation
     kind = KINDS[operation.kind]
-    if not submitted.published and _unqueue(operation):
+    if not submitted.published and unqueue(operation):
         return _error(kind, "QUEUE_UNAVAILABLE", "no worker can be told now; nothing was done, try again")
     limit_seconds = _limit_seconds(operation)
     row = wait_until_finished(operation, seconds=limit_seconds)
@@ -72,18 +72,10 @@ def _limit_seconds(operation: Operation) -> float:
     return (operation.deadline_at - operation.created_at).total_seconds()
 
 
-def _unqueue(operation: Operation) -> bool:
-    ending = Ending(state=State.FAILED, error_code="QUEUE_UNAVAILABLE", error_message="no worker could be told")
-    return end_queued(operation, ending)
-
-
 def _final(row: Operation) -> Response:
     if published_error(row) is not None:
         return _error(KINDS[row.kind], row.error_code, row.error_message)
-    proven = {name: value for name, value in (("plan", row.plan), ("proof", row.proof)) if value is not None}
-    warnings = WarningSerializer(row.warnings, many=True).data
-    body = {**(row.result or {}), **proven, "operationId": str(row.pk), "warnings": warnings}
-    return Response(in_published_order(body))
+    return Response(finished_body(row))
 
 
 def _error(kind: Kind, code: str, message: str) -> Response:

@@ -184,10 +184,7 @@ def _lifetime(body: Mapping[str, Any]) -> int:
 
 
 def _limit(query: Mapping[str, str]) -> int:
-    text = query.get("limit", str(_LARGEST_PAGE))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _LARGEST_PAGE):
-        raise InvalidRequest(f"'limit' must be 1 to {_LARGEST_PAGE}", field="limit")
-    return int(text)
+    return fields.number(query, "limit", default=_LARGEST_PAGE, highest=_LARGEST_PAGE)
 
 
 def _identifier(query: Mapping[str, str]) -> UUID:

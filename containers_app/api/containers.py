@@ -14,6 +14,7 @@ from containers_app.api.auth import asker_of
 from containers_app.api.serializers import ContainerSerializer
 from containers_app.api.views import ConsoleView
 from containers_app.errors import InvalidRequest
+from containers_app.models import Container
 from containers_app.operations.visibility import find
 from containers_app.specs.reference import check_reference
 
@@ -39,6 +40,14 @@ def _labelled(rows: QuerySet[Any], wanted: str) -> list[int]:
     return [pk for pk, labels in pairs if name in labels and (not given or labels[name] == value)]
 
 
+def container_of(request: Request, reference: str) -> Container:
+    """By full id, or by name: the one that the Engine has, else the latest that it had. Raises as `find`."""
+    check_reference(reference)
+    named = Q(engine_id=reference) | Q(name=reference, removed_at=None)
+    found: Container = find(asker_of(request), "container", "read", named)
+    return found
+
+
 class ContainerView(ConsoleView):
     """One container."""
 
@@ -48,6 +57,4 @@ class ContainerView(ConsoleView):
     def get(self, request: Request, reference: str) -> Response:
         """By full id, or by name: the one that the Engine has, else the latest that it had."""
         self.query(request)
-        check_reference(reference)
-        named = Q(engine_id=reference) | Q(name=reference, removed_at=None)
-        return Response(ContainerSerializer(find(asker_of(request), "container", "read", named)).data)
+        return Response(ContainerSerializer(container_of(request, reference)).data)

@@ -18,6 +18,7 @@ from containers_app.api.backup_keeping import (
 )
 from containers_app.api.backups import BackupDrillView, BackupRestoreView
 from containers_app.api.containers import ContainerView
+from containers_app.api.coverage import CoverageView
 from containers_app.api.health import LiveView, ReadyView
 from containers_app.api.hosts import HostsView, HostTestView, HostView
 from containers_app.api.published import ContainersView
@@ -30,6 +31,7 @@ from containers_app.api.records import (
     OperationView,
 )
 from containers_app.api.stacks import StackBackupView, StackCloneView, StackRestoreView, StacksView, StackView
+from containers_app.api.trends import ContainerTrendsView
 
 # The page has no template for an answer to OPTIONS.
 _DOCS = SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get", "head"])
@@ -37,6 +39,7 @@ _DOCS = SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names
 urlpatterns = [
     path("api/docker/containers", ContainersView.as_view(), name="containers"),
     path("api/docker/containers/<str:reference>", ContainerView.as_view(), name="container"),
+    path("api/docker/containers/<str:reference>/trends", ContainerTrendsView.as_view(), name="container-trends"),
     path("api/operations", OperationsView.as_view(), name="operations"),
     path("api/operations/<uuid:operation_id>", OperationView.as_view(), name="operation"),
     path("api/operations/<uuid:operation_id>/cancel", OperationCancelView.as_view(), name="operation-cancel"),
@@ -55,6 +58,7 @@ urlpatterns = [
     path("api/backups/<uuid:backup_id>/content", ContentView.as_view(), name="backup-content"),
     path("api/backups/<uuid:backup_id>/links", LinksView.as_view(), name="backup-links"),
     path("api/backups/<uuid:backup_id>/compare", CompareView.as_view(), name="backup-compare"),
+    path("api/coverage", CoverageView.as_view(), name="coverage"),
     path("api/hosts", HostsView.as_view(), name="hosts"),
     path("api/hosts/<int:host_id>", HostView.as_view(), name="host"),
     path("api/hosts/<int:host_id>/test", HostTestView.as_view(), name="host-test"),

@@ -102,6 +102,14 @@ def published_result(operation: Operation) -> dict[str, Any] | None:
     return None if operation.result is None else in_published_order(operation.result)
 
 
+def finished_body(operation: Operation) -> dict[str, Any]:
+    """The answer of an operation that ended well: its result, plan and proof, its id and its warnings."""
+    proven = {name: value for name in ("plan", "proof") if (value := getattr(operation, name)) is not None}
+    warnings = [{"code": entry["code"], "message": entry["message"]} for entry in operation.warnings]
+    more = {"operationId": str(operation.pk), "warnings": warnings}
+    return in_published_order({**(operation.result or {}), **proven, **more})
+
+
 def in_published_order(body: Mapping[str, Any]) -> dict[str, Any]:
     """The same fields, those of objects in lists too: PostgreSQL's jsonb orders them by the length of their names."""
     return {name: _ordered(body[name]) for name in (*RESULT_ORDER, *body) if name in body}

@@ -7,22 +7,33 @@ from dataclasses import dataclass, field, replace
 
 from django.contrib.auth.models import AnonymousUser, User
 
-from containers_app.audit.ledger import Actor
+from containers_app.audit import denials
+from containers_app.audit.ledger import Actor, Source
+from containers_app.errors import MycoError
 from containers_app.models import ApiKey, Operation
 from containers_app.operations.kinds import KINDS
 
 # What parts of the product ask for by themselves, and nothing else.
-SYSTEMS: Mapping[str, frozenset[str]] = {"verifier": frozenset({"containers_app.verify_backup"})}
+# `command` is whoever runs the product's commands on its machine: what operators may, and no power over hosts.
+_ACTS_OF_COMMANDS = ("clone_container", "backup_container", "restore_backup", "verify_backup", "pin_backup")
+SYSTEMS: Mapping[str, frozenset[str]] = {
+    "verifier": frozenset({"containers_app.verify_backup"}),
+    "command": frozenset(f"containers_app.{act}" for act in (*_ACTS_OF_COMMANDS, "remove_container")),
+}
 _SYSTEM_PRINCIPAL = "system:"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asker:
-    """A user, and the key that was used if any; or, with nobody as the user, one of SYSTEMS."""
+    """A user, and the key that was used if any; or, with nobody as the user, one of SYSTEMS.
+
+    `at_terminal`: a command names the user, who has neither signed in nor sent a key.
+    """
 
     user: User | AnonymousUser
     api_key: ApiKey | None = field(default=None, repr=False)
     system: str = ""
+    at_terminal: bool = False
 
     @property
     def principal(self) -> str:
@@ -61,13 +72,31 @@ class Asker:
             type="key" if self.api_key else "user" if self.user.is_authenticated else "anonymous",
             id=str(self.user.pk or ""),
             label=self.label,
-            auth="key" if self.api_key else "session" if self.user.is_authenticated else "none",
+            auth="key" if self.api_key else "session" if self._has_session else "none",
             key_prefix=self.api_key.prefix if self.api_key else "",
         )
+
+    @property
+    def _has_session(self) -> bool:
+        return self.user.is_authenticated and not self.at_terminal
 
     def roles(self) -> tuple[str, ...]:
         """The names of the user's groups."""
         return tuple(self.user.groups.order_by("name").values_list("name", flat=True)) if self.user.pk else ()
+
+
+def record_denial(asker: Asker, error: MycoError, source: Source) -> None:
+    """Tell the ledger that somebody was refused. Raises AuditUnavailable."""
+    denials.record(
+        denials.Denial(
+            action="authz.denied",
+            code=error.code,
+            actor=asker.identity,
+            roles=asker.roles,
+            source=source,
+            message=error.message,
+        )
+    )
 
 
 # What a verb may need besides its own permission, and the scope that a key needs for that.

@@ -115,6 +115,12 @@ def end_queued(operation: Operation, ending: Ending) -> bool:
     return True
 
 
+def unqueue(operation: Operation) -> bool:
+    """End an operation that no worker could be told of. False when one has it all the same."""
+    ending = Ending(state=State.FAILED, error_code="QUEUE_UNAVAILABLE", error_message="no worker could be told")
+    return end_queued(operation, ending)
+
+
 def interrupt(operation: Operation, ending: Ending, *, then: Callable[[], object] = lambda: None) -> bool:
     """End a running operation whose lease ran out, judged by the database's clock. False when it lives after all.
 

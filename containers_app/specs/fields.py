@@ -71,6 +71,16 @@ def whole(body: Mapping[str, Any], name: str, *, inside: str = "", lowest: int =
     return value
 
 
+def number(query: Mapping[str, str], name: str, *, default: int, highest: int) -> int:
+    """A query parameter as a whole number, 1 to `highest`; the default when absent. Raises InvalidRequest."""
+    given = query.get(name)
+    if given is None:
+        return default
+    if not (given.isascii() and given.isdigit() and len(given) < 20 and 1 <= int(given) <= highest):
+        raise InvalidRequest(f"'{name}' must be 1 to {highest}", field=name)
+    return int(given)
+
+
 def mapping(body: Mapping[str, Any], name: str, *, inside: str = "") -> Mapping[str, Any]:
     """An object; empty when absent or null."""
     value = body.get(name)

@@ -13,6 +13,8 @@ from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from containers_app.specs.sparkline import HEIGHT, WIDTH, Reading, sparkline
+
 register = template.Library()
 _CONTROL = re.compile("([\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff])")
 
@@ -30,6 +32,12 @@ STATES: Mapping[str, tuple[str, str, str]] = {
     "cancelled": ("mute", "stop", "Cancelled"),
     "interrupted": ("warn", "plug", "Interrupted"),
     "unprotected": ("gap", "shield-off", "Unprotected"),
+    "protected": ("ok", "ok", "Backed up"),
+    "partly": ("warn", "half", "Partly backed up"),
+    "stale": ("warn", "clock", "Stale"),
+    "unusable": ("bad", "fail", "None usable"),
+    "never": ("gap", "shield-off", "Never backed up"),
+    "excluded": ("mute", "stop", "Excluded"),
     "complete": ("ok", "ok", "Complete"),
     "missing": ("bad", "question", "Missing"),
     "corrupt": ("bad", "fail", "Corrupt"),
@@ -60,6 +68,7 @@ STATES: Mapping[str, tuple[str, str, str]] = {
     "intent": ("mute", "dots", "Intent"),
 }
 
+_LACKING = {"rootfs": "its file system", "config": "its configuration", "secrets": "values of its environment"}
 _TREATMENTS = {"copy": "copied into a new one", "empty": "a new one, empty", "share": "shared with the source"}
 
 
@@ -129,6 +138,12 @@ def treatment(word: str) -> SafeString:
 
 
 @register.filter
+def lacking(kind: str) -> str:
+    """What a backup without a part of this kind has not."""
+    return _LACKING.get(kind, kind)
+
+
+@register.filter
 def listed(values: Sequence[Any]) -> SafeString:
     """Foreign words in a row. Django's own `join` escapes them, so that they would be escaped twice."""
     return foreign(", ".join(str(value) for value in values or ()))
@@ -150,6 +165,30 @@ def size(value: int | None) -> str:
     while amount >= 1024 and position < len(units) - 1:
         amount, position = amount / 1024, position + 1
     return f"{amount:.0f} {units[position]}" if position == 0 else f"{amount:.2f} {units[position]}"
+
+
+@register.filter
+def signed_size(value: int | None) -> str:
+    """A difference of sizes, with its sign."""
+    if not value:
+        return size(value)
+    return f"{'+' if value > 0 else '-'}{size(abs(value))}"
+
+
+@register.simple_tag
+def spark(readings: Sequence[Reading], label: str) -> SafeString:
+    """A line chart; `label` says in words what it shows. A dot is a figure that stands alone, a cross a bad one."""
+    drawn = sparkline(readings)
+    paths = (
+        *(('<polygon points="{}"/>', points) for points in drawn.areas),
+        *(('<path class="rule" d="M0 {}h{}"/>', drawn.zero, f"{WIDTH:.0f}"),),
+        *(('<polyline points="{}"/>', points) for points in drawn.lines),
+        *(('<path class="dot" d="{}"/>', path) for path in drawn.dots),
+        *(('<path class="mark is-bad" d="{}"/>', path) for path in drawn.crosses),
+    )
+    shapes = format_html_join("", "{}", ((format_html(shape, *values),) for shape, *values in paths))
+    box = '<svg class="spark" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
+    return format_html(box, f"{WIDTH:.0f}", f"{HEIGHT:.0f}", label, shapes)
 
 
 @register.filter

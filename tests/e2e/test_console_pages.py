@@ -85,6 +85,11 @@ READ: dict[str, Callable[[dict[str, Any]], str]] = {
     "operation-clone-hostile": to("containers_app_operation_change", "clone-hostile"),
     "stacks": to("stacks"),
     "stack": lambda rows: reverse("admin:stack", args=["local", "shop"]),
+    "coverage": to("coverage"),
+    "coverage-state": query("coverage", "?state=partly&host=local"),
+    "backups-of-container": lambda rows: (
+        reverse("admin:containers_app_backup_changelist") + f"?container={rows['container'].pk}"
+    ),
     "backups": to("containers_app_backup_changelist"),
     "backup": to("containers_app_backup_change", "backup"),
     "backup-stored": to("containers_app_backup_change", "stored"),

@@ -235,6 +235,24 @@ class Stack:
         assert answer, self.log_end("console")
         return json.loads(answer)
 
+    def command(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        """`manage.py` with these arguments, on the product's machine, and `given` on its standard input."""
+        command = self.begin_command(*arguments)
+        printed, told = command.communicate(given, timeout=90)
+        return subprocess.CompletedProcess(command.args, command.returncode, printed, told)
+
+    def begin_command(self, *arguments: str) -> subprocess.Popen[str]:
+        """The same, not waited for."""
+        return subprocess.Popen(
+            [sys.executable, "manage.py", *arguments],
+            env=self._environment,
+            cwd=PROJECT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     # HTTP, as a client of the published endpoint.
 
     def post(self, path: str, body: Mapping[str, Any], *, by: str = "operator", **headers: str) -> requests.Response:

@@ -74,6 +74,7 @@ def addresses(rows: dict[str, int | str]) -> list[str]:
         for act in ("clone", "back_up", "start", "stop", "restart", "remove")
     ]
     stacks = [
+        reverse("admin:coverage"),
         reverse("admin:stacks"),
         *(reverse(f"admin:{name}", args=["local", "shop"]) for name in ("stack", "stack_clone")),
     ]

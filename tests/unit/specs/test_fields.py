@@ -106,3 +106,17 @@ def test_a_line_for_people_has_no_control_characters() -> None:
     assert fields.line({"reason": "wéll"}, "reason", longest=5) == "wéll"
     assert fields.line({}, "reason", longest=5) == ""
     assert mistake(lambda: fields.line({"reason": "a\nb"}, "reason", longest=5))[0] == "reason"
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"), [({}, 50), ({"limit": "1"}, 1), ({"limit": "200"}, 200), ({"limit": "007"}, 7)]
+)
+def test_a_number_of_a_query_is_read_or_its_default(query: dict[str, str], expected: int) -> None:
+    assert fields.number(query, "limit", default=50, highest=200) == expected
+
+
+@pytest.mark.parametrize("text", ["", "0", "201", "-1", "+1", "1.0", "1e2", "x", "\u0661", "9" * 5000])
+def test_what_is_no_number_of_a_query_is_refused_by_its_field(text: str) -> None:
+    with pytest.raises(InvalidRequest, match="'limit' must be 1 to 200") as caught:
+        fields.number({"limit": text}, "limit", default=50, highest=200)
+    assert caught.value.field == "limit"

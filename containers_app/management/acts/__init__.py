@@ -1,0 +1,1 @@
+"""Operations from the terminal: the same wishes as those of the API, followed to their end."""
