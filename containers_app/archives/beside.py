@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
+MOST_CHUNKS = 4
+
 
 class Beside:
-    """Calls `work` with each chunk in a thread, never more than one chunk behind; leaving the context leaves none.
+    """Calls `work` with each chunk in a thread, MOST_CHUNKS behind at most; leaving the context leaves none.
 
     On two cores this made receiving a backup 20 to 40 % faster than one step after the other.
     """
@@ -17,18 +20,20 @@ class Beside:
     def __init__(self, work: Callable[[bytes], object]) -> None:
         self._work = work
         self._pool = ThreadPoolExecutor(max_workers=1)
-        self._under_way: Future[object] | None = None
+        self._under_way: deque[Future[object]] = deque()
 
     def feed(self, chunk: bytes) -> None:
         """The next chunk. Raises what the work on an earlier one raised."""
-        self.finish()
-        self._under_way = self._pool.submit(self._work, chunk)
+        self._wait_until(MOST_CHUNKS - 1)
+        self._under_way.append(self._pool.submit(self._work, chunk))
 
     def finish(self) -> None:
         """Wait until the work has seen all of them. Raises what it raised."""
-        under_way, self._under_way = self._under_way, None
-        if under_way is not None:
-            under_way.result()
+        self._wait_until(0)
+
+    def _wait_until(self, most: int) -> None:
+        while len(self._under_way) > most:
+            self._under_way.popleft().result()
 
     def close(self) -> None:
         """End the thread; never raises."""

@@ -14,7 +14,7 @@ from containers_app.errors import StorageError
 
 
 class Indexing:
-    """Give every plain chunk to `observe`, in order, and call `finish`; the thread is one chunk behind at most.
+    """Give every plain chunk to `observe`, in order, and call `finish`; the thread is a few chunks behind at most.
 
     What is no whole tar is refused; a tar that cannot be indexed is walked all the same, see `failure`.
     """
@@ -39,7 +39,7 @@ class Indexing:
         return self._builder.file
 
     def observe(self, chunk: bytes) -> None:
-        """The next bytes. Raises ArchiveInvalid for what is no tar, one chunk late."""
+        """The next bytes. Raises ArchiveInvalid for what is no tar, a few chunks late."""
         self._beside.feed(chunk)
 
     def finish(self) -> TarSummary:

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from containers_app.archives.stores import nothing_to_check
 
-STEP_BYTES = 64 * 1024 * 1024
+STEP_BYTES = 16 * 1024 * 1024
 BLOCK_BYTES = 1024 * 1024
 
 
