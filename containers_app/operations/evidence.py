@@ -87,7 +87,7 @@ def actor_of(operation: Operation) -> Actor:
         type="key" if key else "user" if operation.user_id else "system",
         id=str(operation.user_id or ""),
         label=operation.actor,
-        auth="key" if key else "session" if operation.user_id else "none",
+        auth="key" if key else "session" if operation.user_id and operation.channel != "cli" else "none",
         key_prefix=key.prefix if key else "",
     )
 

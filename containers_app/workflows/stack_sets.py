@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db.models import Q, QuerySet
 
@@ -48,17 +48,30 @@ def open_stack(context: Context, backup_id: str, keys: Keys, *, field: str) -> S
         words = "this backup is of one container, not of a stack"
         raise InvalidRequest(f"{words}: {_ADVICE[field]}", field=field)
     found = {first.manifest.container.name: first}
-    for row in related(first.backup).exclude(pk=first.backup.pk):
-        if row.container_name in found or row.state not in USABLE_STATES:
+    for row in related(first.backup).filter(container_name__in=identity.members).exclude(pk=first.backup.pk):
+        if row.state not in USABLE_STATES:
             continue
         files = _opened(context, row, keys)
-        if files.manifest.stack and files.manifest.stack.operation_id == identity.operation_id:
-            found[row.container_name] = files
+        if not _is_sibling(files, identity):
+            continue
+        if row.container_name in found:
+            words = f"two sets say that they are {row.container_name} of this stack's backup"
+            raise BackupUnusable(f"{words}, and one of them was adopted: delete the one that is not")
+        found[row.container_name] = files
+        if row.operation.kind == "adopt" and first.backup.operation.kind != "adopt":
+            words = "was adopted: that it belongs to the others is its own word"
+            context.warn("ADOPTED_SET", f"The set of {row.container_name} {words}.")
     missing = sorted(set(identity.members) - set(found))
     if missing:
         words = "the stack's backup is not whole: the sets of these containers are missing, deleted or altered"
         raise BackupUnusable(f"{words}: {', '.join(missing)}. Verify them, or choose another backup of the stack")
     return StackSets(identity=identity, files=tuple(found.values()))
+
+
+def _is_sibling(files: SetReader, identity: StackIdentity) -> bool:
+    """Whether it says the same of the whole. Anybody can read an operation's id, so this proves nothing by itself."""
+    own = files.manifest.stack
+    return own is not None and replace(own, service=identity.service) == identity
 
 
 _ADVICE = {"stack": "leave 'stack' out", "backupId": "restore it by POST /api/backups/{id}/restore"}

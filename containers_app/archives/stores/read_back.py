@@ -7,10 +7,13 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from threading import Event
 
 from containers_app.archives.stores import nothing_to_check
 
 STEP_BYTES = 16 * 1024 * 1024
+# Where the disk reads more slowly than it writes, a step must not last for minutes.
+MOST_STEP_BYTES = 4 * STEP_BYTES
 BLOCK_BYTES = 1024 * 1024
 
 
@@ -27,6 +30,7 @@ class ReadBack:
         self._read_bytes = 0
         self._pool = ThreadPoolExecutor(max_workers=1)
         self._under_way: Future[None] | None = None
+        self._closed = Event()
 
     def follow(self, descriptor: int, size_bytes: int) -> None:
         """Tell how much is written; from now and then a thread reads that much. Raises the OSError of that thread."""
@@ -34,7 +38,8 @@ class ReadBack:
         if size_bytes - self._read_bytes < STEP_BYTES or busy:
             return
         self._wait()
-        self._under_way = self._pool.submit(self._step, descriptor, size_bytes)
+        end_bytes = min(size_bytes, self._read_bytes + MOST_STEP_BYTES)
+        self._under_way = self._pool.submit(self._step, descriptor, end_bytes)
 
     def finish(self, descriptor: int, checkpoint: Callable[[], None]) -> tuple[str, int]:
         """The SHA-256 in lower-case hex and the size in bytes, once the whole file is durable.
@@ -44,15 +49,17 @@ class ReadBack:
         self._wait()
         os.fsync(descriptor)
         self._read(descriptor, os.fstat(descriptor).st_size, checkpoint)
-        return self._digest.hexdigest(), self._read_bytes
+        # By now, and not when it was read: a file that became shorter is not whole.
+        return self._digest.hexdigest(), min(self._read_bytes, os.fstat(descriptor).st_size)
 
     def close(self) -> None:
-        """Wait until no thread uses the descriptor; never raises."""
+        """Let the thread stop, and wait until it does not use the descriptor any more; never raises."""
+        self._closed.set()
         self._pool.shutdown()
 
-    def _step(self, descriptor: int, size_bytes: int) -> None:
+    def _step(self, descriptor: int, end_bytes: int) -> None:
         os.fdatasync(descriptor)
-        self._read(descriptor, size_bytes, nothing_to_check)
+        self._read(descriptor, end_bytes, nothing_to_check)
 
     def _read(self, descriptor: int, end_bytes: int, checkpoint: Callable[[], None]) -> None:
         """Up to this place, or to the end of the file where that comes first."""
@@ -62,6 +69,8 @@ class ReadBack:
         buffer = memoryview(bytearray(BLOCK_BYTES))
         while count := os.preadv(descriptor, [buffer[: end_bytes - self._read_bytes]], self._read_bytes):
             checkpoint()
+            if self._closed.is_set():
+                return
             self._digest.update(buffer[:count])
             self._read_bytes += count
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -429,3 +430,47 @@ def test_a_disk_that_fails_while_it_is_written_ends_it(
         writer.write(CONTENT)
         writer.seal(DIGEST, len(CONTENT))
     assert (failing.calls, names_below(root)) == (1, set())
+
+
+def test_a_file_that_became_shorter_after_it_was_read_back_is_no_archive(
+    monkeypatch: pytest.MonkeyPatch, root: Path, writer: ArchiveWriter
+):
+    fsync = os.fsync
+
+    def cut(descriptor: int) -> None:
+        fsync(descriptor)
+        os.truncate(descriptor, 10)
+
+    monkeypatch.setattr(read_back, "STEP_BYTES", len(CONTENT))
+    with pytest.raises(StorageError, match="did not give back"), writer:
+        writer.write(CONTENT)
+        read = writer._read_back  # type: ignore[attr-defined]
+        read._wait()
+        monkeypatch.setattr(os, "fsync", cut)
+        writer.seal(DIGEST, len(CONTENT))
+    assert names_below(root) == set()
+
+
+def test_an_archive_that_is_given_up_does_not_wait_for_what_is_still_to_be_read_back(
+    monkeypatch: pytest.MonkeyPatch, writer: ArchiveWriter
+):
+    monkeypatch.setattr(read_back, "STEP_BYTES", len(CONTENT))
+    monkeypatch.setattr(read_back, "BLOCK_BYTES", 1)
+    reads = FailOnce("preadv", call=0)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(*arguments: Any) -> Any:
+        begun.set()
+        go_on.wait(10)
+        return reads(*arguments)
+
+    monkeypatch.setattr(os, "preadv", slowly)
+    with writer:
+        writer.write(CONTENT)
+        assert begun.wait(10)
+        giving_up = threading.Thread(target=writer.abort)
+        giving_up.start()
+        giving_up.join(0.05)
+        go_on.set()
+        giving_up.join(10)
+    assert reads.calls <= 2

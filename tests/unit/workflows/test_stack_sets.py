@@ -52,8 +52,8 @@ def stack_sets_usable(row: Backup) -> None:
         raise BackupUnusable("it is gone")
 
 
-def opened(row: Backup) -> list[str]:
-    context: Any = None
+def opened(row: Backup, warn: Any = None) -> list[str]:
+    context: Any = SimpleNamespace(warn=warn)
     return sorted(str(files.backup.pk) for files in open_stack(context, str(row.pk), Keys(), field="backupId").files)
 
 
@@ -89,6 +89,26 @@ def test_adopted_sets_find_each_other_by_their_manifests(said: dict[str, str]) -
     assert opened(web) == sorted([str(db.pk), str(web.pk)])
     said[str(db.pk)] = "another"
     with pytest.raises(BackupUnusable, match="shop-db-1"):
+        opened(web)
+
+
+def test_an_adopted_set_that_stands_in_for_a_lost_one_is_told_of(said: dict[str, str]) -> None:
+    parent, warned = whole(), []
+    web, adopted = member(MEMBERS[1], parent), member(MEMBERS[0], None)
+    said[str(adopted.pk)] = str(parent.pk)
+    assert opened(web, lambda code, words: warned.append(code)) == sorted([str(web.pk), str(adopted.pk)])
+    assert warned == ["ADOPTED_SET"]
+
+
+def test_a_planted_set_adds_no_container_and_takes_the_place_of_none(said: dict[str, str]) -> None:
+    parent = whole()
+    db, web = (member(name, parent) for name in MEMBERS)
+    added = member("evil", None)
+    said[str(added.pk)] = str(parent.pk)
+    assert opened(web) == sorted([str(db.pk), str(web.pk)])
+    double = member(MEMBERS[0], None)
+    said[str(double.pk)] = str(parent.pk)
+    with pytest.raises(BackupUnusable, match="two sets say that they are shop-db-1"):
         opened(web)
 
 
