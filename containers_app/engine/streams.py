@@ -21,6 +21,7 @@ from containers_app.specs.engine import EngineEvent
 EVENT_LIMIT_BYTES = 1024 * 1024
 _EVENT_BLOCK_BYTES = 64 * 1024
 _FRAME_HEAD_BYTES = 8
+_FRAMES_BYTES = 256 * 1024
 _FRAME_LIMIT_BYTES = 16 * 1024 * 1024
 
 
@@ -112,14 +113,30 @@ class FrameStream:
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
+        self._taken, self._position = b"", 0
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        while head := self._stream.read(_FRAME_HEAD_BYTES):
-            length = int.from_bytes(head[4:], "big")
-            content = self._stream.read(length) if length <= _FRAME_LIMIT_BYTES else b""
-            if len(head) < _FRAME_HEAD_BYTES or len(content) < length:
+        while (frame := self._next()) is not None:
+            yield frame
+
+    def _next(self) -> tuple[int, bytes] | None:
+        """The next frame. Many come at once: to ask the connection for each head and each content costs the most."""
+        while True:
+            content = self._position + _FRAME_HEAD_BYTES
+            length = int.from_bytes(self._taken[content - 4 : content], "big")
+            end = content + length
+            if content <= len(self._taken) and length > _FRAME_LIMIT_BYTES:
                 raise StreamBroken("The container's output broke off.")
-            yield head[0], content
+            if content <= len(self._taken) and end <= len(self._taken):
+                channel, self._position = self._taken[self._position], end
+                return channel, self._taken[content:end]
+            more = self._stream.read_some(_FRAMES_BYTES)
+            left = self._taken[self._position :]
+            if not more and left:
+                raise StreamBroken("The container's output broke off.")
+            if not more:
+                return None
+            self._taken, self._position = left + more, 0
 
     def abort(self) -> None:
         """End it from another thread."""

@@ -99,14 +99,17 @@ class PackedTree:
         self._waiting = memoryview(b"")
 
     def read(self, size_bytes: int, /) -> bytes:
-        """Between one and `size_bytes` bytes, or none at the end. Raises StreamBroken, StreamStalled."""
-        while not self._waiting:
-            block = next(self._blocks, None)
-            if block is None:
-                return b""
-            self._waiting = memoryview(block)
-        taken, self._waiting = self._waiting[:size_bytes], self._waiting[size_bytes:]
-        return bytes(taken)
+        """`size_bytes` bytes; fewer only at the end, b"" at and after it. Raises StreamBroken, StreamStalled."""
+        pieces, missing_bytes = [], size_bytes
+        while missing_bytes:
+            # They come in pieces of 32 KiB, and whoever hashes and writes has much to do for each.
+            self._waiting = self._waiting or memoryview(next(self._blocks, b""))
+            if not self._waiting:
+                break
+            pieces.append(self._waiting[:missing_bytes])
+            self._waiting = self._waiting[missing_bytes:]
+            missing_bytes -= len(pieces[-1])
+        return b"".join(pieces)
 
     def finish(self) -> Packed:
         """What it was. Raises EngineError with the helper's words when it failed."""
