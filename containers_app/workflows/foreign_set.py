@@ -10,7 +10,7 @@ from containers_app.archives.codecs import decoded
 from containers_app.archives.index import Index
 from containers_app.archives.index_builder import IndexBuilder
 from containers_app.archives.limits import Limits
-from containers_app.archives.manifest import Part
+from containers_app.archives.manifest import TAR_KINDS, Part
 from containers_app.archives.stores.faults import storage_faults
 from containers_app.archives.stores.local import Location
 from containers_app.archives.validator import validate
@@ -29,7 +29,7 @@ def judge_parts(context: Context, location: Location, parts: Iterable[Part]) -> 
     """
     indexes = {part.name: part for part in parts if part.kind == "index"}
     for part in parts:
-        if part.members is None or part.encryption is not None:
+        if part.kind not in TAR_KINDS or part.encryption is not None:
             continue
         try:
             _judge(context, location, part, indexes.get(part.path))

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from containers_app.archives import checking
 from containers_app.archives.index_builder import IndexBuilder
-from containers_app.archives.manifest import StackIdentity
+from containers_app.archives.manifest import TAR_KINDS, StackIdentity
 from containers_app.models import Backup, BackupPart, Operation, State
 from containers_app.models.identifiers import uuid7
 from containers_app.operations import progress
@@ -123,6 +123,20 @@ def test_an_archive_that_could_do_harm_is_not_adopted(backup_root: Path, path: P
     row = adopt(path)
     assert (row.state, row.error_code) == ("failed", "BACKUP_CORRUPT")
     assert "web.tar.x.tar is refused" in row.error_message
+    assert not Backup.objects.exists()
+
+
+@pytest.mark.parametrize("kind", TAR_KINDS)
+def test_an_archive_cannot_pass_for_something_that_is_none(backup_root: Path, path: Path, kind: str) -> None:
+    write_set(backup_root)
+    content = tar_of(HARMFUL["a path that leaves the tree"])
+    document = json.loads(path.read_text())
+    harmful = part_of("config", "data", backup_root / "web.tar.x.tar", content, members=None)
+    document["parts"].append({**json.loads(manifest_of([harmful]).to_bytes())["parts"][0], "kind": kind})
+    path.write_text(json.dumps(document))
+    row = adopt(path)
+    assert (row.state, row.error_code) == ("failed", "BACKUP_CORRUPT")
+    assert "members is null" in row.error_message
     assert not Backup.objects.exists()
 
 
