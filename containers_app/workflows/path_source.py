@@ -146,8 +146,10 @@ def _refused(path: bytes, words: str) -> InvalidRequest:
 
 
 def _opened_index(context: Context, files: SetReader, part: Part) -> Index:
-    """The part's index as it was stored; one that was not is made out of the part."""
+    """The part's index as it was stored; one that was not, or that nobody could judge, is made out of the part."""
     stored = next((index for index in files.parts("index") if index.name == part.path), None)
+    if files.is_adopted and part.encryption is not None:
+        stored = None
     if stored is not None:
         files.check((stored,))
 
@@ -165,7 +167,7 @@ def _opened_index(context: Context, files: SetReader, part: Part) -> Index:
 def _build(context: Context, files: SetReader, part: Part, file: BinaryIO) -> None:
     with IndexBuilder(within=context.scratch_folder) as builder:
         with files.opened(part) as source:
-            for block in source.blocks(lambda block: context.checkpoint()):
+            for block in files.harmless(part, source.blocks(lambda block: context.checkpoint())):
                 builder.feed(block)
         builder.finish()
         shutil.copyfileobj(builder.file, file)

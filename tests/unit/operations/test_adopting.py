@@ -6,6 +6,7 @@ import json
 import sqlite3
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
@@ -184,6 +185,35 @@ def test_an_index_counts_only_if_it_says_what_the_archive_does(
     assert Backup.objects.exists() is (expected == "succeeded")
     if expected == "failed":
         assert row.error_code == "BACKUP_CORRUPT"
+
+
+@pytest.mark.parametrize(
+    ("case", "changes", "words"),
+    [
+        ("a second one", {}, "one index too many of web.tar"),
+        ("one of nothing", {"name": "other.tar"}, "an index of no archive of this set"),
+        ("one of a document", {"name": "web.tar.config.json"}, "an index of no archive of this set"),
+        ("a locked one", {"encryption": "age"}, "not encrypted as web.tar is"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_no_index_stays_unjudged(
+    backup_root: Path, path: Path, case: str, changes: dict[str, Any], words: str
+) -> None:
+    content = tar("web", 3)
+    index = part_of("index", "web.tar", backup_root / "web.tar.index", index_of(content), members=None)
+    more = part_of("index", "web.tar", backup_root / "web.tar.more.index", index_of(content), members=None)
+    parts = [
+        part_of("rootfs", "web", backup_root / "web.tar", content, members=3),
+        part_of("config", "config", backup_root / "web.tar.config.json", b"{}", members=None),
+        *([index] if case == "a second one" else []),
+        replace(more, **changes),
+    ]
+    path.write_bytes(manifest_of(parts).to_bytes())
+    row = adopt(path)
+    assert (row.state, row.error_code) == ("failed", "BACKUP_CORRUPT")
+    assert f"web.tar.more.index is {words}" in row.error_message
+    assert not Backup.objects.exists()
 
 
 @pytest.mark.parametrize("name", ["web.tar", "web.tar.volume-1-data.tar", "web.tar.config.json"])

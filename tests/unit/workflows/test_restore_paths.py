@@ -40,11 +40,13 @@ class Source(io.BytesIO):
 class Files:
     """A backup of a container with the volume `data` at /data, and one at /lost that was left out."""
 
-    def __init__(self, *, indexed: bool = True) -> None:
+    def __init__(self, *, indexed: bool = True, encryption: str | None = None, is_adopted: bool = False) -> None:
+        self.is_adopted, self.opened_kinds = is_adopted, list[str]()
         self.tars = {"web.tar": ROOTFS, "web.tar.volume": VOLUME}
         rows = [("rootfs", "web", "web.tar"), ("volume", "data", "web.tar.volume"), ("config", "web", "config")]
         rows += [("index", name, f"{name}.index") for name in self.tars] if indexed else []
         figures: Any = {"size_bytes": 10, "stored_bytes": 10, "sha256": "0" * 64, "stored_sha256": "0" * 64}
+        figures["encryption"] = encryption
         self.every = [Part(kind=kind, name=name, path=path, members=1, **figures) for kind, name, path in rows]
         mounts = [mount("data", "/data"), mount("lost", "/lost")]
         self.saved = SimpleNamespace(container={"Mounts": mounts})
@@ -58,11 +60,15 @@ class Files:
     def configuration(self) -> Any:
         return SimpleNamespace(without_lacking=lambda: self.saved)
 
+    def harmless(self, part: Part, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        return blocks
+
     def check(self, parts: Any) -> None:
         """All is well."""
 
     @contextmanager
     def opened(self, part: Part) -> Iterator[Source]:
+        self.opened_kinds.append(part.kind)
         if part.kind != "index":
             yield Source(self.tars[part.path])
             return
@@ -111,6 +117,20 @@ def test_a_path_is_found_in_the_part_that_has_it(context: Any, indexed: bool) ->
     assert list(main.above) == [b"etc"]
     assert (state.part.kind, state.base, state.inner, state.size_bytes) == ("volume", b"data", b"state", 5)
     assert list(context.scratch_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("encryption", "is_adopted", "read"),
+    [("age", True, "rootfs"), (None, True, "index"), ("age", False, "index")],
+    ids=["one that nobody could judge", "one that was judged", "our own"],
+)
+def test_an_index_that_a_stranger_wrote_and_nobody_judged_is_not_believed(
+    context: Any, encryption: str | None, is_adopted: bool, read: str
+) -> None:
+    files: Any = Files(encryption=encryption, is_adopted=is_adopted)
+    (one,) = find_paths(context, files, ("/etc/app",))
+    assert [entry.path for entry in one.entries] == [b"etc/app", b"etc/app/main"]
+    assert files.opened_kinds == [read]
 
 
 def test_a_path_below_another_one_is_part_of_that(context: Any) -> None:
