@@ -30,7 +30,6 @@ except ImportError:  # in the helper, where they are all in one text
 from _collections_abc import Callable, Iterator, Sequence
 
 OVERLAY = "overlay"
-AFTER = "after"
 NEW, OVERWRITTEN, UNCHANGED, BLOCKED = "new", "overwritten", "unchanged", "blocked"
 SHOWN_ENTRIES = 200
 FIELDS = 10
@@ -132,7 +131,7 @@ class Tree:
         return hashed.hexdigest()
 
 
-def _verdict_on(tree: "Tree", entry: "Wanted", *, after: bool) -> str:
+def _verdict_on(tree: "Tree", entry: "Wanted") -> str:
     """What putting the entry there does, or why it cannot be put there: then `blocked`."""
     try:
         facts = tree.facts(entry.path)
@@ -145,10 +144,10 @@ def _verdict_on(tree: "Tree", entry: "Wanted", *, after: bool) -> str:
         return BLOCKED
     if entry.kind == "parent":
         return UNCHANGED
-    return UNCHANGED if _is_same(tree, entry, facts, after=after) else OVERWRITTEN
+    return UNCHANGED if _is_same(tree, entry, facts) else OVERWRITTEN
 
 
-def _is_same(tree: "Tree", entry: "Wanted", facts: os.stat_result, *, after: bool) -> bool:
+def _is_same(tree: "Tree", entry: "Wanted", facts: os.stat_result) -> bool:
     if entry.kind in _FORMATS and stat.S_IFMT(facts.st_mode) != _FORMATS[entry.kind]:
         return False
     if (facts.st_uid, facts.st_gid) != (entry.uid, entry.gid) or not _same_time(entry.mtime_ns, facts.st_mtime_ns):
@@ -158,7 +157,7 @@ def _is_same(tree: "Tree", entry: "Wanted", facts: os.stat_result, *, after: boo
         return os.readlink(name, dir_fd=folder) == entry.target
     if stat.S_IMODE(facts.st_mode) != entry.mode:
         return False
-    return entry.kind != "file" or _same_content(tree, entry, facts, after=after)
+    return entry.kind != "file" or _same_content(tree, entry, facts)
 
 
 def _same_time(wanted_ns: int, found_ns: int) -> bool:
@@ -166,25 +165,22 @@ def _same_time(wanted_ns: int, found_ns: int) -> bool:
     return found_ns // 10**9 * 10**9 == wanted_ns if wanted_ns % 10**9 == 0 else found_ns == wanted_ns
 
 
-def _same_content(tree: "Tree", entry: "Wanted", facts: os.stat_result, *, after: bool) -> bool:
-    """Without a digest, which a sparse file has none of, only what was put there just now counts as the same."""
+def _same_content(tree: "Tree", entry: "Wanted", facts: os.stat_result) -> bool:
+    """Without a digest nobody knows, and so it is not."""
     if not stat.S_ISREG(facts.st_mode) or facts.st_size != entry.size:
         return False
-    return tree.digest(entry.path) == entry.sha256 if entry.sha256 else after
+    return entry.sha256 != "" and tree.digest(entry.path) == entry.sha256
 
 
 def look(root: str, *options: str) -> int:
-    """Tell what putting the entries of standard input there would do: totals, and those that are not unchanged.
-
-    With `after`, whether they are there.
-    """
+    """Tell what putting the entries of standard input there would do: totals, and those that are not unchanged."""
     entries = _read() if _is_ready(root, options) else None
     if entries is None:
         return FAILED
     tree, hashed, shown = Tree(root), sha256(), 0
     totals = dict.fromkeys((NEW, OVERWRITTEN, UNCHANGED, BLOCKED), 0)
     for number, entry in enumerate(entries):
-        verdict = _verdict_on(tree, entry, after=AFTER in options)
+        verdict = _verdict_on(tree, entry)
         hashed.update(verdict.encode() + b"\0")
         if entry.kind != "parent" or verdict != UNCHANGED:
             totals[verdict] += 1
@@ -231,7 +227,7 @@ def place(root: str, identifier: str, *options: str) -> int:
     tree = Tree(root)
     steps = []
     for entry in entries:
-        verdict = _verdict_on(tree, entry, after=False)
+        verdict = _verdict_on(tree, entry)
         if verdict == BLOCKED:
             complain(b"something else stands at " + entry.path)
             return FAILED

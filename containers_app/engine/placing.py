@@ -21,7 +21,7 @@ class PlacedEntry:
     """One entry: `path` in the tree, without a slash in front, and `staged` below the folder of what is new.
 
     `kind` as an index has it, but for hard links, which are files, and `parent`: a folder on the way, which is made
-    only where it is missing. `sha256` is empty where there is none.
+    only where it is missing. `sha256`, of what a file reads as, is empty where nobody knows it.
     """
 
     path: bytes
@@ -67,12 +67,9 @@ def tree_at(place: str) -> Tree:
     return made[kind]()
 
 
-def look(
-    gateway: EngineGateway, tree: Tree, entries: Sequence[PlacedEntry], options: HelperOptions, *, after: bool = False
-) -> Looked:
-    """Compare the entries with what is there. `after`: they were put there just now. Raises as `helper_over` does."""
-    words = ("after",) if after else ()
-    told = _fed(gateway, ("look", "/source", *words, *tree.options), {"/source": tree}, entries, options)
+def look(gateway: EngineGateway, tree: Tree, entries: Sequence[PlacedEntry], options: HelperOptions) -> Looked:
+    """Compare the entries with what is there; a file without a digest is never the same. Raises as `helper_over`."""
+    told = _fed(gateway, ("look", "/source", *tree.options), {"/source": tree}, entries, options)
     facts = told.get("looked")
     if facts is None:
         raise EngineError("The helper container ended without a word about the files.")

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +83,9 @@ def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Put:
     return Put(root, monkeypatch)
 
 
-def looked(put: Put, capfd: pytest.CaptureFixture[str], *options: str) -> tuple[list[str], set[str]]:
+def looked(put: Put, capfd: pytest.CaptureFixture[str]) -> tuple[list[str], set[str]]:
     capfd.readouterr()
-    assert place_program.look(str(put.root), *options) == DONE
+    assert place_program.look(str(put.root)) == DONE
     lines = capfd.readouterr().out.splitlines()
     totals = [word for line in lines if line.startswith("looked") for word in line.split()[1:5]]
     return totals, {line for line in lines if line.startswith("entry")}
@@ -101,12 +102,17 @@ def test_it_tells_what_would_change_and_changes_nothing(put: Put, capfd: pytest.
     assert snapshot(put.root) == put.before
 
 
+def test_a_file_without_a_digest_is_never_taken_for_the_same(put: Put, capfd: pytest.CaptureFixture[str]) -> None:
+    put.entries = [replace(entry, sha256="") for entry in put.entries if entry.path == b"etc/app/same"]
+    assert looked(put, capfd)[0] == ["new=0", "overwritten=1", "unchanged=0", "blocked=0"]
+
+
 def test_what_is_put_there_is_what_the_backup_has_and_the_rest_stays(
     put: Put, capfd: pytest.CaptureFixture[str]
 ) -> None:
     put.stage()
     assert put.do("place") == DONE
-    assert looked(put, capfd, "after")[0] == ["new=0", "overwritten=0", "unchanged=6", "blocked=0"]
+    assert looked(put, capfd)[0] == ["new=0", "overwritten=0", "unchanged=6", "blocked=0"]
     assert (put.root / "etc/app/own").read_bytes() == b"own"
     more = (put.root / "etc/app/more").stat()
     assert (more.st_mode & 0o777, more.st_uid, more.st_gid, more.st_mtime_ns) == (0o750, 3, 4, MOMENT_NS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +15,14 @@ import pytest
 
 from containers_app.archives.index_builder import IndexBuilder
 from containers_app.archives.manifest import Part
-from containers_app.engine.placing import Looked
+from containers_app.engine.placing import Looked, PlacedEntry
 from containers_app.engine.trees import FolderTree, VolumeTree
-from containers_app.errors import Collides, InvalidRequest, PermissionDenied
-from containers_app.workflows import path_plan, restore
+from containers_app.errors import BackupUnusable, Collides, InvalidRequest, PermissionDenied
+from containers_app.workflows import path_plan, restore, restore_path
 from containers_app.workflows.path_plan import PathPlan, plan_paths
 from containers_app.workflows.path_source import FoundPath, find_paths, path_of
 from containers_app.workflows.restore import RestoreParams
+from containers_app.workflows.restore_path import put_paths
 from tests.unit.archives.samples import Member, tar_of
 
 ROOTFS = tar_of(
@@ -40,8 +42,16 @@ class Source(io.BytesIO):
 class Files:
     """A backup of a container with the volume `data` at /data, and one at /lost that was left out."""
 
-    def __init__(self, *, indexed: bool = True, encryption: str | None = None, is_adopted: bool = False) -> None:
-        self.is_adopted, self.opened_kinds = is_adopted, list[str]()
+    def __init__(
+        self,
+        *,
+        indexed: bool = True,
+        encryption: str | None = None,
+        is_adopted: bool = False,
+        hashed: bool = True,
+        source: type[Source] = Source,
+    ) -> None:
+        self.is_adopted, self.opened_kinds, self.hashed, self.source = is_adopted, list[str](), hashed, source
         self.tars = {"web.tar": ROOTFS, "web.tar.volume": VOLUME}
         rows = [("rootfs", "web", "web.tar"), ("volume", "data", "web.tar.volume"), ("config", "web", "config")]
         rows += [("index", name, f"{name}.index") for name in self.tars] if indexed else []
@@ -70,9 +80,9 @@ class Files:
     def opened(self, part: Part) -> Iterator[Source]:
         self.opened_kinds.append(part.kind)
         if part.kind != "index":
-            yield Source(self.tars[part.path])
+            yield self.source(self.tars[part.path])
             return
-        with IndexBuilder() as builder:
+        with IndexBuilder(hashed=self.hashed) as builder:
             builder.feed(self.tars[part.name])
             builder.finish()
             yield Source(builder.file.read())
@@ -85,7 +95,8 @@ def mount(name: str, place: str, **more: Any) -> dict[str, Any]:
 @pytest.fixture
 def context(tmp_path: Path) -> Any:
     facts = SimpleNamespace(may=lambda permission: False, plan_key=b"key", operation_id="1" * 32)
-    calls = {"helper_image": None, "interruptible": None, "checkpoint": lambda: None}
+    calls: Any = {"helper_image": None, "interruptible": None, "checkpoint": lambda: None}
+    calls |= dict.fromkeys(("stage", "remember_undo", "progress"), lambda *_, **__: None)
     return SimpleNamespace(scratch_folder=tmp_path, facts=facts, bind_roots=("/srv",), **calls)
 
 
@@ -218,6 +229,67 @@ def test_what_is_mounted_below_is_told(context: Any, monkeypatch: pytest.MonkeyP
     assert plan.places[0].tree != VolumeTree(name="more")
     # To put anything where something is mounted would take the mount away from a container that runs.
     assert [entry.path for entry in plan.places[0].entries] == [b"etc"]
+
+
+class Altered(Source):
+    """Its last byte tells that it is not what was written."""
+
+    def read(self, size_bytes: int | None = -1, /) -> bytes:
+        block = super().read(size_bytes)
+        if not block:
+            raise BackupUnusable("altered")
+        return block
+
+
+class Tree:
+    """Takes what is staged, and remembers the order of what is done."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.tar, self.done = b"", list[str]()
+        self.looked_for: tuple[PlacedEntry, ...] = ()
+        for verb in ("stage", "staged", "place", "look"):
+            monkeypatch.setattr(restore_path, verb, getattr(self, verb))
+
+    def stage(self, gateway: Any, tree: Any, blocks: Iterator[bytes], *_: Any, **__: Any) -> None:
+        self.done.append("stage")
+        self.tar = b"".join(blocks)
+
+    @contextmanager
+    def staged(self, *_: Any, **__: Any) -> Iterator[Any]:
+        yield SimpleNamespace(read=io.BytesIO(self.tar).read, finish=lambda: None)
+
+    def place(self, *_: Any, **__: Any) -> None:
+        self.done.append("place")
+
+    def look(self, gateway: Any, tree: Any, entries: tuple[PlacedEntry, ...], options: Any) -> Looked:
+        self.looked_for = entries
+        totals: Any = {"new": 0, "overwritten": 0, "unchanged": len(entries), "blocked": 0, "verdicts": {}}
+        return Looked(free_bytes=0, sha256="", **totals)
+
+
+def test_every_file_is_proved_by_what_was_sent_where_the_index_has_no_digests(
+    context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files: Any = Files(hashed=False)
+    plan = planned(context, monkeypatch, find_paths(context, files, ("/etc/app",)))
+    tree = Tree(monkeypatch)
+    gateway: Any = None
+    put_paths(context, gateway, files, plan)
+    assert tree.done == ["stage", "place"]
+    assert [entry.sha256 for entry in plan.places[0].entries] == ["", "", ""]
+    assert [entry.sha256 for entry in tree.looked_for] == ["", "", hashlib.sha256(b"main").hexdigest()]
+
+
+def test_nothing_is_put_in_place_before_all_of_the_part_was_what_the_manifest_says(
+    context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files: Any = Files(source=Altered)
+    plan = planned(context, monkeypatch, find_paths(context, files, ("/etc/app",)))
+    tree = Tree(monkeypatch)
+    gateway: Any = None
+    with pytest.raises(BackupUnusable):
+        put_paths(context, gateway, files, plan)
+    assert tree.done == ["stage"]
 
 
 def test_who_may_not_change_containers_opens_no_engine(context: Any) -> None:
