@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from containers_app.engine.gateway import EngineGateway
-from containers_app.engine.helper import Helper, receiving
+from containers_app.engine.helper import receiving
 from containers_app.engine.layers import RootTree, mounted
 from containers_app.engine.transfer import PackedTree, unpack_tree
 from containers_app.engine.trees import FolderTree, HelperOptions, Tree, VolumeTree, helper_over
@@ -111,9 +111,13 @@ def place(
     _fed(gateway, ("place", "/target", identifier, *tree.options), {"/target": tree}, entries, options)
 
 
-def unplace(gateway: EngineGateway, tree: Tree, options: HelperOptions, *, identifier: str) -> None:
-    """Take back what `stage` and `place` did; safe to repeat. Raises what `helper_over` raises."""
-    _done(gateway, ("unplace", "/target", identifier, *tree.options), tree, options)
+def unplace(gateway: EngineGateway, tree: Tree, options: HelperOptions, *, identifier: str) -> int:
+    """Take back what `stage` and `place` did; safe to repeat. How many entries stay, as others changed them meanwhile.
+
+    What those replaced stays in `/.before-IDENTIFIER/old`. Raises what `helper_over` raises.
+    """
+    told = _done(gateway, ("unplace", "/target", identifier, *tree.options), tree, options)
+    return int(told.get("left", {}).get("entries", "0"))
 
 
 def settle(gateway: EngineGateway, tree: Tree, options: HelperOptions, *, identifier: str) -> None:
@@ -121,15 +125,14 @@ def settle(gateway: EngineGateway, tree: Tree, options: HelperOptions, *, identi
     _done(gateway, ("settle", "/target", identifier, *tree.options), tree, options)
 
 
-def _done(gateway: EngineGateway, command: tuple[str, ...], tree: Tree, options: HelperOptions) -> None:
+def _done(
+    gateway: EngineGateway, command: tuple[str, ...], tree: Tree, options: HelperOptions
+) -> Mapping[str, Mapping[str, str]]:
+    """What it told, by word."""
     with mounted(gateway, tree), helper_over(gateway, command, {"/target": tree}, options) as helper:
-        _heard(helper)
+        told = dict(helper.lines())
         helper.finish()
-
-
-def _heard(helper: Helper) -> None:
-    for _ in helper.lines():
-        pass
+    return told
 
 
 def _fed(
