@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import BinaryIO
 
 from containers_app.archives.extract import leads_nowhere
@@ -74,10 +75,8 @@ def find_paths(context: Context, files: SetReader, paths: tuple[str, ...]) -> tu
             part, base = _part_at(places, path)
             if part.path not in indexes:
                 indexes[part.path] = stack.enter_context(_opened_index(context, files, part))
-            found.append(_found(indexes[part.path], part, base, path))
-    if sum(len(one.entries) for one in found) > MOST_ENTRIES:
-        words = f"name more than {MOST_ENTRIES} files and folders: restore the volume, or the container as a new one"
-        raise InvalidRequest(f"'paths' {words}", field="paths")
+            most = MOST_ENTRIES - sum(len(one.entries) for one in found)
+            found.append(_found(indexes[part.path], part, base, path, most=most))
     return tuple(found)
 
 
@@ -109,12 +108,16 @@ def _part_at(places: Mapping[bytes, Part | None], path: bytes) -> tuple[Part, by
     return part, base
 
 
-def _found(index: Index, part: Part, base: bytes, path: bytes) -> FoundPath:
+def _found(index: Index, part: Part, base: bytes, path: bytes, *, most: int) -> FoundPath:
     inner = path[len(base) :].strip(b"/")
     try:
-        entries = tuple(entry for entry in index.entries_below(inner) if _is_given(entry, part, inner))
+        given = (entry for entry in index.entries_below(inner) if _is_given(entry, part, inner))
+        entries = tuple(islice(given, most + 1))
     except NotFound as error:
         raise _refused(path, f"is not in this backup{_link_on_the_way(index, inner)}") from error
+    if len(entries) > most:
+        words = f"name more than {MOST_ENTRIES} files and folders: restore the volume, or the container as a new one"
+        raise InvalidRequest(f"'paths' {words}", field="paths")
     steps = inner.split(b"/")
     above = {}
     for number in range(1, len(steps)):

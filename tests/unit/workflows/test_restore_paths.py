@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 
+from containers_app.archives.index import Index
 from containers_app.archives.index_builder import IndexBuilder
+from containers_app.archives.index_schema import Entry
 from containers_app.archives.manifest import Part
 from containers_app.engine.placing import Looked, PlacedEntry
 from containers_app.engine.trees import FolderTree, VolumeTree
 from containers_app.errors import BackupUnusable, Collides, InvalidRequest, PermissionDenied
-from containers_app.workflows import path_plan, restore, restore_path
+from containers_app.workflows import path_plan, path_source, restore, restore_path
 from containers_app.workflows.path_plan import PathPlan, plan_paths
 from containers_app.workflows.path_source import FoundPath, find_paths, path_of
 from containers_app.workflows.restore import RestoreParams
@@ -162,6 +164,26 @@ def test_what_the_backup_cannot_give_is_named(context: Any, path: str, words: st
     with pytest.raises(InvalidRequest, match=words) as refused:
         found(context, path)
     assert refused.value.field == "paths"
+
+
+@pytest.mark.parametrize(("most", "paths"), [(2, ("/etc/app", "/data/state")), (1, ("/etc/app",))])
+def test_no_more_entries_are_read_than_are_taken(
+    context: Any, monkeypatch: pytest.MonkeyPatch, most: int, paths: tuple[str, ...]
+) -> None:
+    given, below = list[bytes](), Index.entries_below
+
+    def counted(index: Index, path: bytes) -> Iterator[Entry]:
+        for entry in below(index, path):
+            given.append(entry.path)
+            yield entry
+
+    monkeypatch.setattr(Index, "entries_below", counted)
+    monkeypatch.setattr(path_source, "MOST_ENTRIES", most)
+    with pytest.raises(InvalidRequest, match=f"more than {most} files") as refused:
+        found(context, *paths)
+    assert (refused.value.field, len(given)) == ("paths", most + 1)
+    monkeypatch.setattr(path_source, "MOST_ENTRIES", most + 1)
+    assert found(context, *paths)
 
 
 @pytest.mark.parametrize("path", ["etc", "/etc/../x", "/%0", "/a%00"])
