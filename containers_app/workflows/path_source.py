@@ -66,11 +66,7 @@ def find_paths(context: Context, files: SetReader, paths: tuple[str, ...]) -> tu
         indexes: dict[str, Index] = {}
         found: list[FoundPath] = []
         for path in wanted:
-            if (
-                found
-                and path.startswith(found[-1].path + b"/")
-                and _place(places, path) == _place(places, found[-1].path)
-            ):
+            if any(path.startswith(one.path + b"/") and _place(places, path) == one.base for one in found):
                 continue
             part, base = _part_at(places, path)
             if part.path not in indexes:

@@ -30,7 +30,7 @@ from tests.unit.archives.samples import Member, tar_of
 ROOTFS = tar_of(
     [
         *(Member(name, typeflag=DIRTYPE) for name in ("etc", "etc/app", "data")),
-        *(Member("etc/app/main", b"main"), Member("etc/hosts"), Member("run", typeflag=SYMTYPE, target="var/run")),
+        *(Member("etc/app/main", b"main"), Member("etc/app-d"), Member("etc/hosts"), Member("run", typeflag=SYMTYPE, target="var/run")),
     ]
 )
 VOLUME = tar_of([Member(".", typeflag=DIRTYPE), Member("./state", b"state")])
@@ -148,6 +148,9 @@ def test_an_index_that_a_stranger_wrote_and_nobody_judged_is_not_believed(
 
 def test_a_path_below_another_one_is_part_of_that(context: Any) -> None:
     assert [one.path for one in found(context, "/etc/app/main", "/etc/app")] == [b"etc/app"]
+    # Between the two in the order of their bytes.
+    paths = [one.path for one in found(context, "/etc/app/main", "/etc/app-d", "/etc/app")]
+    assert paths == [b"etc/app", b"etc/app-d"]
 
 
 @pytest.mark.parametrize(
