@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tarfile import DIRTYPE, SYMTYPE
+from tarfile import BLKTYPE, CHRTYPE, DIRTYPE, SYMTYPE
 from types import SimpleNamespace
 from typing import Any
 
@@ -246,6 +246,33 @@ def test_folders_of_the_host_need_the_permission_and_a_root(context: Any, monkey
     assert plan.places[0].tree == FolderTree(path="/srv/x")
     with pytest.raises(Collides, match="MYCO_BIND_ROOTS"):
         planned(context, monkeypatch, found(context, "/data/state"), {**inside, "Source": "/root"})
+
+
+@pytest.mark.parametrize(
+    ("member", "words"),
+    [
+        (Member("./state", b"state", mode=0o4755), "runs as its owner or group"),
+        (Member("./state", b"state", mode=0o2755), "runs as its owner or group"),
+        (Member("./state", typeflag=BLKTYPE), "is a device"),
+        (Member("./state", typeflag=CHRTYPE), "is a device"),
+        (Member("./state", b"state", mode=0o1777), None),
+        (Member("./state", typeflag=DIRTYPE, mode=0o2775), None),
+    ],
+    ids=["setuid", "setgid", "a block device", "a character device", "sticky", "a folder with setgid"],
+)
+def test_nothing_goes_into_a_folder_of_the_host_that_gives_power_over_it(
+    context: Any, monkeypatch: pytest.MonkeyPatch, member: Member, words: str | None
+) -> None:
+    context.facts.may = lambda permission: True
+    files: Any = Files()
+    files.tars["web.tar.volume"] = tar_of([Member(".", typeflag=DIRTYPE), member])
+    paths = find_paths(context, files, ("/data",))
+    plan = planned(context, monkeypatch, paths, mount("", "/data", Type="bind", Source="/srv/x"))
+    told = [(collision.subject, collision.blocks, collision.message) for collision in plan.collisions]
+    assert [entry[:2] for entry in told] == ([("/data/state", "create")] if words else [])
+    assert all(f"/data/state {words}" in message for *_, message in told)
+    # A volume is the container's own.
+    assert planned(context, monkeypatch, paths, mount("data", "/data")).collisions == ()
 
 
 def test_what_is_mounted_below_is_told(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
