@@ -362,3 +362,4 @@ def test_a_clock_that_is_a_little_ahead_is_no_future(backup_root: Path, path: Pa
     soon = (timezone.now() + timedelta(hours=1)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     write_set(backup_root, created_at=soon)
     assert adopt(path).state == "succeeded"
+    assert Backup.objects.get().created_at <= timezone.now()
