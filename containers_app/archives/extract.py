@@ -35,7 +35,8 @@ def folder_archive(source: ByteSource, entries: Iterable[Entry], *, folder: byte
     Each member is copied byte for byte, extension headers included, under its whole path, in the order of the archive;
     headers for the whole archive are not copied, which no reader needs. A hard link to a file outside the folder would
     lead nowhere: the first one becomes a file with that content and its own owner, mode and time, but without the
-    extended attributes that stand with the file outside; further ones are links to that first one. A hard link to a symbolic link, a device or a pipe outside is left out. Reads forward only. Raises
+    extended attributes that stand with the file outside; further ones are links to that first one. A hard link to a
+    symbolic link, a device or a pipe outside is left out. Reads forward only. Raises
     as `file_content` does.
     """
     tape, copied, folder = _Tape(source), _Copied(), clean_path(folder)

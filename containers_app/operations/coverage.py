@@ -129,7 +129,7 @@ def _parts_of(newest: QuerySet[Backup]) -> _Parts:
 
 def _set(row: Backup, parts: _Parts) -> NewestSet:
     own, asked = parts.get(row.pk, ()), row.operation.params
-    # What another product asked for stands in the manifest alone.
+    # What was asked for when it was made, its manifest alone knows.
     chosen = None if row.operation.kind == "adopt" else bool(asked.get("include") or asked.get("exclude"))
     return NewestSet(
         backup=str(row.pk),

@@ -89,7 +89,7 @@ def put_paths(context: Context, gateway: EngineGateway, files: SetReader, plan: 
 
 
 def _hashed(entry: PlacedEntry, contents: Mapping[bytes, str]) -> PlacedEntry:
-    """With the digest of what was sent: the index of a backup of the file system alone has none, nor of sparse files."""
+    """With the digest of what was sent: the index has none of sparse files, nor where it was not asked for them."""
     if entry.kind != "file" or entry.sha256:
         return entry
     return replace(entry, sha256=contents[entry.staged])
@@ -156,9 +156,7 @@ def _watched(blocks: Iterator[bytes], tree: TarTree) -> Iterator[bytes]:
         yield block
 
 
-def _proof(
-    context: Context, gateway: EngineGateway, where: Place, contents: Mapping[bytes, str]
-) -> Mapping[str, Any]:
+def _proof(context: Context, gateway: EngineGateway, where: Place, contents: Mapping[bytes, str]) -> Mapping[str, Any]:
     """Look again at every entry. Raises EngineError where one is not as in the backup."""
     entries = tuple(_hashed(entry, contents) for entry in where.entries)
     looked = look(gateway, where.tree, entries, options_of(context))

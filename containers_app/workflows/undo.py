@@ -222,7 +222,7 @@ def _hook_key() -> bytes:
 def _unplace_paths(step: Step, open_gateway: OpenGateway, store: LocalStore) -> None:
     left = _place(step, open_gateway, unplace)
     if left:
-        words = "%d entries of %s were changed by others meanwhile, and stay; what was there before is in .before-%s/old"
+        words = "%d entries of %s were changed by others meanwhile and stay; what was there before is in .before-%s/old"
         logger.warning(words, left, step["tree"], step["identifier"])
 
 

@@ -104,8 +104,8 @@ def test_what_is_in_the_files_is_told_when_asked_for() -> None:
     content = tar(file("a"), hard("b", "a"), hard("c", "b"), ("d", tarfile.DIRTYPE, b"", {}), file("e", b""))
     tree = TarTree(contents=True)
     tree.feed(content)
-    digests = {name: hashlib.sha256(read).digest() for name, read in zip(b"abce", [b"content"] * 3 + [b""])}
-    assert tree.finish().contents == {bytes([name]): digest for name, digest in digests.items()}
+    contents = {**dict.fromkeys((b"a", b"b", b"c"), b"content"), b"e": b""}
+    assert tree.finish().contents == {name: hashlib.sha256(read).digest() for name, read in contents.items()}
     assert facts(content).contents == {}
 
 

@@ -197,9 +197,7 @@ def test_an_index_counts_only_if_it_says_what_the_archive_does(
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_no_index_stays_unjudged(
-    backup_root: Path, path: Path, case: str, changes: dict[str, Any], words: str
-) -> None:
+def test_no_index_stays_unjudged(backup_root: Path, path: Path, case: str, changes: dict[str, Any], words: str) -> None:
     content = tar("web", 3)
     index = part_of("index", "web.tar", backup_root / "web.tar.index", index_of(content), members=None)
     more = part_of("index", "web.tar", backup_root / "web.tar.more.index", index_of(content), members=None)

@@ -30,7 +30,8 @@ from tests.unit.archives.samples import Member, tar_of
 ROOTFS = tar_of(
     [
         *(Member(name, typeflag=DIRTYPE) for name in ("etc", "etc/app", "data")),
-        *(Member("etc/app/main", b"main"), Member("etc/app-d"), Member("etc/hosts"), Member("run", typeflag=SYMTYPE, target="var/run")),
+        *(Member("etc/app/main", b"main"), Member("etc/app-d"), Member("etc/hosts")),
+        Member("run", typeflag=SYMTYPE, target="var/run"),
     ]
 )
 VOLUME = tar_of([Member(".", typeflag=DIRTYPE), Member("./state", b"state")])
