@@ -219,7 +219,7 @@ def _require_ours(file: int) -> None:
     """What says what is done as root must be root's, and nobody else's."""
     facts = os.fstat(file)
     if facts.st_uid != 0 or facts.st_mode & 0o077:
-        raise OSError("somebody else may write in the folder .before-… of this operation: look at it, then remove it")
+        raise OSError("somebody else may write where this operation keeps what it replaces: look at it, then remove it")
 
 
 def _made_own(tree: "Tree", identifier: str) -> "Tree":
@@ -280,8 +280,12 @@ def place(root: str, identifier: str, *options: str) -> int:
     if entries is None:
         return FAILED
     tree = Tree(root)
-    own, steps = _own(tree, identifier), _steps(tree, entries)
-    if own is None or steps is None:
+    own = _own(tree, identifier)
+    if own is None:
+        complain("nothing is staged")
+        return FAILED
+    steps = _steps(tree, entries)
+    if steps is None:
         return FAILED
     lines = list(_journal(tree, own, steps))
     _save(own, "journal", b"".join(b"\0".join((*line, b"")) for line in lines))
