@@ -202,7 +202,8 @@ class Index(AbstractContextManager["Index"]):
 
     def _found(self, query: str, values: tuple[object, ...] | Mapping[str, object]) -> Iterator[Row]:
         try:
-            yield from self._database.execute(query, values)
+            for row in self._database.execute(query, values):
+                yield row  # noqa: UP028 - one that nobody reads to its end may outlive the database
         except sqlite3.DatabaseError as error:
             raise ArchiveInvalid("The index is damaged: build it again.") from error
 
@@ -210,7 +211,7 @@ class Index(AbstractContextManager["Index"]):
 def _harmless(entry: Entry) -> Entry:
     """Raise ArchiveInvalid for what no index of ours says, since what it says is where files are written."""
     texts = (entry.folder, entry.name, entry.target)
-    if entry.kind not in _KINDS or not all(isinstance(text, bytes) and b"\0" not in text for text in texts):
+    if entry.kind not in _KINDS or any(type(text) is not bytes or b"\0" in text for text in texts):
         raise ArchiveInvalid("The index says something that no archive holds: build it again.")
     if b"/" in entry.name or (entry.path and not _NO_STEPS.isdisjoint(entry.path.split(b"/"))):
         raise ArchiveInvalid("The index has a path that no file can have: build it again.")

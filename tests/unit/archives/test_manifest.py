@@ -135,6 +135,11 @@ def edited(change: Callable[[dict[str, Any]], object]) -> bytes:
     return json.dumps(document).encode()
 
 
+def without_members(kind: str) -> Callable[[dict[str, Any]], object]:
+    """Makes the first part one of this kind, and an unknown number of its entries."""
+    return lambda document: document["parts"][0].update(kind=kind, members=None)
+
+
 REFUSED_BY_BOTH: dict[str, Callable[[dict[str, Any]], object]] = {
     "another format": lambda document: document.update(format="other"),
     "a newer version": lambda document: document.update(version=2),
@@ -162,10 +167,7 @@ REFUSED_BY_BOTH: dict[str, Callable[[dict[str, Any]], object]] = {
     "a negative size": lambda document: document["parts"][0].update(sizeBytes=-1),
     "a size with a fraction": lambda document: document["parts"][0].update(sizeBytes=7.5),
     "a size over the limit": lambda document: document["parts"][0].update(sizeBytes=2**63),
-    **{
-        f"a {kind} without members": lambda document, kind=kind: document["parts"][0].update(kind=kind, members=None)
-        for kind in module.TAR_KINDS
-    },
+    **{f"a {kind} without members": without_members(kind) for kind in module.TAR_KINDS},
     "members that are true": lambda document: document["parts"][0].update(members=True),
     "a path with folders": lambda document: document["parts"][0].update(path="../etc/passwd"),
     "a hidden path": lambda document: document["parts"][0].update(path=".x"),

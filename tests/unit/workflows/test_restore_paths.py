@@ -281,7 +281,7 @@ def test_what_is_mounted_below_is_told(context: Any, monkeypatch: pytest.MonkeyP
     assert [warning.code for warning in plan.warnings] == ["MOUNT_BELOW"]
     assert plan.places[0].tree != VolumeTree(name="more")
     # To put anything where something is mounted would take the mount away from a container that runs.
-    assert [entry.path for entry in plan.places[0].entries] == [b"etc"]
+    assert [entry.path for entry in plan.places[0].entries] == [b"etc", b"etc/app-d"]
 
 
 class Altered(Source):
