@@ -202,8 +202,9 @@ class Index(AbstractContextManager["Index"]):
 
     def _found(self, query: str, values: tuple[object, ...] | Mapping[str, object]) -> Iterator[Row]:
         try:
-            for row in self._database.execute(query, values):
-                yield row  # noqa: UP028 - one that nobody reads to its end may outlive the database
+            # One that nobody reads to its end may outlive the database.
+            for row in self._database.execute(query, values):  # noqa: UP028
+                yield row
         except sqlite3.DatabaseError as error:
             raise ArchiveInvalid("The index is damaged: build it again.") from error
 
