@@ -76,7 +76,10 @@ def backup_roots() -> tuple[str, ...]:
 
 
 def bind_roots() -> tuple[str, ...]:
-    """The absolute folders of MYCO_BIND_ROOTS, separated by commas; none means that no bind is backed up."""
+    """The absolute folders of MYCO_BIND_ROOTS, separated by commas; none means that no bind is backed up.
+
+    A restore of files writes below them too.
+    """
     roots = tuple(root.rstrip("/") or "/" for root in BIND_ROOTS.split(",") if root)
     if not all(root.startswith("/") and ".." not in root.split("/") for root in roots):
         raise ValueError("MYCO_BIND_ROOTS must hold absolute folders, separated by commas")

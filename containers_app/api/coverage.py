@@ -49,7 +49,7 @@ _ROW = inline_serializer(
         "verifiedAt": serializers.DateTimeField(allow_null=True),
         "provenAt": serializers.DateTimeField(allow_null=True),
         "encrypted": serializers.BooleanField(allow_null=True),
-        "chosen": serializers.BooleanField(allow_null=True, help_text="Patterns left files out."),
+        "chosen": serializers.BooleanField(allow_null=True, help_text="Patterns left files out; null: not known."),
         "missing": _PLACE,
         "lacks": serializers.ListField(child=serializers.CharField(), help_text="Some of rootfs, config, secrets."),
         "damaged": serializers.IntegerField(help_text="Backups of it that are missing or corrupt."),

@@ -34,8 +34,9 @@ def folder_archive(source: ByteSource, entries: Iterable[Entry], *, folder: byte
 
     Each member is copied byte for byte, extension headers included, under its whole path, in the order of the archive;
     headers for the whole archive are not copied, which no reader needs. A hard link to a file outside the folder would
-    lead nowhere: the first one becomes a file with that content and its own owner, mode and time, further ones links to
-    that first one. A hard link to a symbolic link, a device or a pipe outside is left out. Reads forward only. Raises
+    lead nowhere: the first one becomes a file with that content and its own owner, mode and time, but without the
+    extended attributes that stand with the file outside; further ones are links to that first one. A hard link to a
+    symbolic link, a device or a pipe outside is left out. Reads forward only. Raises
     as `file_content` does.
     """
     tape, copied, folder = _Tape(source), _Copied(), clean_path(folder)
@@ -77,9 +78,23 @@ def _instead_of_link(tape: _Tape, entry: Entry, first: bytes) -> Iterator[bytes]
         yield _header(info)
         return
     info.size = entry.size_bytes
+    yield _exact_time(entry.mtime_ns or 0)
     yield _header(info)
     yield from _content(tape, entry, entry.data_offset or 0)
     yield _ZEROS[: -entry.size_bytes % BLOCK_BYTES]
+
+
+def _exact_time(mtime_ns: int) -> bytes:
+    """An extension header with what of a time is more than seconds, if anything is."""
+    seconds, nanoseconds = divmod(abs(mtime_ns), 10**9)
+    if not nanoseconds:
+        return b""
+    record = b" mtime=%s%d.%09d\n" % (b"-" if mtime_ns < 0 else b"", seconds, nanoseconds)
+    # With any time that the field of the header can hold, the length of the record has two digits.
+    record = b"%d%s" % (len(record) + 2, record)
+    info = tarfile.TarInfo("mtime")
+    info.type, info.size = tarfile.XHDTYPE, len(record)
+    return info.tobuf(tarfile.USTAR_FORMAT) + record.ljust(BLOCK_BYTES, b"\0")
 
 
 def _text(path: bytes) -> str:

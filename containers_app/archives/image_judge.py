@@ -14,8 +14,11 @@ from containers_app.archives.tar_member import TarMember, clean_path
 from containers_app.errors import ArchiveInvalid
 
 DOCUMENT_LIMIT_BYTES = 4 * 1024 * 1024
+# What leads from one document of an image to the next: an index, a manifest.
+LEAD_LIMIT_BYTES, MOST_LEADS = 64 * 1024, 100
 _HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _MANIFEST, _REPOSITORIES, _INDEX = b"manifest.json", b"repositories", b"index.json"
+_BLOBS, _REFERRED = b"blobs/sha256/", re.compile(rb"sha256:([0-9a-f]{64})")
 _NAMING = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
 
@@ -35,11 +38,16 @@ class ImageJudge(Judge):
         self._reading: bytearray | None = None
         self._hashed = hashlib.sha256()
         self._is_own = False
+        self._leads: dict[str, set[str]] = {}
+        self._blob: tuple[str, bytearray] | None = None
 
     def member(self, member: TarMember, /) -> None:
         """The walker's word that a member starts."""
         super().member(member)
         path = clean_path(member.path)
+        self._end_blob()
+        if path.startswith(_BLOBS) and member.size_bytes <= LEAD_LIMIT_BYTES and len(self._leads) < MOST_LEADS:
+            self._blob = path.removeprefix(_BLOBS).decode("ascii", "replace"), bytearray()
         self._reading, self._is_own = None, path in self._own
         if path not in (_MANIFEST, _REPOSITORIES, _INDEX):
             return
@@ -52,12 +60,29 @@ class ImageJudge(Judge):
         super().content(piece)
         if self._reading is not None:
             self._reading += piece
+        if self._blob is not None:
+            self._blob[1].extend(piece)
         if self._is_own:
             self._hashed.update(piece)
+
+    def _end_blob(self) -> None:
+        """Remember what a small document refers to, if it is the one that its name says."""
+        if self._blob is None:
+            return
+        (name, content), self._blob = self._blob, None
+        referred = {found.decode() for found in _REFERRED.findall(content)}
+        if referred and hashlib.sha256(content).hexdigest() == name:
+            self._leads[name] = referred
+
+    def _leads_to(self, start: str, end: str) -> bool:
+        """Whether one is the other, or has it in its manifest, or in that of an index."""
+        near = self._leads.get(start, set())
+        return start == end or end in near or any(end in self._leads.get(found, ()) for found in near)
 
     def finish(self) -> Judged:
         """As `Judge` does. Raises ArchiveInvalid for another image, several ones, and names too."""
         judged = super().finish()
+        self._end_blob()
         images = self._listed(_MANIFEST, self._document(_MANIFEST, []))
         described = self._listed(_INDEX, dict(_object(self._document(_INDEX, {}))).get("manifests", []))
         if self._document(_REPOSITORIES, {}) or any(image.get("RepoTags") for image in images):
@@ -66,8 +91,10 @@ class ImageJudge(Judge):
             raise _refused("it brings names")
         if len(images) > 1 or len(described) > 1:
             raise _refused("it holds more than one image")
-        words = [str(image.get("Config")) for image in images] + [str(image.get("digest")) for image in described]
-        if self._hex not in {found for word in words for found in _HEX.findall(word)}:
+        # Some Engines load what the one list names, and some what the other one does: both must be this image.
+        named = [self._leads_to(self._hex, _digest(image.get("Config"))) for image in images]
+        named += [self._leads_to(_digest(image.get("digest")), self._hex) for image in described]
+        if not named or not all(named):
             raise _refused("it is another image than the backup's configuration names")
         if self._hashed.hexdigest() != self._hex:
             raise _refused("what it is made of has another digest than its id")
@@ -86,6 +113,12 @@ class ImageJudge(Judge):
         if not isinstance(found, list):
             raise _refused(f"its {path.decode()} has no list of images")
         return [_object(entry) for entry in found]
+
+
+def _digest(word: Any) -> str:
+    """The one that is in it."""
+    found = _HEX.search(str(word))
+    return found[0] if found else ""
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -22,7 +22,7 @@ from containers_app.archives.index_schema import (
     Entry,
     split,
 )
-from containers_app.archives.tar_member import clean_path
+from containers_app.archives.tar_member import KINDS, clean_path
 from containers_app.errors import ArchiveInvalid, NotFound
 
 __all__ = ["ComparedPage", "Difference", "Index", "IndexSummary"]
@@ -50,6 +50,8 @@ _BELOW = (
 )
 _TOTALS = "SELECT kind, entries, size_bytes FROM totals"
 _SHA256_COLUMN = 9
+_KINDS = frozenset(KINDS.values())
+_NO_STEPS = frozenset((b"", b".", b".."))
 _BEYOND = b"\xff" * (PATH_LIMIT_BYTES + 1)
 
 
@@ -196,13 +198,25 @@ class Index(AbstractContextManager["Index"]):
         return self._found(_ALL_AFTER, {"folder": folder, "name": name})
 
     def _entries(self, query: str, values: tuple[object, ...] | Mapping[str, object]) -> Iterator[Entry]:
-        return (Entry(*row) for row in self._found(query, values))
+        return (_harmless(Entry(*row)) for row in self._found(query, values))
 
     def _found(self, query: str, values: tuple[object, ...] | Mapping[str, object]) -> Iterator[Row]:
         try:
-            yield from self._database.execute(query, values)
+            # One that nobody reads to its end may outlive the database.
+            for row in self._database.execute(query, values):  # noqa: UP028
+                yield row
         except sqlite3.DatabaseError as error:
             raise ArchiveInvalid("The index is damaged: build it again.") from error
+
+
+def _harmless(entry: Entry) -> Entry:
+    """Raise ArchiveInvalid for what no index of ours says, since what it says is where files are written."""
+    texts = (entry.folder, entry.name, entry.target)
+    if entry.kind not in _KINDS or any(type(text) is not bytes or b"\0" in text for text in texts):
+        raise ArchiveInvalid("The index says something that no archive holds: build it again.")
+    if b"/" in entry.name or (entry.path and not _NO_STEPS.isdisjoint(entry.path.split(b"/"))):
+        raise ArchiveInvalid("The index has a path that no file can have: build it again.")
+    return entry
 
 
 def _same_row(first: Row, second: Row) -> bool:

@@ -16,6 +16,7 @@ LIMIT_BYTES = 1024 * 1024
 
 CONSISTENCY_GRADES = ("live", "paused", "stopped")
 PART_KINDS = ("rootfs", "config", "secrets", "volume", "bind", "image", "index")
+TAR_KINDS = ("rootfs", "volume", "bind", "image")
 ENCRYPTIONS = ("age",)
 
 _SHA256 = r"[0-9a-f]{64}"
@@ -62,7 +63,8 @@ class Part:
 
     `kind` is one of PART_KINDS, and `name` tells parts of one kind apart: a volume's name, a bind's folder, the path of
     the part that an index is about. `size_bytes` and `sha256` describe the
-    plain bytes, `stored_bytes` and `stored_sha256` the file. `members` counts the entries of a tar; None: it is no tar.
+    plain bytes, `stored_bytes` and `stored_sha256` the file. `members` counts the entries of a tar, which those of
+    TAR_KINDS are; None: it is no tar.
     """
 
     kind: str
@@ -255,6 +257,8 @@ def _part(fields: Fields) -> Part:
         members=None if fields.takes_null("members") else fields.count("members"),
     )
     fields.end()
+    if part.kind in TAR_KINDS and part.members is None:
+        raise fields.invalid("members", f"is null, yet every {part.kind} is a tar")
     stored_plainly = part.codec == "none" and part.encryption is None
     if stored_plainly and (part.size_bytes, part.sha256) != (part.stored_bytes, part.stored_sha256):
         raise fields.invalid(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from containers_app.engine.gateway import EngineGateway
-from containers_app.engine.helper import Helper, receiving
+from containers_app.engine.helper import receiving
 from containers_app.engine.layers import RootTree, mounted
 from containers_app.engine.transfer import PackedTree, unpack_tree
 from containers_app.engine.trees import FolderTree, HelperOptions, Tree, VolumeTree, helper_over
@@ -21,7 +21,7 @@ class PlacedEntry:
     """One entry: `path` in the tree, without a slash in front, and `staged` below the folder of what is new.
 
     `kind` as an index has it, but for hard links, which are files, and `parent`: a folder on the way, which is made
-    only where it is missing. `sha256` is empty where there is none.
+    only where it is missing. `sha256`, of what a file reads as, is empty where nobody knows it.
     """
 
     path: bytes
@@ -67,12 +67,9 @@ def tree_at(place: str) -> Tree:
     return made[kind]()
 
 
-def look(
-    gateway: EngineGateway, tree: Tree, entries: Sequence[PlacedEntry], options: HelperOptions, *, after: bool = False
-) -> Looked:
-    """Compare the entries with what is there. `after`: they were put there just now. Raises as `helper_over` does."""
-    words = ("after",) if after else ()
-    told = _fed(gateway, ("look", "/source", *words, *tree.options), {"/source": tree}, entries, options)
+def look(gateway: EngineGateway, tree: Tree, entries: Sequence[PlacedEntry], options: HelperOptions) -> Looked:
+    """Compare the entries with what is there; a file without a digest is never the same. Raises as `helper_over`."""
+    told = _fed(gateway, ("look", "/source", *tree.options), {"/source": tree}, entries, options)
     facts = told.get("looked")
     if facts is None:
         raise EngineError("The helper container ended without a word about the files.")
@@ -114,9 +111,13 @@ def place(
     _fed(gateway, ("place", "/target", identifier, *tree.options), {"/target": tree}, entries, options)
 
 
-def unplace(gateway: EngineGateway, tree: Tree, options: HelperOptions, *, identifier: str) -> None:
-    """Take back what `stage` and `place` did; safe to repeat. Raises what `helper_over` raises."""
-    _done(gateway, ("unplace", "/target", identifier, *tree.options), tree, options)
+def unplace(gateway: EngineGateway, tree: Tree, options: HelperOptions, *, identifier: str) -> int:
+    """Take back what `stage` and `place` did; safe to repeat. How many entries stay, as others changed them meanwhile.
+
+    What those replaced stays in `/.before-IDENTIFIER/old`. Raises what `helper_over` raises.
+    """
+    told = _done(gateway, ("unplace", "/target", identifier, *tree.options), tree, options)
+    return int(told.get("left", {}).get("entries", "0"))
 
 
 def settle(gateway: EngineGateway, tree: Tree, options: HelperOptions, *, identifier: str) -> None:
@@ -124,15 +125,14 @@ def settle(gateway: EngineGateway, tree: Tree, options: HelperOptions, *, identi
     _done(gateway, ("settle", "/target", identifier, *tree.options), tree, options)
 
 
-def _done(gateway: EngineGateway, command: tuple[str, ...], tree: Tree, options: HelperOptions) -> None:
+def _done(
+    gateway: EngineGateway, command: tuple[str, ...], tree: Tree, options: HelperOptions
+) -> Mapping[str, Mapping[str, str]]:
+    """What it told, by word."""
     with mounted(gateway, tree), helper_over(gateway, command, {"/target": tree}, options) as helper:
-        _heard(helper)
+        told = dict(helper.lines())
         helper.finish()
-
-
-def _heard(helper: Helper) -> None:
-    for _ in helper.lines():
-        pass
+    return told
 
 
 def _fed(

@@ -72,7 +72,7 @@ def complain(text: "str | bytes") -> None:
     os.write(2, text if isinstance(text, bytes) else os.fsencode(text))
 
 
-def walk(root: str, watch: Watch) -> "Iterator[tuple[bytes, bytes, os.stat_result]]":
+def walk(root: "str | int", watch: Watch) -> "Iterator[tuple[bytes, bytes, os.stat_result]]":
     """Each entry as (path, name, facts), folders first and names in byte order, while its folder is the working one.
 
     Changing the folder, instead of naming longer and longer paths, has no limit of depth.
@@ -263,7 +263,7 @@ def _made_empty(root: str, options: "Sequence[str]") -> bool:
     return True
 
 
-def _empty(root: str) -> None:
+def _empty(root: "str | int") -> None:
     folders = []
     for path, name, facts in walk(root, Watch()):
         if stat.S_ISDIR(facts.st_mode):

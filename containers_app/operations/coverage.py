@@ -129,13 +129,15 @@ def _parts_of(newest: QuerySet[Backup]) -> _Parts:
 
 def _set(row: Backup, parts: _Parts) -> NewestSet:
     own, asked = parts.get(row.pk, ()), row.operation.params
+    # What was asked for when it was made, its manifest alone knows.
+    chosen = None if row.operation.kind == "adopt" else bool(asked.get("include") or asked.get("exclude"))
     return NewestSet(
         backup=str(row.pk),
         created_at=row.created_at,
         whole=row.state == BackupState.COMPLETE,
         parts=frozenset((kind, name) for kind, name, _ in own),
         encrypted=bool(own) and all(encryption for _, _, encryption in own),
-        chosen=bool(asked.get("include") or asked.get("exclude")),
+        chosen=chosen,
         verified_at=row.verified_at,
         proven_at=row.proven_at,
     )

@@ -34,7 +34,7 @@ class Place:
 class NewestSet:
     """The newest usable backup. `parts`: kind and name of each file; `whole`: its making told of nothing missing.
 
-    `chosen`: patterns left files of volumes or folders out. `encrypted`: every file of it is.
+    `chosen`: patterns left files of volumes or folders out; None: not known. `encrypted`: every file of it is.
     """
 
     backup: str
@@ -42,7 +42,7 @@ class NewestSet:
     whole: bool
     parts: frozenset[tuple[str, str]]
     encrypted: bool
-    chosen: bool
+    chosen: bool | None
     verified_at: datetime | None
     proven_at: datetime | None
 

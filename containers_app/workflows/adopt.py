@@ -140,7 +140,8 @@ def _row(context: Context, location: Location, manifest: Manifest) -> Backup:
         sha256=first.stored_sha256,
         consistency_grade=manifest.consistency_grade,
         duration_seconds=0.0,
-        created_at=_moment(manifest),
+        # No clock that is ahead makes it newer than what is made from now on.
+        created_at=min(_moment(manifest), datetime.now(UTC)),
     )
 
 

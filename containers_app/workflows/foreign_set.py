@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
 
@@ -10,7 +10,7 @@ from containers_app.archives.codecs import decoded
 from containers_app.archives.index import Index
 from containers_app.archives.index_builder import IndexBuilder
 from containers_app.archives.limits import Limits
-from containers_app.archives.manifest import Part
+from containers_app.archives.manifest import TAR_KINDS, Part
 from containers_app.archives.stores.faults import storage_faults
 from containers_app.archives.stores.local import Location
 from containers_app.archives.validator import validate
@@ -27,9 +27,10 @@ def judge_parts(context: Context, location: Location, parts: Iterable[Part]) -> 
 
     What is encrypted is judged when it is restored. Raises BackupCorrupt that names the file, and StorageError.
     """
-    indexes = {part.name: part for part in parts if part.kind == "index"}
+    parts = tuple(parts)
+    indexes = _indexes(parts)
     for part in parts:
-        if part.members is None or part.encryption is not None:
+        if part.kind not in TAR_KINDS or part.encryption is not None:
             continue
         try:
             _judge(context, location, part, indexes.get(part.path))
@@ -39,15 +40,37 @@ def judge_parts(context: Context, location: Location, parts: Iterable[Part]) -> 
             raise BackupCorrupt(f"{part.path} is refused, so the backup is not adopted: {error.message}") from error
 
 
+def _indexes(parts: Sequence[Part]) -> dict[str, Part]:
+    """By the archive's file: one for each at most, and as well locked. Raises BackupCorrupt."""
+    archives = {part.path: part for part in parts if part.kind in TAR_KINDS}
+    found: dict[str, Part] = {}
+    for index in parts:
+        if index.kind != "index":
+            continue
+        archive = archives.get(index.name)
+        if archive is None:
+            raise _not_adopted(index, "is an index of no archive of this set")
+        if index.name in found:
+            raise _not_adopted(index, f"is one index too many of {index.name}")
+        if index.encryption != archive.encryption:
+            raise _not_adopted(index, f"is not encrypted as {index.name} is")
+        found[index.name] = index
+    return found
+
+
+def _not_adopted(index: Part, words: str) -> BackupCorrupt:
+    advice = "remove it from the set, or make the backup again"
+    return BackupCorrupt(f"{index.path} {words}, so the backup is not adopted: {advice}")
+
+
 def _judge(context: Context, location: Location, part: Part, index: Part | None) -> None:
     """The judge is another process; what is built here only costs time, and is thrown away."""
     with IndexBuilder(within=context.scratch_folder, tolerant=True) as builder:
         with _opened(context, location, part) as source:
             validate(_Watched(source, builder.feed), limits=LIMITS, checkpoint=context.checkpoint)
         builder.finish()
-        if index is not None and index.encryption is None and not _is_same(context, location, index, builder):
-            words = "says something else than the archive that it is of, so the backup is not adopted"
-            raise BackupCorrupt(f"{index.path} {words}: remove it from the set, or make the backup again")
+        if index is not None and not _is_same(context, location, index, builder):
+            raise _not_adopted(index, "says something else than the archive that it is of")
 
 
 def _is_same(context: Context, location: Location, stored: Part, builder: IndexBuilder) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from containers_app.workflows.set_content import BIND_PERMISSION, is_below
 
 SHOWN_CHANGES = 200
 _MODE_OF_FOLDERS = 0o755
+_MODE_OF_OTHERS = stat.S_ISUID | stat.S_ISGID
 _FOLDER_KINDS = ("folder", "parent")
 
 
@@ -274,10 +276,24 @@ def _collisions(place: Place) -> Iterator[Collision]:
         where = f"{looked.blocked} entries cannot be put in their places, such as {place.shown(number)}"
         message = f"{where}: {words}. Move it away, or choose another 'target'."
         yield Collision(kind="path", subject=place.shown(number), message=message, blocks="create")
+    if isinstance(place.tree, FolderTree):
+        yield from _powers_over_host(place)
     needed = sum(one.size_bytes for _, one in place.found)
     if needed > looked.free_bytes:
         words = f"The files take {in_words(needed)}, and {in_words(looked.free_bytes)} are free there"
         yield Collision(kind="space", subject=place.tree.place, message=f"{words}: make room.", blocks="create")
+
+
+def _powers_over_host(place: Place) -> Iterator[Collision]:
+    """The first thing that a user of the host could use there to become another one."""
+    for number, entry in enumerate(place.entries):
+        is_device = entry.kind in ("character", "block")
+        if is_device or (entry.kind == "file" and entry.mode & _MODE_OF_OTHERS):
+            what = "is a device" if is_device else "runs as its owner or group (setuid, setgid)"
+            words = f"{what}, and would stand in a folder of the Docker host: leave it out of 'paths'"
+            message = f"{place.shown(number)} {words}, or choose another 'target'."
+            yield Collision(kind="path", subject=place.shown(number), message=message, blocks="create")
+            return
 
 
 def _warnings(inspect: Mapping[str, Any], found: Sequence[FoundPath]) -> Iterator[PlanWarning]:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import BinaryIO
 
 from containers_app.archives.extract import leads_nowhere
@@ -65,19 +66,13 @@ def find_paths(context: Context, files: SetReader, paths: tuple[str, ...]) -> tu
         indexes: dict[str, Index] = {}
         found: list[FoundPath] = []
         for path in wanted:
-            if (
-                found
-                and path.startswith(found[-1].path + b"/")
-                and _place(places, path) == _place(places, found[-1].path)
-            ):
+            if any(path.startswith(one.path + b"/") and _place(places, path) == one.base for one in found):
                 continue
             part, base = _part_at(places, path)
             if part.path not in indexes:
                 indexes[part.path] = stack.enter_context(_opened_index(context, files, part))
-            found.append(_found(indexes[part.path], part, base, path))
-    if sum(len(one.entries) for one in found) > MOST_ENTRIES:
-        words = f"name more than {MOST_ENTRIES} files and folders: restore the volume, or the container as a new one"
-        raise InvalidRequest(f"'paths' {words}", field="paths")
+            most = MOST_ENTRIES - sum(len(one.entries) for one in found)
+            found.append(_found(indexes[part.path], part, base, path, most=most))
     return tuple(found)
 
 
@@ -109,12 +104,16 @@ def _part_at(places: Mapping[bytes, Part | None], path: bytes) -> tuple[Part, by
     return part, base
 
 
-def _found(index: Index, part: Part, base: bytes, path: bytes) -> FoundPath:
+def _found(index: Index, part: Part, base: bytes, path: bytes, *, most: int) -> FoundPath:
     inner = path[len(base) :].strip(b"/")
     try:
-        entries = tuple(entry for entry in index.entries_below(inner) if _is_given(entry, part, inner))
+        given = (entry for entry in index.entries_below(inner) if _is_given(entry, part, inner))
+        entries = tuple(islice(given, most + 1))
     except NotFound as error:
         raise _refused(path, f"is not in this backup{_link_on_the_way(index, inner)}") from error
+    if len(entries) > most:
+        words = f"name more than {MOST_ENTRIES} files and folders: restore the volume, or the container as a new one"
+        raise InvalidRequest(f"'paths' {words}", field="paths")
     steps = inner.split(b"/")
     above = {}
     for number in range(1, len(steps)):
@@ -146,8 +145,10 @@ def _refused(path: bytes, words: str) -> InvalidRequest:
 
 
 def _opened_index(context: Context, files: SetReader, part: Part) -> Index:
-    """The part's index as it was stored; one that was not is made out of the part."""
+    """The part's index as it was stored; one that was not, or that nobody could judge, is made out of the part."""
     stored = next((index for index in files.parts("index") if index.name == part.path), None)
+    if files.is_adopted and part.encryption is not None:
+        stored = None
     if stored is not None:
         files.check((stored,))
 
@@ -165,7 +166,7 @@ def _opened_index(context: Context, files: SetReader, part: Part) -> Index:
 def _build(context: Context, files: SetReader, part: Part, file: BinaryIO) -> None:
     with IndexBuilder(within=context.scratch_folder) as builder:
         with files.opened(part) as source:
-            for block in source.blocks(lambda block: context.checkpoint()):
+            for block in files.harmless(part, source.blocks(lambda block: context.checkpoint())):
                 builder.feed(block)
         builder.finish()
         shutil.copyfileobj(builder.file, file)

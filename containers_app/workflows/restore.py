@@ -17,7 +17,7 @@ from containers_app.workflows.context import Context, Done
 from containers_app.workflows.health import start_and_wait
 from containers_app.workflows.path_plan import PathPlan, plan_paths
 from containers_app.workflows.path_source import find_paths, path_of
-from containers_app.workflows.protected import check_protected
+from containers_app.workflows.protected import check_protected, check_sharers
 from containers_app.workflows.restore_in_place import check_typed, find_old, swap
 from containers_app.workflows.restore_making import RestoredContainer, check_parts, make_restored, prove_restored
 from containers_app.workflows.restore_path import check_confirmed, find_target, put_paths
@@ -174,6 +174,8 @@ def _restored_paths(context: Context, params: RestoreParams, files: SetReader) -
         context.pin_target(str(inspect["Id"]), str(inspect["Name"]).removeprefix("/"), lock=not params.dry_run)
         check_protected(context, inspect, confirmed=params.confirm_protected)
         plan = _path_plan(context, target, params, files, inspect)
+        trees = tuple(place.tree for place in plan.places)
+        check_sharers(context, target, trees, besides=plan.container_id, confirmed=params.confirm_protected)
         context.stage("plan", plan=plan.document())
         if params.dry_run:
             return _planned(plan.document())

@@ -7,14 +7,14 @@ whatever dies. It counts as done with the operation's own end, and only then wha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from containers_app.archives.extract import folder_archive
 from containers_app.archives.tar_tree import TarTree, TreeFacts
 from containers_app.archives.writer import CHUNK_BYTES
 from containers_app.engine.gateway import EngineGateway
-from containers_app.engine.placing import look, place, stage, staged
+from containers_app.engine.placing import PlacedEntry, look, place, stage, staged
 from containers_app.errors import Collides, EngineError, InvalidRequest
 from containers_app.workflows.content import options_of
 from containers_app.workflows.context import Context
@@ -73,18 +73,26 @@ def put_paths(context: Context, gateway: EngineGateway, files: SetReader, plan: 
     # Taken back first: a helper that still works would go on meanwhile.
     context.remember_undo(remove_labelled(context.facts.operation_id))
     meter = Meter(context, tuple(one.part for one in plan.found))
+    contents: dict[bytes, str] = {}
     for where in plan.places:
         for number, one in where.found:
-            _stage(context, gateway, files, where, one, number=number, identifier=identifier, meter=meter)
+            contents |= _stage(context, gateway, files, where, one, number=number, identifier=identifier, meter=meter)
     context.stage("put them in place")
     options = options_of(context)
     for where in plan.places:
         place(gateway, where.tree, where.entries, options, identifier=identifier)
     context.stage("check the content")
-    proofs = tuple(_proof(context, gateway, where) for where in plan.places)
+    proofs = tuple(_proof(context, gateway, where, contents) for where in plan.places)
     kept = tuple(_kept(where, identifier) for where in plan.places if where.looked and where.looked.overwritten)
     settling = tuple(settle_paths(context, where.tree, identifier) for where in plan.places)
     return PlacedPaths(proofs=proofs, kept=kept, settling=settling)
+
+
+def _hashed(entry: PlacedEntry, contents: Mapping[bytes, str]) -> PlacedEntry:
+    """With the digest of what was sent: the index has none of sparse files, nor where it was not asked for them."""
+    if entry.kind != "file" or entry.sha256:
+        return entry
+    return replace(entry, sha256=contents[entry.staged])
 
 
 def _kept(where: Place, identifier: str) -> str:
@@ -102,20 +110,25 @@ def _stage(
     number: int,
     identifier: str,
     meter: Meter,
-) -> None:
-    """Unpack one path beside, and compare what is there then with what was sent."""
-    options, sent = options_of(context), TarTree()
+) -> Mapping[bytes, str]:
+    """Unpack one path beside, and compare what is there then with what was sent; the SHA-256 of each staged file."""
+    options, tree = options_of(context), TarTree(contents=True)
     with files.opened(one.part) as source:
-        members = folder_archive(_Metered(source.read, meter), one.entries, folder=one.inner)
-        blocks = files.harmless(one.part, members)
-        stage(gateway, where.tree, _watched(blocks, sent), options, identifier=identifier, number=number)
+        metered = _Metered(source.read, meter)
+        blocks = files.harmless(one.part, folder_archive(metered, one.entries, folder=one.inner))
+        stage(gateway, where.tree, _watched(blocks, tree), options, identifier=identifier, number=number)
+        # Only the end of a part tells that all of it, what was sent too, is what the manifest says.
+        while metered.read(CHUNK_BYTES):
+            pass
+    sent = tree.finish()
     with staged(gateway, where.tree, options, identifier=identifier, number=number) as packed:
         found = read_tree(context, packed, TarTree())
         packed.finish()
-    differing = _differing(sent.finish(), found)
+    differing = _differing(sent, found)
     if differing:
         words = "are not as in the backup once they are unpacked, so nothing was changed"
         raise EngineError(f"{len(differing)} entries of {one.part.path} {words}")
+    return {b"%d/%s" % (number, path): sha256.hex() for path, sha256 in sent.contents.items()}
 
 
 def _differing(sent: TreeFacts, found: TreeFacts) -> list[bytes]:
@@ -143,9 +156,10 @@ def _watched(blocks: Iterator[bytes], tree: TarTree) -> Iterator[bytes]:
         yield block
 
 
-def _proof(context: Context, gateway: EngineGateway, where: Place) -> Mapping[str, Any]:
+def _proof(context: Context, gateway: EngineGateway, where: Place, contents: Mapping[bytes, str]) -> Mapping[str, Any]:
     """Look again at every entry. Raises EngineError where one is not as in the backup."""
-    looked = look(gateway, where.tree, where.entries, options_of(context), after=True)
+    entries = tuple(_hashed(entry, contents) for entry in where.entries)
+    looked = look(gateway, where.tree, entries, options_of(context))
     differing = looked.new + looked.overwritten + looked.blocked
     if differing:
         first = where.shown(next(iter(looked.verdicts)))

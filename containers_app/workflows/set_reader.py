@@ -82,6 +82,11 @@ class SetReader:
         self._base = _located(context, path)
         self.manifest = self._manifest()
 
+    @property
+    def is_adopted(self) -> bool:
+        """Whether somebody else may have written it."""
+        return self.backup.operation.kind == "adopt"
+
     def part(self, kind: str) -> Part | None:
         """The first part of this kind."""
         return next(iter(self.parts(kind)), None)
@@ -114,7 +119,7 @@ class SetReader:
 
         What could be opened without a key was judged when it was adopted. Raises BackupUnusable before the last block.
         """
-        if judge is None and (self.backup.operation.kind != "adopt" or part.encryption is None):
+        if judge is None and (not self.is_adopted or part.encryption is None):
             return blocks
         return _judged(part, blocks, judge or Judge(Limits(devices=True), plain_bytes=part.size_bytes + CHUNK_BYTES))
 

@@ -220,25 +220,28 @@ def _hook_key() -> bytes:
 
 
 def _unplace_paths(step: Step, open_gateway: OpenGateway, store: LocalStore) -> None:
-    _place(step, open_gateway, unplace)
+    left = _place(step, open_gateway, unplace)
+    if left:
+        words = "%d entries of %s were changed by others meanwhile and stay; what was there before is in .before-%s/old"
+        logger.warning(words, left, step["tree"], step["identifier"])
 
 
 def _settle_paths(step: Step, open_gateway: OpenGateway, store: LocalStore) -> None:
     _place(step, open_gateway, settle)
 
 
-def _place(step: Step, open_gateway: OpenGateway, verb: Callable[..., None]) -> None:
-    """A tree that is gone has nothing to take back."""
+def _place(step: Step, open_gateway: OpenGateway, verb: Callable[..., int | None]) -> int | None:
+    """What the verb says. A tree that is gone has nothing to take back."""
     kind, _, name = step["tree"].partition(" ")
     with open_gateway("") as gateway:
         if gateway.labelled(step["operation"]):
             raise EngineError("A helper of the operation is still at work.")
         if kind == "root" and name.removeprefix("of ") not in {found.id for found in gateway.containers()}:
-            return
+            return None
         if kind == "volume" and name not in gateway.volumes():
-            return
+            return None
         options = HelperOptions(image=step["helper"])
-        verb(gateway, tree_at(step["tree"]), options, identifier=step["identifier"])
+        return verb(gateway, tree_at(step["tree"]), options, identifier=step["identifier"])
 
 
 def _remove_set(step: Step, open_gateway: OpenGateway, store: LocalStore) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from containers_app.specs.protection import PROTECTED_LABEL
 from tests.engine_fixture import SAMPLE_IMAGE
 from tests.integration.clone_bench import Body, full_source, inspect, rest_of, volume_folder, word
 from tests.integration.restore_bench import EVERYTHING, back_up, begin, left_of, refusal, restore
@@ -118,6 +119,43 @@ def test_a_compressed_or_encrypted_backup_gives_its_files(stack: Stack, encoding
     broken = Broken(stack, encoding=encoding)
     restore(stack, broken.backup, **broken.wish("/etc/app/main.conf", "/data/state"), **key)
     assert broken.run("cat /etc/app/main.conf /data/state") == "old\na\n"
+
+
+@pytest.mark.parametrize("folder", ["one", "two"])
+def test_each_name_of_a_file_comes_back_though_the_other_one_is_elsewhere(stack: Stack, folder: str) -> None:
+    broken = Broken(stack)
+    broken.run("mkdir /data/one /data/two; echo linked > /data/one/name; ln /data/one/name /data/two/name")
+    moment = (broken.volume / "one/name").stat().st_mtime_ns
+    backup = back_up(stack, broken.source, contents=EVERYTHING, consistency="pause")
+    broken.run("rm /data/one/name /data/two/name")
+    restore(stack, backup, **broken.wish(f"/data/{folder}/name"))
+    assert broken.run(f"cat /data/{folder}/name") == "linked\n"
+    assert (broken.volume / folder / "name").stat().st_mtime_ns == moment
+
+
+def test_a_backup_without_digests_gives_files_that_are_proved_all_the_same(stack: Stack) -> None:
+    broken = Broken(stack)
+    broken.run("echo old > /etc/app/main.conf; truncate -s 1000000 /etc/app/sparse; echo x >> /etc/app/sparse")
+    before = broken.run("sha256sum /etc/app/*")
+    backup = back_up(stack, broken.source, consistency="pause")
+    broken.run("rm /etc/app/*")
+    body = restore(stack, backup, **broken.wish("/etc/app"))
+    assert broken.run("sha256sum /etc/app/*") == before
+    (proof,) = body["proof"]["content"]
+    assert (proof["equal"], proof["entries"]) == (True, 4)
+    assert "SHA-256 of every entry" in proof["method"]
+
+
+def test_a_volume_that_a_protected_container_uses_too_is_as_protected(stack: Stack) -> None:
+    broken = Broken(stack)
+    before = broken.state()
+    volumes = {broken.name: {"bind": "/elsewhere", "mode": "ro"}}
+    stack.docker.containers.create(SAMPLE_IMAGE, name=word(), labels={PROTECTED_LABEL: "true"}, volumes=volumes)
+    status, code, words = refusal(stack, broken.backup, **broken.wish("/data/state"))
+    assert (status, code) == (403, "PROTECTED")
+    assert f"a container that uses the volume {broken.name} too is protected" in words
+    assert broken.state() == before
+    restore(stack, broken.backup, **broken.wish("/etc/app/main.conf"))
 
 
 def test_another_container_and_another_folder_can_get_them(stack: Stack) -> None:

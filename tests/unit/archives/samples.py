@@ -35,6 +35,7 @@ class Member:
     target: str = ""
     owner: int = 0
     seconds: float = 0.0
+    mode: int = 0o644
 
 
 def tar_of(members: Iterable[Member], archive_format: int = tarfile.PAX_FORMAT) -> bytes:
@@ -49,7 +50,7 @@ def tar_of(members: Iterable[Member], archive_format: int = tarfile.PAX_FORMAT) 
                 member.owner,
                 member.seconds,
             )
-            info.size = len(member.content)
+            info.size, info.mode = len(member.content), member.mode
             archive.addfile(info, io.BytesIO(member.content))
         end = archive.offset
     return stream.getvalue()[:end] + END_MARKER

@@ -211,6 +211,29 @@ def test_a_hard_link_to_a_file_outside_becomes_a_file(index_of: IndexOf, tmp_pat
         assert (file.uid, file.mtime, file.isreg()) == (7, 1000, True)
 
 
+@pytest.mark.parametrize(
+    "mtime_ns", [1_700_000_000_123_456_789, 1_700_000_000_000_000_001, 1_700_000_000_000_000_000, -1, -1_500_000_000]
+)
+@pytest.mark.parametrize("name", [b"short", b"n" * 200, b"\xff"])
+def test_a_file_in_the_place_of_a_hard_link_has_its_time_to_the_nanosecond(
+    index_of: IndexOf, tmp_path: Path, mtime_ns: int, name: bytes
+):
+    tree = tmp_path / "tree"
+    (tree / "d").mkdir(parents=True)
+    file = tree / "a"
+    file.write_bytes(b"content")
+    os.link(file, tree / "d" / os.fsdecode(name))
+    os.utime(file, ns=(mtime_ns, mtime_ns))
+    content = gnu_tar(tree, *PACK, "--sort=name", member=".")
+    index = index_of(content)
+    assert index.entry(b"d/" + name).kind == "hardlink"
+    archive = folder_of(content, index, b"d")
+    taken = unpacked(archive, tmp_path / "taken") / "d" / os.fsdecode(name)
+    assert (taken.read_bytes(), taken.stat().st_mtime_ns) == (b"content", mtime_ns)
+    (again,) = [entry for entry in index_of(archive).entries_below(b"") if entry.kind == "file"]
+    assert (again.path, again.mtime_ns) == (b"d/" + name, mtime_ns)
+
+
 def test_a_hard_link_to_a_sparse_file_outside_becomes_a_file_with_zeros(index_of: IndexOf):
     sparse = sparse_member(b"x", 2000, text=b"1\n1000\n5\n", data=b"data!")
     content = sparse + tar_of([hard_link("d/a", "x")])

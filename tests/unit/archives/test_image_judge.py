@@ -33,10 +33,21 @@ CONFIGURATION = Member(f"{HEX}.json", CONFIG)
 BLOB = Member(f"blobs/sha256/{HEX}", CONFIG)
 
 
-def sent(*members: Member) -> bytes:
+def blob(content: bytes) -> tuple[str, Member]:
+    """A document of an OCI layout, and its digest in hex."""
+    name = hashlib.sha256(content).hexdigest()
+    return name, Member(f"blobs/sha256/{name}", content)
+
+
+# A store of images by manifests: the image's id is that of an index or a manifest, which leads to the configuration.
+MANIFEST_HEX, MANIFEST_BLOB = blob(json.dumps({"config": {"digest": f"sha256:{HEX}"}}).encode())
+INDEX_HEX, INDEX_BLOB = blob(json.dumps({"manifests": [{"digest": f"sha256:{MANIFEST_HEX}"}]}).encode())
+
+
+def sent(*members: Member, image: str = HEX) -> bytes:
     tar = tar_of(members)
     blocks = (tar[start : start + 700] for start in range(0, len(tar), 700))
-    return b"".join(judged(blocks, ImageJudge(f"sha256:{HEX}", plain_bytes=len(tar))))
+    return b"".join(judged(blocks, ImageJudge(f"sha256:{image}", plain_bytes=len(tar))))
 
 
 @pytest.mark.parametrize(
@@ -44,13 +55,23 @@ def sent(*members: Member) -> bytes:
     [
         (CONFIGURATION, manifest()),
         (CONFIGURATION, manifest(RepoTags=[]), Member("repositories", b"{}")),
-        (BLOB, index(), manifest(Config=f"blobs/sha256/{HEX}")),
+        (BLOB, MANIFEST_BLOB, index(digest=f"sha256:{MANIFEST_HEX}"), manifest(Config=f"blobs/sha256/{HEX}")),
         (BLOB, index(digest=f"sha256:{HEX}")),
     ],
     ids=["as Docker wrote it", "with nothing named", "as an OCI layout too", "an OCI layout alone"],
 )
 def test_an_honest_image_passes_byte_by_byte(members: tuple[Member, ...]) -> None:
     assert sent(*members) == tar_of(members)
+
+
+@pytest.mark.parametrize("image", [MANIFEST_HEX, INDEX_HEX], ids=["a manifest", "an index"])
+def test_an_id_may_be_that_of_what_leads_to_the_configuration(image: str) -> None:
+    listed = index(digest=f"sha256:{image}"), manifest(Config=f"blobs/sha256/{HEX}")
+    members = (BLOB, MANIFEST_BLOB, INDEX_BLOB, *listed)
+    assert sent(*members, image=image) == tar_of(members)
+    evil = manifest(Config=f"blobs/sha256/{OTHER}")
+    with pytest.raises(ArchiveInvalid, match="another image"):
+        sent(BLOB, MANIFEST_BLOB, INDEX_BLOB, listed[0], evil, image=image)
 
 
 REFUSED = {
@@ -62,6 +83,12 @@ REFUSED = {
     ),
     "a name of OCI": ((BLOB, manifest(), index(annotations={"org.opencontainers.image.ref.name": "v1"})), "names"),
     "another image": ((CONFIGURATION, manifest(Config=f"{OTHER}.json")), "another image"),
+    "another image beside": ((BLOB, index(digest=f"sha256:{HEX}"), manifest(Config=f"{OTHER}.json")), "another image"),
+    "another image in the other list": ((BLOB, index(), manifest(Config=f"blobs/sha256/{HEX}")), "another image"),
+    "a lie about what leads there": (
+        (BLOB, Member(f"blobs/sha256/{OTHER}", MANIFEST_BLOB.content), index(), manifest(Config=f"{HEX}.json")),
+        "another image",
+    ),
     "two images": (
         (CONFIGURATION, Member("manifest.json", json.dumps([{"Config": HEX}] * 2).encode())),
         "more than one",

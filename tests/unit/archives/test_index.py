@@ -367,6 +367,30 @@ def test_a_damaged_index_answers_with_our_own_error(tmp_path: Path):
         list(index.entries_below(b""))
 
 
+@pytest.mark.parametrize(
+    "lie",
+    [
+        "UPDATE entries SET name = X'2E2E' WHERE name = X'68'",
+        "UPDATE entries SET name = X'2E' WHERE name = X'68'",
+        "UPDATE entries SET name = X'612F62' WHERE name = X'68'",
+        "UPDATE entries SET name = X'6100' WHERE name = X'68'",
+        "UPDATE entries SET name = 'text' WHERE name = X'68'",
+        "UPDATE entries SET target = X'6100' WHERE name = X'68'",
+        "UPDATE entries SET kind = 'parent' WHERE name = X'68'",
+        "UPDATE folders SET path = X'64002F2E2E' WHERE path = X'64'",
+        "UPDATE folders SET path = X'642F2E2E2F65' WHERE path = X'64'",
+        "UPDATE folders SET path = X'642F2F65' WHERE path = X'64'",
+    ],
+)
+def test_an_index_cannot_lead_out_of_its_tree(tmp_path: Path, lie: str):
+    path = tmp_path / "index.sqlite"
+    path.write_bytes(index_bytes(tar_of([folder("d"), Member("d/h", b"x")])))
+    with closing(sqlite3.connect(path)) as database, database:
+        assert database.execute(lie).rowcount == 1
+    with pytest.raises(ArchiveInvalid, match="build it again"), Index.open(path) as index:
+        list(index.entries_below(b""))
+
+
 def test_memory_does_not_grow_with_the_members():
     root = str(Path(__file__).resolve().parents[3])
     command = [sys.executable, "-c", MEGABYTES_IN_A_CHILD, root, "40000"]

@@ -36,8 +36,9 @@ file_names = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}", fullmatch=True)
 def parts(draw: st.DrawFn) -> module.Part:
     size_bytes, sha256 = draw(counts), draw(digests)
     plain = draw(st.booleans())
+    kind = draw(st.sampled_from(module.PART_KINDS))
     return module.Part(
-        kind=draw(st.sampled_from(module.PART_KINDS)),
+        kind=kind,
         name=draw(names),
         path=draw(file_names),
         codec="none" if plain else draw(st.sampled_from(("gzip", "zstd"))),
@@ -46,7 +47,7 @@ def parts(draw: st.DrawFn) -> module.Part:
         stored_bytes=size_bytes if plain else draw(counts),
         sha256=sha256,
         stored_sha256=sha256 if plain else draw(digests),
-        members=draw(st.one_of(st.none(), counts)),
+        members=draw(counts if kind in module.TAR_KINDS else st.one_of(st.none(), counts)),
     )
 
 
@@ -134,6 +135,11 @@ def edited(change: Callable[[dict[str, Any]], object]) -> bytes:
     return json.dumps(document).encode()
 
 
+def without_members(kind: str) -> Callable[[dict[str, Any]], object]:
+    """Makes the first part one of this kind, and an unknown number of its entries."""
+    return lambda document: document["parts"][0].update(kind=kind, members=None)
+
+
 REFUSED_BY_BOTH: dict[str, Callable[[dict[str, Any]], object]] = {
     "another format": lambda document: document.update(format="other"),
     "a newer version": lambda document: document.update(version=2),
@@ -161,6 +167,7 @@ REFUSED_BY_BOTH: dict[str, Callable[[dict[str, Any]], object]] = {
     "a negative size": lambda document: document["parts"][0].update(sizeBytes=-1),
     "a size with a fraction": lambda document: document["parts"][0].update(sizeBytes=7.5),
     "a size over the limit": lambda document: document["parts"][0].update(sizeBytes=2**63),
+    **{f"a {kind} without members": without_members(kind) for kind in module.TAR_KINDS},
     "members that are true": lambda document: document["parts"][0].update(members=True),
     "a path with folders": lambda document: document["parts"][0].update(path="../etc/passwd"),
     "a hidden path": lambda document: document["parts"][0].update(path=".x"),

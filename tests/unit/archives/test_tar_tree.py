@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import subprocess
@@ -97,6 +98,15 @@ def test_names_of_one_file_are_a_group_whichever_comes_first() -> None:
     assert first.differing(copies) == (b"a", b"b", b"c")
     with pytest.raises(ArchiveInvalid, match="hard link"):
         facts(tar(file("a"), hard("b", "nothing")))
+
+
+def test_what_is_in_the_files_is_told_when_asked_for() -> None:
+    content = tar(file("a"), hard("b", "a"), hard("c", "b"), ("d", tarfile.DIRTYPE, b"", {}), file("e", b""))
+    tree = TarTree(contents=True)
+    tree.feed(content)
+    contents = {**dict.fromkeys((b"a", b"b", b"c"), b"content"), b"e": b""}
+    assert tree.finish().contents == {name: hashlib.sha256(read).digest() for name, read in contents.items()}
+    assert facts(content).contents == {}
 
 
 def test_times_that_are_not_ours_are_left_out_and_nothing_else() -> None:

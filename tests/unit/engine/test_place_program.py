@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,8 @@ class Put:
         own = self.root / f".before-{IDENTIFIER}"
         for name in ("new/0", "old"):
             (own / name).mkdir(parents=True)
+        own.chmod(0o700)
+        (own / "root").touch(0o600)
         (own / "root").write_text("1")
         (own / "new" / "0" / "etc" / "app" / "more").mkdir(parents=True)
         for path, content in STAGED.items():
@@ -82,9 +86,9 @@ def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Put:
     return Put(root, monkeypatch)
 
 
-def looked(put: Put, capfd: pytest.CaptureFixture[str], *options: str) -> tuple[list[str], set[str]]:
+def looked(put: Put, capfd: pytest.CaptureFixture[str]) -> tuple[list[str], set[str]]:
     capfd.readouterr()
-    assert place_program.look(str(put.root), *options) == DONE
+    assert place_program.look(str(put.root)) == DONE
     lines = capfd.readouterr().out.splitlines()
     totals = [word for line in lines if line.startswith("looked") for word in line.split()[1:5]]
     return totals, {line for line in lines if line.startswith("entry")}
@@ -101,12 +105,17 @@ def test_it_tells_what_would_change_and_changes_nothing(put: Put, capfd: pytest.
     assert snapshot(put.root) == put.before
 
 
+def test_a_file_without_a_digest_is_never_taken_for_the_same(put: Put, capfd: pytest.CaptureFixture[str]) -> None:
+    put.entries = [replace(entry, sha256="") for entry in put.entries if entry.path == b"etc/app/same"]
+    assert looked(put, capfd)[0] == ["new=0", "overwritten=1", "unchanged=0", "blocked=0"]
+
+
 def test_what_is_put_there_is_what_the_backup_has_and_the_rest_stays(
     put: Put, capfd: pytest.CaptureFixture[str]
 ) -> None:
     put.stage()
     assert put.do("place") == DONE
-    assert looked(put, capfd, "after")[0] == ["new=0", "overwritten=0", "unchanged=6", "blocked=0"]
+    assert looked(put, capfd)[0] == ["new=0", "overwritten=0", "unchanged=6", "blocked=0"]
     assert (put.root / "etc/app/own").read_bytes() == b"own"
     more = (put.root / "etc/app/more").stat()
     assert (more.st_mode & 0o777, more.st_uid, more.st_gid, more.st_mtime_ns) == (0o750, 3, 4, MOMENT_NS)
@@ -128,7 +137,7 @@ def test_all_of_it_is_taken_back_twice(put: Put) -> None:
     assert snapshot(put.root) == put.before
 
 
-EFFECTS = ["rename", "link", "mkdir", "chmod", "chown", "utime", "fsync"]
+EFFECTS = ["rename", "link", "unlink", "mkdir", "rmdir", "chmod", "chown", "utime", "fsync"]
 
 
 @pytest.mark.parametrize("effect", EFFECTS)
@@ -152,10 +161,120 @@ def test_wherever_it_dies_all_is_as_it_was(
         with contextlib.suppress(KeyboardInterrupt):
             put.do(verb)
     assert put.do("unplace") == DONE
-    if (verb, effect) == ("unplace", "utime"):
-        # The very last step: nothing but the root's own time is left to be set, and nobody knows it any more.
+    if verb == "unplace" and effect in ("unlink", "rmdir", "utime"):
+        # The very last steps: nothing but the root's own time is left to be set, and nobody knows it any more.
         os.utime(put.root, ns=(1, 1))
     assert snapshot(put.root) == put.before
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, effect: str, error: OSError, *, first: Callable[[], object]) -> None:
+    """The first call of an effect fails, or finds what somebody did just before."""
+    real, calls = getattr(os, effect), iter(range(1000))
+
+    def fail(*arguments: Any, **options: Any) -> Any:
+        if next(calls) == 0:
+            first()
+            if error.errno:
+                raise error
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(os, effect, fail)
+
+
+@pytest.mark.parametrize("path", ["etc/link", "etc/app/more"])
+def test_what_somebody_makes_meanwhile_is_not_replaced(put: Put, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    put.stage()
+    made = put.root / path
+
+    def make() -> None:
+        made.parent.mkdir(exist_ok=True)
+        if path == "etc/link":
+            made.write_bytes(b"theirs")
+        else:
+            made.mkdir()
+            (made / "theirs").touch()
+
+    put.entries = [entry for entry in put.entries if entry.path in (b"etc", b"etc/app", path.encode())]
+    with monkeypatch.context() as patched:
+        failing(patched, "link" if path == "etc/link" else "mkdir", OSError(), first=make)
+        with pytest.raises(FileExistsError):
+            put.do("place")
+    assert put.do("unplace") == DONE
+    assert made.read_bytes() == b"theirs" if path == "etc/link" else (made / "theirs").exists()
+    assert not (put.root / f".before-{IDENTIFIER}").exists()
+
+
+def test_what_somebody_put_in_its_place_stays_and_what_was_replaced_is_kept(
+    put: Put, capfd: pytest.CaptureFixture[str]
+) -> None:
+    put.stage()
+    assert put.do("place") == DONE
+    for path in ("etc/app/main", "etc/link"):
+        (put.root / path).unlink()
+        (put.root / path).write_bytes(b"theirs")
+    capfd.readouterr()
+    for left in (2, 0):
+        assert put.do("unplace") == DONE
+        assert capfd.readouterr().out == f"left entries={left}\n"
+    assert [(put.root / path).read_bytes() for path in ("etc/app/main", "etc/link")] == [b"theirs"] * 2
+    assert not (put.root / "etc/app/more").exists()
+    kept = put.root / f".before-{IDENTIFIER}"
+    assert [path.relative_to(kept).as_posix() for path in kept.rglob("*") if not path.is_dir()] == ["old/etc/app/main"]
+    assert (kept / "old/etc/app/main").read_bytes() == b"broken"
+
+
+def test_one_entry_that_is_stuck_does_not_keep_the_rest(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    put.stage()
+    assert put.do("place") == DONE
+    with monkeypatch.context() as patched:
+        failing(patched, "unlink", OSError(errno.EPERM, "immutable"), first=lambda: None)
+        assert put.do("unplace") == FAILED
+    assert b"etc/link: [Errno 1] immutable" in put.told
+    assert (put.root / "etc/app/main").read_bytes() == b"broken"
+    assert not (put.root / "etc/app/more").exists()
+    assert put.do("unplace") == DONE
+    assert snapshot(put.root) == put.before
+
+
+def test_where_a_link_stands_on_the_way_by_now_nothing_is_taken_back_through_it(put: Put, tmp_path: Path) -> None:
+    put.stage()
+    assert put.do("place") == DONE
+    (put.root / "etc/app").rename(tmp_path / "elsewhere")
+    (put.root / "etc/app").symlink_to(tmp_path / "elsewhere")
+    before = snapshot(tmp_path / "elsewhere")
+    assert put.do("unplace") == DONE
+    assert snapshot(tmp_path / "elsewhere") == before
+
+
+FORGERIES: dict[str, Callable[[Path], object]] = {
+    "somebody else's folder": lambda own: os.chown(own, 7, 7),
+    "a folder that others may write": lambda own: own.chmod(0o770),
+    "a link in its place": lambda own: own.rename(own.with_name("moved")).with_name(own.name).symlink_to("moved"),
+    "somebody else's journal": lambda own: os.chown(own / "journal", 7, 7),
+    "a journal that others may write": lambda own: (own / "journal").chmod(0o666),
+    "a link for a journal": lambda own: (own / "journal").rename(own / "x").with_name("journal").symlink_to("x"),
+}
+
+
+@pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES)
+def test_a_journal_that_somebody_may_have_written_is_not_followed(put: Put, forge: Callable[[Path], object]) -> None:
+    put.stage()
+    assert put.do("place") == DONE
+    own = put.root / f".before-{IDENTIFIER}"
+    forge(own)
+    before = snapshot(put.root)
+    with pytest.raises(OSError, match=r"somebody else|Too many levels|Not a directory"):
+        put.do("unplace")
+    assert snapshot(put.root) == before
+
+
+def test_a_folder_that_is_not_ours_is_not_staged_into(put: Put) -> None:
+    own = put.root / f".before-{IDENTIFIER}"
+    own.mkdir(0o755)
+    before = snapshot(put.root)
+    with pytest.raises(OSError, match="somebody else"):
+        place_program.stage(str(put.root), IDENTIFIER, "0")
+    assert snapshot(put.root) == before
 
 
 @pytest.mark.parametrize("blocking", ["a folder", "a link on the way"])

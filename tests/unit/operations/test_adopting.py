@@ -6,6 +6,7 @@ import json
 import sqlite3
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,7 +16,7 @@ from django.utils import timezone
 
 from containers_app.archives import checking
 from containers_app.archives.index_builder import IndexBuilder
-from containers_app.archives.manifest import StackIdentity
+from containers_app.archives.manifest import TAR_KINDS, StackIdentity
 from containers_app.models import Backup, BackupPart, Operation, State
 from containers_app.models.identifiers import uuid7
 from containers_app.operations import progress
@@ -126,6 +127,20 @@ def test_an_archive_that_could_do_harm_is_not_adopted(backup_root: Path, path: P
     assert not Backup.objects.exists()
 
 
+@pytest.mark.parametrize("kind", TAR_KINDS)
+def test_an_archive_cannot_pass_for_something_that_is_none(backup_root: Path, path: Path, kind: str) -> None:
+    write_set(backup_root)
+    content = tar_of(HARMFUL["a path that leaves the tree"])
+    document = json.loads(path.read_text())
+    harmful = part_of("config", "data", backup_root / "web.tar.x.tar", content, members=None)
+    document["parts"].append({**json.loads(manifest_of([harmful]).to_bytes())["parts"][0], "kind": kind})
+    path.write_text(json.dumps(document))
+    row = adopt(path)
+    assert (row.state, row.error_code) == ("failed", "BACKUP_CORRUPT")
+    assert "members is null" in row.error_message
+    assert not Backup.objects.exists()
+
+
 def index_of(content: bytes, *, lie: str = "") -> bytes:
     """The index of a tar, in which something may be otherwise."""
     with IndexBuilder() as builder:
@@ -170,6 +185,33 @@ def test_an_index_counts_only_if_it_says_what_the_archive_does(
     assert Backup.objects.exists() is (expected == "succeeded")
     if expected == "failed":
         assert row.error_code == "BACKUP_CORRUPT"
+
+
+@pytest.mark.parametrize(
+    ("case", "changes", "words"),
+    [
+        ("a second one", {}, "one index too many of web.tar"),
+        ("one of nothing", {"name": "other.tar"}, "an index of no archive of this set"),
+        ("one of a document", {"name": "web.tar.config.json"}, "an index of no archive of this set"),
+        ("a locked one", {"encryption": "age"}, "not encrypted as web.tar is"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_no_index_stays_unjudged(backup_root: Path, path: Path, case: str, changes: dict[str, Any], words: str) -> None:
+    content = tar("web", 3)
+    index = part_of("index", "web.tar", backup_root / "web.tar.index", index_of(content), members=None)
+    more = part_of("index", "web.tar", backup_root / "web.tar.more.index", index_of(content), members=None)
+    parts = [
+        part_of("rootfs", "web", backup_root / "web.tar", content, members=3),
+        part_of("config", "config", backup_root / "web.tar.config.json", b"{}", members=None),
+        *([index] if case == "a second one" else []),
+        replace(more, **changes),
+    ]
+    path.write_bytes(manifest_of(parts).to_bytes())
+    row = adopt(path)
+    assert (row.state, row.error_code) == ("failed", "BACKUP_CORRUPT")
+    assert f"web.tar.more.index is {words}" in row.error_message
+    assert not Backup.objects.exists()
 
 
 @pytest.mark.parametrize("name", ["web.tar", "web.tar.volume-1-data.tar", "web.tar.config.json"])
@@ -318,3 +360,4 @@ def test_a_clock_that_is_a_little_ahead_is_no_future(backup_root: Path, path: Pa
     soon = (timezone.now() + timedelta(hours=1)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     write_set(backup_root, created_at=soon)
     assert adopt(path).state == "succeeded"
+    assert Backup.objects.get().created_at <= timezone.now()

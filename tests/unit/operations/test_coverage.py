@@ -108,6 +108,13 @@ def test_patterns_of_the_backup_are_told(asker: Asker) -> None:
     assert row.newest.chosen
 
 
+def test_of_an_adopted_backup_it_is_not_known_whether_patterns_chose(asker: Asker) -> None:
+    saved(made("web"), operation=recipes.operation(kind="adopt", state=State.SUCCEEDED, outcome_index=1, params={}))
+    (row,) = coverage_of(asker).rows
+    assert row.newest is not None
+    assert row.newest.chosen is None
+
+
 def test_the_age_that_is_stale_is_a_setting(asker: Asker, settings: Any) -> None:
     saved(made("web"), "config", "secrets", days=2)
     assert states(coverage_of(asker)) == {"web": "protected"}
