@@ -107,8 +107,13 @@ class SetReader:
         return SavedConfiguration.of(self._document(config), self._document(secrets) if secrets else None)
 
     def check(self, parts: tuple[Part, ...]) -> None:
-        """Read these files as they are stored, before anything is done with them. Raises BackupUnusable."""
-        for part in parts:
+        """Read these files, and their indexes, as they are stored, before anything is done. Raises BackupUnusable.
+
+        A restore needs no index; but who altered one may have meant the rest.
+        """
+        names = {part.path for part in parts}
+        indexes = tuple(part for part in self.parts("index") if part.name in names)
+        for part in (*parts, *indexes):
             with self._stored(part) as stored:
                 stored.read_to_end(self._context.checkpoint)
             if (stored.size_bytes, stored.sha256) != (part.stored_bytes, part.stored_sha256):

@@ -73,6 +73,8 @@ class Lost:
     def _is(self, path: Path, kind: str) -> bool:
         file = str(self.backup["backupFile"])
         base = f"{file.partition('.tar')[0]}.tar"
+        if kind == "index":
+            return path.name == f"{base}.index"
         of_kind = path.name == file if kind == "rootfs" else path.name.startswith(f"{base}.{kind}")
         return of_kind and ".index" not in path.suffixes
 

@@ -124,7 +124,7 @@ def test_a_network_that_is_gone_is_made_again_as_it_was(stack: Stack) -> None:
 
 
 @embedded
-@pytest.mark.parametrize("kind", ["rootfs", "volume", "config", "secrets", "manifest"])
+@pytest.mark.parametrize("kind", ["rootfs", "volume", "index", "config", "secrets", "manifest"])
 def test_a_flipped_byte_anywhere_is_refused_and_nothing_is_left(stack: Stack, kind: str) -> None:
     lost = Lost(stack, environment={"TOKEN": SECRET})
     before = everything_on(stack)
