@@ -28,7 +28,8 @@ by it.
   message, worker, one question to the Engine, ledger outcome, answer.
 - **Export** and **Volume**: the data path of one file of a backup, from the first request to the Engine until the file
   is durable: tar walk, index, SHA-256, compression, encryption, fsync, and all of it read back from the disk and hashed
-  again. The index of a volume has a digest of each file. The reference does none of that but the fsync.
+  again. The index of a volume has a digest of each file. The reference does none of that but the fsync. A volume comes
+  out of a container as what that prints, which takes most of the time, for the public command too.
 - **Backup**: `POST /api/docker/containers` for a stopped container. **At once**: eight of them, with eight workers.
 - **Restore**: `POST /api/backups/ID/restore`; the stage that brings the content, which is hashed and compared on its
   way, and beside it the two that read all of it before and afterwards.

@@ -83,14 +83,20 @@ def measure_exports(product: Product, shapes: tuple[Shape, ...] = CONTAINERS) ->
 
 
 def measure_volumes(product: Product, shapes: tuple[Shape, ...] = VOLUMES) -> Iterator[Streams]:
-    """A plain file of a volume of each shape."""
+    """A plain file of a volume of each shape, beside a tar on the host and one that a container prints."""
     with _gateway(product) as gateway:
         for shape in shapes:
             gateway.create_volume("bench-streams")
             product.docker("run", "--rm", "-v", "bench-streams:/fill", IMAGE, "sh", "-c", shape.command("/fill"))
             folder = product.volume_folder("bench-streams")
-            tar = _Pipe(shown="tar -C FOLDER -c .", commands=(("tar", "-C", str(folder), "-c", "."),))
-            yield _rounds(product, f"Volume of {shape.name}", lambda: _packed(gateway), tar, hashed=True)
+            run = ("docker", "-H", product.engine_url, "run", "--rm", "-v", "bench-streams:/fill", IMAGE)
+            for tar in (
+                _Pipe(shown="tar -C FOLDER -c .", commands=(("tar", "-C", str(folder), "-c", "."),)),
+                _Pipe(
+                    shown="docker run --rm -v NAME:/fill IMAGE tar -c /fill", commands=((*run, "tar", "-c", "/fill"),)
+                ),
+            ):
+                yield _rounds(product, f"Volume of {shape.name}", lambda: _packed(gateway), tar, hashed=True)
             gateway.remove_volume("bench-streams")
 
 
