@@ -251,7 +251,7 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
     """Ends what the console submits; nobody waits long for what it does not end."""
     made = Worker()
     monkeypatch.setattr("containers_app.admin.clone_view.submit", made.submit)
-    monkeypatch.setattr("containers_app.admin.stack_clone.submit", made.submit)
+    monkeypatch.setattr("containers_app.admin.planned.submit", made.submit)
     monkeypatch.setattr(plans, "PLAN_SECONDS", 0.01)
     return made
 
