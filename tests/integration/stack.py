@@ -242,9 +242,9 @@ class Stack:
         return subprocess.CompletedProcess(command.args, command.returncode, printed, told)
 
     def begin_command(self, *arguments: str) -> subprocess.Popen[str]:
-        """The same, not waited for."""
+        """The same, not waited for. It hears Ctrl-C, which what runs in the background of a script does not."""
         return subprocess.Popen(
-            [sys.executable, "manage.py", *arguments],
+            ["env", "--default-signal=INT", sys.executable, "manage.py", *arguments],
             env=self._environment,
             cwd=PROJECT,
             stdin=subprocess.PIPE,
