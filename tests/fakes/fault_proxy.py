@@ -19,9 +19,9 @@ LONGEST_HOLD_SECONDS = 60.0
 class Fault:
     """What happens to answers of requests whose first line has `path` in it.
 
-    `hold_bytes`: stop after so many raw bytes until `release()`. `cut_bytes`: end the chunked body cleanly after so
-    many bytes of it, as a proxy or a handler that gave up does. `skip`: so many such requests pass before. `asked` is
-    set when such a request has passed.
+    `hold_bytes`: stop after so many raw bytes until `release()`. `cut_bytes`: end the body of an answer in HTTP/1.0
+    cleanly after so many bytes of it, as a proxy or a handler that gave up does. `skip`: so many such requests pass
+    before. `asked` is set when such a request has passed.
     """
 
     path: str
@@ -148,15 +148,10 @@ class _Connection:
         head, _, body = block.partition(b"\r\n\r\n")
         self._client.sendall(head + b"\r\n\r\n")
         while left_bytes:
-            while b"\r\n" not in body:
-                body += self._received()
-            size, _, body = body.partition(b"\r\n")
-            while len(body) < int(size, 16) + 2:
-                body += self._received()
-            piece, body = body[: int(size, 16)][:left_bytes], body[int(size, 16) + 2 :]
-            self._client.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
-            left_bytes -= len(piece)
-        self._client.sendall(b"0\r\n\r\n")
+            body = body or self._received()
+            self._client.sendall(body[:left_bytes])
+            left_bytes -= len(body[:left_bytes])
+            body = b""
         fault.reached.set()
 
     def _received(self) -> bytes:

@@ -111,10 +111,10 @@ def test_an_export_from_an_engine_that_is_killed_is_no_whole_archive(disposable_
             gateway.ping()
 
 
-def test_a_cut_export_from_an_engine_that_answers_is_still_a_cut_one(engine: PrivateEngine) -> None:
-    container = large_container(engine)
+def test_a_cut_export_from_an_engine_that_answers_is_still_a_cut_one(disposable_engine: PrivateEngine) -> None:
+    container = large_container(disposable_engine)
     with (
-        open_gateway(Endpoint.parse(engine.url), EngineLimits(), RECEIPT) as gateway,
+        open_gateway(Endpoint.parse(disposable_engine.url), EngineLimits(), RECEIPT) as gateway,
         pytest.raises(ArchiveTruncated),
         gateway.export(container) as stream,
     ):
