@@ -62,9 +62,8 @@ def recorded_drill(params: DrillParams) -> dict[str, Any]:
 
 def sealed_drill(params: DrillParams) -> dict[str, Any]:
     """What of the params is write-only."""
-    keys = {"passphrase": params.keys.passphrase, "identities": list(params.keys.identities)}
-    values = {**keys, "command": None if params.command is None else list(params.command.command)}
-    return {name: value for name, value in values.items() if value}
+    command = {} if params.command is None else {"command": list(params.command.command)}
+    return {**params.keys.sealed, **command}
 
 
 def reopened_drill(recorded: Mapping[str, Any], sealed: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,8 +71,7 @@ def reopened_drill(recorded: Mapping[str, Any], sealed: Mapping[str, Any]) -> di
     kept, words = dict(recorded), sealed.get("command")
     if kept.pop("own_command", False) != bool(words):
         raise TypeError("the row's command is not in what was sealed")
-    keys = Keys(identities=tuple(sealed.get("identities") or ()), passphrase=sealed.get("passphrase"))
-    return {**kept, "command": Hook(command=tuple(words)) if words else None, "keys": keys}
+    return {**kept, "command": Hook(command=tuple(words)) if words else None, "keys": Keys.reopened(sealed)}
 
 
 def drill(context: Context, params: DrillParams) -> Done:

@@ -70,18 +70,16 @@ def recorded_restore(params: RestoreParams) -> dict[str, Any]:
 
 def sealed_restore(params: RestoreParams) -> dict[str, Any]:
     """What of the params is write-only."""
-    keys = {"passphrase": params.keys.passphrase, "identities": list(params.keys.identities)}
-    values = {"overrides": params.overrides.raw, **keys}
-    return {name: value for name, value in values.items() if value}
+    overrides = params.overrides.raw
+    return {**({"overrides": overrides} if overrides else {}), **params.keys.sealed}
 
 
 def reopened_restore(recorded: Mapping[str, Any], sealed: Mapping[str, Any]) -> dict[str, Any]:
     """The params of a row, with what was sealed."""
-    keys = Keys(identities=tuple(sealed.get("identities") or ()), passphrase=sealed.get("passphrase"))
     parts = recorded.get("parts")
     overrides = read_overrides(sealed.get("overrides") or {})
     lists = {"parts": None if parts is None else tuple(parts), "paths": tuple(recorded.get("paths") or ())}
-    return {**recorded, **lists, "overrides": overrides, "keys": keys}
+    return {**recorded, **lists, "overrides": overrides, "keys": Keys.reopened(sealed)}
 
 
 def restore(context: Context, params: RestoreParams) -> Done:

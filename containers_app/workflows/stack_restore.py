@@ -59,14 +59,12 @@ def recorded_stack_restore(params: StackRestoreParams) -> dict[str, Any]:
 
 def sealed_stack_restore(params: StackRestoreParams) -> dict[str, Any]:
     """What of the params is write-only."""
-    keys = {"passphrase": params.keys.passphrase, "identities": list(params.keys.identities)}
-    return {name: value for name, value in keys.items() if value}
+    return params.keys.sealed
 
 
 def reopened_stack_restore(recorded: Mapping[str, Any], sealed: Mapping[str, Any]) -> dict[str, Any]:
     """The params of a row, with what was sealed."""
-    keys = Keys(identities=tuple(sealed.get("identities") or ()), passphrase=sealed.get("passphrase"))
-    return {**recorded, "keys": keys}
+    return {**recorded, "keys": Keys.reopened(sealed)}
 
 
 def restore_stack(context: Context, params: StackRestoreParams) -> Done:

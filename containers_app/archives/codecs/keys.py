@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import pyrage
 
@@ -19,6 +20,17 @@ class Keys:
 
     identities: tuple[str, ...] = field(default=(), repr=False)
     passphrase: str | None = field(default=None, repr=False)
+
+    @property
+    def sealed(self) -> dict[str, Any]:
+        """What there is of them, in JSON, to be kept encrypted and nowhere else."""
+        values = {"passphrase": self.passphrase, "identities": list(self.identities)}
+        return {name: value for name, value in values.items() if value}
+
+    @classmethod
+    def reopened(cls, sealed: Mapping[str, Any]) -> Self:
+        """Of what `sealed` gave, among other values."""
+        return cls(identities=tuple(sealed.get("identities") or ()), passphrase=sealed.get("passphrase"))
 
 
 def parse_identities(keys: Keys) -> list[Any]:
