@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.machine import REQUIREMENTS, chromium, require
 
+_BEGINNING = Path.cwd()
 _DJANGO_FIXTURES = Path(__file__).with_name("django_fixtures.py")
 
 pytest_plugins = ["tests.engine_fixture", "tests.compose_fixture", "tests.database_fixtures"]
@@ -41,6 +43,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for name in REQUIREMENTS:
         if item.get_closest_marker(name) is not None:
             require(name)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """A test that leaves the process in another folder breaks a later one of the same process."""
+    yield
+    assert Path.cwd() == _BEGINNING, "this test has to go back to the folder where it began: monkeypatch.chdir"
 
 
 @pytest.fixture(scope="session")

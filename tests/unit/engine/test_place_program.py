@@ -83,6 +83,8 @@ class Put:
 def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Put:
     root = tmp_path / "root"
     root.mkdir()
+    # The program goes where it works, and stays there.
+    monkeypatch.chdir(tmp_path)
     return Put(root, monkeypatch)
 
 
