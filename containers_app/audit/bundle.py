@@ -152,7 +152,7 @@ def _shard(selection: Selection, head: Head, signed: Signed) -> _Shard:
 
 
 def _whole_period(selection: Selection, below: QuerySet[Entry], size: int) -> tuple[int, int]:
-    """The first and the last leaf index to show: the period, with its neighbours, and all between, whatever its time."""
+    """The first and the last leaf index to show: the period, its neighbours, and all between."""
     begin, end = 0, size - 1
     if selection.since:
         first = below.filter(time__gte=selection.since).aggregate(found=Min("leaf_index"))["found"]

@@ -133,10 +133,11 @@ def _columns_that_part(entry: Entry) -> list[str]:
 
 
 def _texts(payloads: Iterable[dict[str, Any]]) -> dict[str, str]:
-    digests = {holder[name] for payload in payloads for holder, name in _commitments(payload)}
+    digests = sorted({holder[name] for payload in payloads for holder, name in _commitments(payload)})
     texts: dict[str, str] = {}
     with answering():
-        for piece in batched(sorted(digests), DIGESTS_AT_ONCE):
+        for begin in range(0, len(digests), DIGESTS_AT_ONCE):
+            piece = digests[begin : begin + DIGESTS_AT_ONCE]
             rows = Disclosure.objects.using(ALIAS).filter(commitment__in=piece)
             texts.update(rows.values_list("commitment", "text"))
     return texts

@@ -1,4 +1,4 @@
-"""Which entries an export is about: a period and plain equalities, read in the ledger's own order, in bounded pieces."""
+"""Which entries an export is about: a period and plain equalities, read in the ledger's order, in bounded pieces."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 """Checks a bundle of MycoDocker's ledger, offline, with Python 3.9 or newer and nothing else.
 
     python3 verify.py BUNDLE.zip --vkey KEY [--state FILE] [--json] [--quick]
+    python3 verify.py ENTRY.json --proof ENTRY.tlog-proof --vkey KEY
 
 Exit code: 0 verified, 1 tampered, 2 cannot verify. The rules are in docs/reference/ledger-format.md; this file shares
 no code with the product, so that neither can hide a fault of the other.
@@ -300,7 +301,9 @@ class Meaning:
         if tree is None or not tree.size:
             return
         if tree.size < previous["size"]:
-            self.report.warn(f"shard {previous['shard']}: its last {previous['size'] - tree.size} entries are not signed")
+            self.report.warn(
+                f"shard {previous['shard']}: its last {previous['size'] - tree.size} entries are not signed"
+            )
         elif tree.size != previous["size"] or tree.root().hex() != previous["root"]:
             self.report.problem(f"{self.place}: shard {previous['shard']} ended otherwise than this one says")
 
@@ -333,6 +336,48 @@ class _Measured(io.RawIOBase):
         self.count += len(chunk)
         buffer[: len(chunk)] = chunk
         return len(chunk)
+
+
+def included(leaf: bytes, index: int, size: int, proof: list[bytes]) -> bytes:
+    """The root that the proof leads to, from a leaf hash; nothing where it is no proof (RFC 9162, 2.1.3.2)."""
+    if not 0 <= index < size:
+        return b""
+    number, last = index, size - 1
+    for beside in proof:
+        if last == 0:
+            return b""
+        if number & 1 or number == last:
+            leaf = sha256(b"\x01" + beside + leaf).digest()
+            while not number & 1 and number:
+                number, last = number >> 1, last >> 1
+        else:
+            leaf = sha256(b"\x01" + leaf + beside).digest()
+        number, last = number >> 1, last >> 1
+    return leaf if last == 0 else b""
+
+
+def verify_proof(proof: Path, entry: Path, keys: list[Key], report: Report) -> None:
+    """Check that one entry (its payload, as stored) is in a signed tree: C2SP tlog-proof. Raises CannotVerify."""
+    if not keys:
+        raise CannotVerify("a proof needs the log's key: --vkey")
+    try:
+        head, _, note = proof.read_bytes().partition(b"\n\n")
+        magic, place, *hashes = head.decode().split("\n")
+        index, path = int(place.split(" ")[1]), [base64.b64decode(one, validate=True) for one in hashes]
+        payload = entry.read_bytes()
+    except (OSError, ValueError, IndexError) as error:
+        raise CannotVerify(f"the proof or the entry cannot be read: {error}") from error
+    if magic != "c2sp.org/tlog-proof@v1":
+        raise CannotVerify("this is no proof of the form c2sp.org/tlog-proof@v1")
+    try:
+        checkpoint = Checkpoint(note)
+        checkpoint.open(keys)
+    except Tampered as found:
+        report.problem(str(found))
+        return
+    if included(sha256(b"\x00" + payload).digest(), index, checkpoint.size, path) != checkpoint.root:
+        report.problem(f"{checkpoint.origin}: this is not entry {index} of the signed {checkpoint.size}")
+    report.facts.append(f"{checkpoint.origin}: the entry claims to be {index} of the signed {checkpoint.size}")
 
 
 class Bundle:
@@ -560,6 +605,9 @@ def run(options: argparse.Namespace, report: Report) -> None:
             raise ValueError("no state")
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise CannotVerify(f"a key's file or the state cannot be read: {error}") from error
+    if options.proof:
+        verify_proof(options.proof, options.bundle, keys, report)
+        return
     seen = verify(options.bundle, keys, known=known, quick=options.quick, report=report)
     if state and not report.problems:
         keep(state, {**known, **seen})
@@ -569,6 +617,7 @@ def main(arguments: list[str]) -> int:
     """Tell the verdict in words or as JSON, and return the exit code."""
     parser = argparse.ArgumentParser(description="Check a bundle of the audit ledger, offline.")
     parser.add_argument("bundle", type=Path, help="the zip file, or the folder that it was unpacked into")
+    parser.add_argument("--proof", type=Path, help="a .tlog-proof file; BUNDLE is then the payload of its one entry")
     parser.add_argument("--vkey", action="append", default=[], help="the log's key, or a file of keys; repeatable")
     parser.add_argument("--state", type=Path, help="what you saw last time; written when the bundle is good")
     parser.add_argument("--quick", action="store_true", help="check the tree and the signature only")
