@@ -223,6 +223,11 @@ _decode = json.JSONDecoder(parse_float=_no_fraction, parse_constant=_no_fraction
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 
+def rank(shard: int) -> int:
+    """A number that grows from shard to shard: 2026, then 202601 (the second of that year), then 2027."""
+    return shard if shard > 9999 else shard * 100
+
+
 class Meaning:
     """What entries say to each other: ids once, outcomes bound to their intents, time, shards, disclosures."""
 
@@ -291,7 +296,7 @@ class Meaning:
             self.report.warn(f"{self.place}: an outcome without an intent")
             return
         shard, index = entry["intent"]["shard"], entry["intent"]["leaf_index"]
-        if (shard, index) >= (self.shard, self.index):
+        if (rank(shard), index) >= (rank(self.shard), self.index):
             self.report.problem(f"{self.place}: its intent would stand after it")
         elif shard in self.trees and self.trees[shard].leaf(index).hex() != entry["intent"]["leaf_hash"]:
             self.report.problem(f"{self.place}: its intent at {shard}/{index} is not the one that was recorded")
@@ -462,7 +467,7 @@ class Verifier:
 
     def run(self) -> None:
         """Check everything; what was found is in the report."""
-        shards = sorted(self.bundle.manifest["shards"], key=lambda one: int(one["shard"]))
+        shards = sorted(self.bundle.manifest["shards"], key=lambda one: rank(int(one["shard"])))
         if not shards:
             raise CannotVerify("the bundle holds no shard")
         for one in shards:
@@ -474,10 +479,10 @@ class Verifier:
 
     def _shard(self, shard: int, said: dict[str, Any]) -> None:
         checkpoint = Checkpoint(self.bundle.small(f"{shard}/checkpoint"))
-        checkpoint.open(self.keys or [Key(self.bundle.small(f"{shard}/vkey").decode())])
         # Else the log of one year could be handed over as that of another.
         if checkpoint.origin.rpartition("/")[2] != str(shard):
             raise Tampered(f"{shard}: the checkpoint is that of {checkpoint.origin}")
+        checkpoint.open(self.keys or [Key(self.bundle.small(f"{shard}/vkey").decode())])
         before = self.known.get(checkpoint.origin, {"size": 0, "root": None})
         tree = self.meaning.trees[shard] = Tree({before["size"]})
         shown = self._entries(shard, tree)
