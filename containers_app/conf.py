@@ -28,6 +28,7 @@ class Conf:
     inventory_seconds: float
     verify_bytes_per_day: int
     stale_days: float
+    export_days: float
     helper_image: str
     max_waiting_requests: int
     max_active_operations: int

@@ -40,6 +40,7 @@ with _env.prefixed("MYCO_"):
     INVENTORY_SECONDS = _env.float("INVENTORY_SECONDS", 60.0)
     VERIFY_BYTES_PER_DAY = _env.int("VERIFY_BYTES_PER_DAY", 1024**4)
     STALE_DAYS = _env.float("STALE_DAYS", 7.0)
+    EXPORT_DAYS = _env.float("EXPORT_DAYS", 7.0)
     HELPER_IMAGE = _env.str("HELPER_IMAGE", "")
     MAX_WAITING_REQUESTS = _env.int("MAX_WAITING_REQUESTS", 8)
     MAX_ACTIVE_OPERATIONS = _env.int("MAX_ACTIVE_OPERATIONS", 200)

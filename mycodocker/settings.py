@@ -217,6 +217,7 @@ MYCODOCKER: dict[str, Any] = {
     "inventory_seconds": env.INVENTORY_SECONDS,
     "verify_bytes_per_day": env.VERIFY_BYTES_PER_DAY,
     "stale_days": env.STALE_DAYS,
+    "export_days": env.EXPORT_DAYS,
     "helper_image": env.HELPER_IMAGE,
     "max_waiting_requests": env.MAX_WAITING_REQUESTS,
     "max_active_operations": env.MAX_ACTIVE_OPERATIONS,

@@ -16,6 +16,7 @@ from containers_app.api.serializers import BackupSerializer, EntrySerializer, Op
 from containers_app.api.strict_json import read_nothing
 from containers_app.api.views import ConsoleView
 from containers_app.audit.origin import source_of
+from containers_app.audit.selection import COLUMNS
 from containers_app.errors import InvalidRequest
 from containers_app.operations.cancel import cancel
 from containers_app.operations.visibility import LEDGER_READERS, find, visible_to
@@ -92,16 +93,7 @@ class EntriesView(ConsoleView):
     """The audit ledger."""
 
     access = {"GET": (*LEDGER_READERS, "ledger")}
-    columns = {
-        "actor": "actor_id",
-        "verb": "action",
-        "object": "object_id",
-        "outcome": "outcome",
-        "channel": "channel",
-        "operation": "operation_id",
-        "request": "request_id",
-        "ticket": "ticket",
-    }
+    columns = COLUMNS
     filters = frozenset(columns)
 
     @extend_schema(operation_id="ledger_list", parameters=parameters(filters), responses=EntrySerializer(many=True))
