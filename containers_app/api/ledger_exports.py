@@ -59,7 +59,7 @@ class ExportsView(ConsoleView):
 class ExportContentView(ConsoleView):
     """The file of one export."""
 
-    access = {"GET": (LEDGER_EXPORT.permission, LEDGER_EXPORT.scope)}
+    access = {"GET": (LEDGER_EXPORT.scope,)}
 
     @extend_schema(operation_id="ledger_export_content", responses=FILE_RESPONSES)
     def get(self, request: ApiRequest, operation_id: UUID) -> HttpResponseBase:

@@ -150,7 +150,7 @@ MATRIX = (
     _read("api/ledger/entries/<int:index>", "/api/ledger/entries/{own_entry}", SIGNED_IN_READERS),
     _read("api/ledger/entries/<int:index>", "/api/ledger/entries/99999999999999999999999", "401 403 404 404 404"),
     _act("api/ledger/exports", "/api/ledger/exports", "401 403 403 202 202", {"format": "csv"}),
-    _read(EXPORT_CONTENT, f"/api/ledger/exports/{UNKNOWN_ID}/content", "401 403 403 404 404"),
+    _read(EXPORT_CONTENT, f"/api/ledger/exports/{UNKNOWN_ID}/content", "401 404 403 404 404"),
 )
 # How many rows each of ROLES sees, of one record of nobody's and, where there is such a thing, one of his own.
 OWN_LISTS = {
