@@ -20,6 +20,7 @@ from containers_app.audit.inspection import disclosures_of
 from containers_app.audit.models import Entry, Head
 from containers_app.audit.router import ALIAS
 from containers_app.audit.selection import ROWS_AT_ONCE, Selection, in_pieces
+from containers_app.audit.shards import rank
 from containers_app.errors import InvalidRequest, MycoError
 
 FORMAT: Final = "mycodocker-ledger-bundle/1"
@@ -130,7 +131,7 @@ def write_bundle(
 
 def _shards(selection: Selection, newest: Callable[[int], Signed | None]) -> list[_Shard]:
     found = []
-    for head in Head.objects.using(ALIAS).order_by("shard"):
+    for head in sorted(Head.objects.using(ALIAS).all(), key=lambda one: rank(one.shard)):
         signed = newest(head.shard)
         if signed is not None and signed.size:
             one = _shard(selection, head, signed)

@@ -78,7 +78,7 @@ def checkpoint_note(shard: int | None = None) -> str:
     Raises NotFound without one, `AuditUnavailable`.
     """
     with answering():
-        return _with_witnesses(_checkpoint_of(shard))
+        return with_witnesses(_checkpoint_of(shard))
 
 
 def entry_proof(entry: Entry) -> str:
@@ -94,7 +94,7 @@ def entry_proof(entry: Entry) -> str:
             proof = inclusion_proof(entry.leaf_index, row.size, node=StoredNodes(entry.shard))
         except TreeDamaged as damage:
             raise NotFound(f"There is no proof: {damage}.") from damage
-        return tlog_proof(index=entry.leaf_index, proof=proof, note=_with_witnesses(row))
+        return tlog_proof(index=entry.leaf_index, proof=proof, note=with_witnesses(row))
 
 
 def growth_proof(first: int, second: int, *, shard: int | None = None) -> list[bytes]:
@@ -128,7 +128,8 @@ def _checkpoint_of(shard: int | None) -> SignedCheckpoint:
     return row
 
 
-def _with_witnesses(row: SignedCheckpoint) -> str:
+def with_witnesses(row: SignedCheckpoint) -> str:
+    """The note with the signatures that witnesses gave for the same tree. Raises django.db.Error."""
     same = {"shard": row.shard, "size": row.size, "root": row.root}
     seen = Anchoring.objects.using(ALIAS).filter(kind="witness", is_done=True, **same).order_by("id")
     return row.note + "".join(dict.fromkeys(seen.values_list("receipt", flat=True)))
