@@ -278,8 +278,8 @@ class Meaning:
             self._intent(entry["operation_id"])
         elif entry["phase"] == "outcome":
             self._outcome(entry)
-        elif entry["action"] == "audit.open_shard":
-            self._opened(entry["details"]["previous"])
+        elif entry["action"] in ("audit.open_shard", "audit.accept_rollback"):
+            self._opened(entry["details"])
 
     def _intent(self, operation: str) -> None:
         if operation in self.open or operation in self.ended:
@@ -301,7 +301,10 @@ class Meaning:
         elif shard in self.trees and self.trees[shard].leaf(index).hex() != entry["intent"]["leaf_hash"]:
             self.report.problem(f"{self.place}: its intent at {shard}/{index} is not the one that was recorded")
 
-    def _opened(self, previous: dict[str, Any]) -> None:
+    def _opened(self, details: dict[str, Any]) -> None:
+        for loss in details.get("rollback", []):
+            self.report.warn(f"{self.place}: it records that of shard {loss['shard']} signed entries were lost")
+        previous = details.get("previous", {"shard": 0})
         tree = self.trees.get(previous["shard"])
         if tree is None or not tree.size:
             return
@@ -522,10 +525,10 @@ class Verifier:
 
     def _say(self, checkpoint: Checkpoint, shown: Shown) -> None:
         words = f"{checkpoint.origin}: {checkpoint.size} entries are signed, {shown.count} are shown"
-        if shown.is_one_piece:
+        if self.bundle.manifest["filter"]:
+            words += "; that none of the others fits the filter cannot be proved"
+        elif shown.is_one_piece:
             words += f": all from {shown.first} to {shown.last}"
-        elif shown.count:
-            words += f", between {shown.first} and {shown.last}; that none of the others fits cannot be proved"
         self.report.facts.append(words)
 
     def _period(self, checkpoint: Checkpoint, shown: Shown) -> None:

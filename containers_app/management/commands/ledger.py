@@ -1,8 +1,10 @@
-"""`manage.py ledger ACT`: what an administrator does to the ledger's signing, from the terminal."""
+"""`manage.py ledger ACT`: what administrators do to the ledger's signing, and auditors read, from the terminal."""
 
 from __future__ import annotations
 
 import contextlib
+import json
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,15 +18,16 @@ from containers_app.audit.signer_folder import SignerFolder
 from containers_app.conf import load
 from containers_app.errors import AuditUnavailable, InvalidRequest, MycoError, PermissionDenied
 from containers_app.management.acts.command import TERMINAL, asker_of
+from containers_app.management.acts.ledger_reading import ACTS, CANNOT, add_acts
 from containers_app.operations.authority import Asker, record_denial
 from containers_app.specs import fields
 from containers_app.templatetags.console import visible
 
 
 class Command(BaseCommand):
-    """Exit codes: 0 done, 1 refused."""
+    """Exit codes: 0 done, 1 refused; of what only reads 0 done or verified, 1 tampered, 2 cannot."""
 
-    help = "Accept that entries of the ledger are lost, or change the key that it is signed with."
+    help = "Verify the ledger, write a bundle, show a checkpoint; accept that entries are lost, or change the key."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The acts, each with who does it and why."""
@@ -32,12 +35,16 @@ class Command(BaseCommand):
         accept = acts.add_parser("accept-rollback", help="go on in a new shard after entries were lost or changed")
         accept.add_argument("--confirm", metavar="TEXT", help="what would be typed at the question")
         rotate = acts.add_parser("rotate-key", help="let a new key sign; run it where the signer runs")
+        add_acts(acts)
         for one in (accept, rotate):
             one.add_argument("--user", metavar="NAME", help="the superuser who does it; without it the system does")
             one.add_argument("--reason", required=True, help="why; kept in the ledger")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do it, or say why not."""
+        if options["act"] in ACTS:
+            self._read(options)
+            return
         acts: Mapping[str, Callable[[Asker, str, Mapping[str, Any]], str]] = {
             "accept-rollback": self._accept_rollback,
             "rotate-key": self._rotate_key,
@@ -51,6 +58,15 @@ class Command(BaseCommand):
             self.stdout.write(visible(acts[options["act"]](asker, reason, options)))
         except MycoError as error:
             raise CommandError(visible(error.message)) from error
+
+    def _read(self, options: Mapping[str, Any]) -> None:
+        try:
+            said = ACTS[options["act"]](options)
+        except MycoError as error:
+            raise CommandError(visible(error.message), returncode=CANNOT) from error
+        self.stdout.write(json.dumps(said.body) if options["json"] else "\n".join(map(visible, said.lines)))
+        if said.code:
+            sys.exit(said.code)
 
     def _accept_rollback(self, asker: Asker, reason: str, options: Mapping[str, Any]) -> str:
         found = losses.losses_told()
