@@ -15,6 +15,7 @@ from django.db import connections
 
 from containers_app.audit import ledger
 from containers_app.audit.ledger import Actor, Source
+from containers_app.audit.merkle import Frontier, leaf_hash
 from containers_app.audit.models import Entry, SignedCheckpoint
 from containers_app.audit.notes import new_key
 from containers_app.audit.signer import Signer
@@ -39,9 +40,9 @@ def command(*arguments: str) -> tuple[int, str]:
     return 0, printed.getvalue()
 
 
-def tamper(statement: str) -> None:
+def tamper(statement: str, *parameters: object) -> None:
     with connections["audit"].cursor() as cursor:
-        cursor.execute(statement)
+        cursor.execute(statement, parameters)
 
 
 @pytest.fixture
@@ -105,19 +106,14 @@ def test_what_was_changed_is_tampered(
 def test_a_history_that_was_rewritten_with_all_its_hashes_is_found_by_the_checkpoint(
     signed: SignedCheckpoint, tmp_path: Path
 ) -> None:
-    from containers_app.audit.merkle import Frontier, leaf_hash
-
     tree = Frontier()
     for row in Entry.objects.order_by("leaf_index"):
         payload = row.payload.replace("CHG-1", "CHG-9")
         leaf = leaf_hash(payload.encode())
         tree = tree.append(leaf)
-        statement = (
-            "UPDATE audit_entry SET payload = %s, leaf_hash = %s, ticket = replace(ticket, 'G-1', 'G-9') WHERE id = %s"
-        )
-        with connections["audit"].cursor() as cursor:
-            cursor.execute(statement, [payload, leaf.hex(), row.pk])
-    tamper(f"UPDATE audit_head SET frontier = '{tree.to_text()}'")
+        tamper("UPDATE audit_entry SET payload = %s, leaf_hash = %s WHERE id = %s", payload, leaf.hex(), row.pk)
+    tamper("UPDATE audit_entry SET ticket = replace(ticket, 'G-1', 'G-9')")
+    tamper("UPDATE audit_head SET frontier = %s", tree.to_text())
     code, printed = command("verify")
     assert (code, "not those that a checkpoint has signed" in printed) == (1, True)
 
