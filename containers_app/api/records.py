@@ -112,9 +112,19 @@ class EntryView(ConsoleView):
     @extend_schema(operation_id="ledger_read", responses=EntrySerializer, parameters=[OpenApiParameter("shard", int)])
     def get(self, request: ApiRequest, index: int) -> Response:
         """By leaf index, in the newest shard unless `shard` names another."""
-        shard = self.query(request).get("shard")
-        if shard is not None and not (shard.isascii() and shard.isdigit() and len(shard) == 4):
-            raise InvalidRequest("'shard' must be a year of four digits", field="shard")
-        place = Q(leaf_index=index) if shard is None else Q(leaf_index=index, shard=int(shard))
-        found = find(asker_of(request), "entry", "read", place)
+        found = entry_of(request, index, shard_in(self.query(request)))
         return Response(EntrySerializer([found], many=True).data[0])
+
+
+def shard_in(query: Mapping[str, str]) -> int | None:
+    """The shard that a request names. Raises InvalidRequest."""
+    shard = query.get("shard")
+    if shard is not None and not (shard.isascii() and shard.isdigit() and len(shard) in (4, 6)):
+        raise InvalidRequest("'shard' must be a year of four digits, or six where a year has several", field="shard")
+    return None if shard is None else int(shard)
+
+
+def entry_of(request: ApiRequest, index: int, shard: int | None) -> Any:
+    """The entry that the asker may read. Raises NotFound."""
+    place = Q(leaf_index=index) if shard is None else Q(leaf_index=index, shard=shard)
+    return find(asker_of(request), "entry", "read", place)

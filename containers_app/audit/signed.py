@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from containers_app.audit import published
 from containers_app.audit.bundle import Signed
+from containers_app.errors import NotFound
 
 
 def newest_checkpoint(shard: int) -> Signed | None:
-    """Return it with the signatures of witnesses, or None when the shard has none. Raises django.db.Error."""
-    row = published.newest_checkpoint(shard)
-    if row is None:
+    """Return it with the signatures of witnesses, or None when the shard has none. Raises `AuditUnavailable`."""
+    try:
+        found = published.checkpoint(shard)
+    except NotFound:
         return None
-    return Signed(origin=row.origin, size=row.size, note=published.with_witnesses(row), vkey=row.vkey)
+    return Signed(origin=found.origin, size=found.size, note=found.note, vkey=found.vkey)

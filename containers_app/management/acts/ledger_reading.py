@@ -87,13 +87,10 @@ def bundle(options: Mapping[str, Any]) -> Said:
 
 def checkpoint(options: Mapping[str, Any]) -> Said:
     """The signed note, as it can be kept elsewhere. Raises NotFound, AuditUnavailable."""
-    note = published.checkpoint_note(options["shard"])
-    with answering():
-        rows = published.newest_checkpoints()
-    row = next(one for one in reversed(rows) if options["shard"] in (None, one.shard))
-    signed_at = row.signed_at.isoformat()
-    body = {"note": note, "vkey": row.vkey, "origin": row.origin, "size": row.size, "signedAt": signed_at}
-    return Said(code=VERIFIED, lines=(*note.splitlines(), f"key: {row.vkey}", f"signed at {signed_at}"), body=body)
+    found = published.checkpoint(options["shard"])
+    signed_at = found.signed_at.isoformat()
+    lines = (*found.note.splitlines(), f"key: {found.vkey}", f"signed at {signed_at}")
+    return Said(code=VERIFIED, lines=lines, body={**asdict(found), "signed_at": signed_at})
 
 
 ACTS: Mapping[str, Callable[[Mapping[str, Any]], Said]] = {

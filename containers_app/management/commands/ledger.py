@@ -45,7 +45,7 @@ class Command(BaseCommand):
         if options["act"] in ACTS:
             self._read(options)
             return
-        acts: Mapping[str, Callable[[Asker, str, Mapping[str, Any]], str]] = {
+        acts: Mapping[str, Callable[[Asker, str, Mapping[str, Any]], list[str]]] = {
             "accept-rollback": self._accept_rollback,
             "rotate-key": self._rotate_key,
         }
@@ -55,7 +55,8 @@ class Command(BaseCommand):
             reason = fields.line(options, "reason", longest=fields.LONGEST_REASON)
             if not reason:
                 raise InvalidRequest("'reason' must say why", field="reason")
-            self.stdout.write(visible(acts[options["act"]](asker, reason, options)))
+            for line in acts[options["act"]](asker, reason, options):
+                self.stdout.write(visible(line))
         except MycoError as error:
             raise CommandError(visible(error.message)) from error
 
@@ -68,7 +69,7 @@ class Command(BaseCommand):
         if said.code:
             sys.exit(said.code)
 
-    def _accept_rollback(self, asker: Asker, reason: str, options: Mapping[str, Any]) -> str:
+    def _accept_rollback(self, asker: Asker, reason: str, options: Mapping[str, Any]) -> list[str]:
         found = losses.losses_told()
         if not found:
             raise InvalidRequest("The ledger is not halted: there is nothing to accept.")
@@ -76,7 +77,7 @@ class Command(BaseCommand):
         if self._typed(found, wanted, options["confirm"]) != wanted:
             raise InvalidRequest(f"Nothing was done: type '{wanted}', or give it with --confirm.")
         shard = losses.accept(actor=asker.as_actor(), source=TERMINAL, reason=reason)
-        return f"The ledger goes on in shard {shard}; its first entry says what was lost."
+        return [f"The ledger goes on in shard {shard}; its first entry says what was lost."]
 
     def _typed(self, found: list[Loss], wanted: str, given: str | None) -> str:
         for loss in found:
@@ -87,10 +88,10 @@ class Command(BaseCommand):
         self.stdout.write("This cannot be taken back. If an older database was restored by mistake, restore the newer.")
         return input(f"Type '{wanted}' to go on without them: ").strip()
 
-    def _rotate_key(self, asker: Asker, reason: str, options: Mapping[str, Any]) -> str:
+    def _rotate_key(self, asker: Asker, reason: str, options: Mapping[str, Any]) -> list[str]:
         folder = SignerFolder(Path(load().signer_directory))
         vkey = rotate_key(folder, actor=asker.as_actor(), source=TERMINAL, reason=reason)
-        return f"The next checkpoint has the signatures of both keys. Give auditors the new one:\n{vkey}"
+        return ["The next checkpoint has the signatures of both keys. Give auditors the new one:", vkey]
 
 
 def _check_superuser(asker: Asker) -> None:

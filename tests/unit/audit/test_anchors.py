@@ -20,7 +20,7 @@ from containers_app.audit.anchoring import anchor_newest
 from containers_app.audit.anchors import anchors
 from containers_app.audit.models import Anchoring, SignedCheckpoint
 from containers_app.audit.notes import open_note
-from containers_app.audit.published import checkpoint_note, last_outside_anchor
+from containers_app.audit.published import checkpoint, last_outside_anchor
 from containers_app.audit.signer import Signer
 from containers_app.audit.signer_folder import SignerFolder
 from containers_app.conf import Conf, load
@@ -213,7 +213,7 @@ def test_a_witness_follows_the_growth_and_its_signature_is_served(
     assert failures() == []
     assert [body.split(b"\n")[0] for _path, _headers, body in witness.asked] == [b"old 0", b"old 3"]
     assert witness.asked[0][0] == "/add-checkpoint"
-    note = checkpoint_note()
+    note = checkpoint().note
     assert open_note(note, [witness.verifier.text()]) == open_note(note, [row.vkey]) == witness.seen
     outside = last_outside_anchor()
     assert outside is not None
