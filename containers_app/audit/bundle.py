@@ -192,8 +192,8 @@ def _disclosures(one: _Shard, checkpoint: Callable[[], None]) -> Iterator[bytes]
     for piece in in_pieces(one.shown, shard=one.shard, size=one.signed.size):
         checkpoint()
         for entry, texts in disclosures_of(piece):
-            for text in texts:
-                yield json.dumps({"index": entry.leaf_index, "text": text}).encode() + b"\n"
+            if texts:
+                yield json.dumps({"index": entry.leaf_index, "texts": texts}).encode() + b"\n"
 
 
 def _readme(selection: Selection) -> str:

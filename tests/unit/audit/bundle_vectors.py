@@ -87,7 +87,7 @@ class Draft:
             for index, line in enumerate(self.lines())
         ]
         texts = [
-            canonical({"index": index, "text": self.text}) for index, line in enumerate(shown) if b"label_c" in line
+            canonical({"index": index, "texts": [self.text]}) for index, line in enumerate(shown) if b"label_c" in line
         ]
         return {
             "2026/checkpoint": self.checkpoint().encode(),
@@ -258,7 +258,7 @@ VECTORS: Mapping[str, tuple[int, str, Callable[[], bytes]]] = {
     "disclosure-of-nothing": (
         TAMPERED,
         "belong to no shown entry",
-        lambda: made(Draft(), lambda files: files.update({"2026/disclosures.jsonl": b'{"index":99,"text":"[]"}\n'})),
+        lambda: made(Draft(), lambda files: files.update({"2026/disclosures.jsonl": b'{"index":99,"texts":["[]"]}\n'})),
     ),
     "file-replaced": (TAMPERED, "not the file that the manifest lists", _unlisted),
     "entries-missing": (CANNOT, "cannot be read", lambda: made(Draft(), lambda files: files.pop("2026/entries.jsonl"))),
