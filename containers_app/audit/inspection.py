@@ -17,6 +17,7 @@ from containers_app.audit.models import Disclosure, Entry, Head, SignedCheckpoin
 from containers_app.audit.notes import NoteRefused, open_note
 from containers_app.audit.record import COMMITTED, projection
 from containers_app.audit.router import ALIAS
+from containers_app.audit.shards import rank
 
 MOST_PROBLEMS: Final = 100
 ROWS_AT_ONCE: Final = 2_000
@@ -46,6 +47,12 @@ class SelfCheck:
 def entries() -> QuerySet[Entry]:
     """All entries, for reading: lists filter and page it, newest first."""
     return Entry.objects.using(ALIAS).order_by("-id")
+
+
+def known_shards() -> list[int]:
+    """The shards that there are, oldest first. Raises `AuditUnavailable`."""
+    with answering():
+        return sorted(Head.objects.using(ALIAS).values_list("shard", flat=True), key=rank)
 
 
 def disclosed(entry: Entry) -> dict[str, Any]:

@@ -40,8 +40,10 @@ COMMITTED = {
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 sha256 = hashlib.sha256
 # What a hostile or damaged zip file and manifest can lead to.
-UNREADABLE = (OSError, LookupError, TypeError, ValueError, EOFError, AttributeError, RuntimeError, zipfile.BadZipFile)
-UNREADABLE += (zlib.error,)
+UNREADABLE = (
+    *(OSError, LookupError, TypeError, ValueError, EOFError, AttributeError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 class CannotVerify(Exception):
@@ -422,7 +424,7 @@ class Bundle:
         with source:
             measured = _Measured(source)
             with io.BufferedReader(measured, 1 << 20) as reader:
-                yield reader  # type: ignore[misc]
+                yield reader
                 while reader.read(1 << 20):
                     pass
             found = measured.count, measured.digest.hexdigest()

@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from containers_app.audit import ledger, published
-from containers_app.audit.appending import answering
 from containers_app.audit.bundle import Written
+from containers_app.audit.inspection import known_shards
 from containers_app.audit.ledger import SelfCheck, Subject, self_check
-from containers_app.audit.models import Head
 from containers_app.audit.notes import read_verifier_key
-from containers_app.audit.router import ALIAS
-from containers_app.audit.shards import rank
 from containers_app.errors import InvalidRequest, MycoError, PermissionDenied
 from containers_app.management.acts.command import TERMINAL, asker_of, given
 from containers_app.models.identifiers import uuid7
@@ -57,7 +54,7 @@ def add_acts(acts: Any) -> None:
 def verify(options: Mapping[str, Any]) -> Said:
     """Every shard, or one. Raises InvalidRequest for a key that is none, AuditUnavailable."""
     _check_keys(options["vkey"])
-    wanted = [shard for shard in _shards() if options["shard"] in (None, shard)]
+    wanted = [shard for shard in known_shards() if options["shard"] in (None, shard)]
     if not wanted:
         return Said(code=CANNOT, lines=("The ledger has no such entries: there is nothing to verify.",))
     checks = [self_check(shard, quick=options["quick"], vkeys=options["vkey"]) for shard in wanted]
@@ -135,11 +132,6 @@ def _check_keys(vkeys: list[str]) -> None:
             read_verifier_key(one)
     except ValueError as error:
         raise InvalidRequest(f"'vkey' must be a verifier key: {error}", field="vkey") from error
-
-
-def _shards() -> list[int]:
-    with answering():
-        return sorted(Head.objects.using(ALIAS).values_list("shard", flat=True), key=rank)
 
 
 def _told(check: SelfCheck) -> list[str]:

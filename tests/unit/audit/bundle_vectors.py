@@ -114,7 +114,7 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
     return target.getvalue()
 
 
-def made(draft: Draft, change: Callable[[dict[str, bytes]], None] = lambda files: None) -> bytes:
+def made(draft: Draft, change: Callable[[dict[str, bytes]], object] = lambda files: None) -> bytes:
     """A bundle whose manifest lists what is in it, so that only the evidence itself can give it away."""
     files = draft.files()
     change(files)

@@ -45,7 +45,7 @@ def test_jsonl_is_the_stored_text_and_hashes_to_the_leaves(recorded: None) -> No
     text, written = export("jsonl")
     leaves = [leaf_hash(line.encode()).hex() for line in text.splitlines()]
     assert leaves == list(Entry.objects.order_by("leaf_index").values_list("leaf_hash", flat=True))
-    year = Entry.objects.first().shard
+    (year,) = set(Entry.objects.values_list("shard", flat=True))
     assert (written.entries, written.first, written.last) == (6, f"{year}/0", f"{year}/5")
 
 

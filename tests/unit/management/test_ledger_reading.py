@@ -40,7 +40,7 @@ def command(*arguments: str) -> tuple[int, str]:
     return 0, printed.getvalue()
 
 
-def tamper(statement: str, *parameters: object) -> None:
+def tamper(statement: str, *parameters: str | int) -> None:
     with connections["audit"].cursor() as cursor:
         cursor.execute(statement, parameters)
 
