@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -377,6 +378,22 @@ def test_a_lost_folder_halts_the_ledger_until_a_new_shard_is_accepted(
         accept()
         assert signer().look() == []
     assert [row.shard for row in published()] == [2026, 202601]
+
+
+def test_a_folder_that_is_brought_back_ends_the_halt_and_an_entry_says_so(
+    begin: Begin, signer: Callable[[], Signer], place: Path
+) -> None:
+    begin()
+    signer().look()
+    place.rename(place.with_name("lost"))
+    assert signer().look()
+    shutil.rmtree(place)
+    place.with_name("lost").rename(place)
+    assert signer().look() == []
+    receipt = begin()
+    last = json.loads(Entry.objects.get(leaf_index=receipt.leaf_index - 1).payload)
+    assert last["action"] == "audit.end_halt"
+    assert last["details"]["missed"][0]["size"] == 1
 
 
 def test_a_ledger_that_does_not_answer_is_told_as_such(begin: Begin, signer: Callable[[], Signer]) -> None:
