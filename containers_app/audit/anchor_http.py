@@ -104,8 +104,9 @@ def _post(url: str, body: bytes, headers: Mapping[str, str]) -> _Answer:
             session.trust_env = False
             session.mount("http://", GuardedAdapter())
             session.mount("https://", GuardedAdapter())
-            options = {"timeout": _SECONDS, "allow_redirects": False, "stream": True}
-            with session.post(url, data=body, headers=dict(headers), **options) as answer:
+            with session.post(
+                url, data=body, headers=dict(headers), timeout=_SECONDS, allow_redirects=False, stream=True
+            ) as answer:
                 text = next(answer.iter_content(_MOST_BYTES), b"").decode("utf-8", "replace")
                 return _Answer(status=answer.status_code, kind=answer.headers.get("Content-Type", ""), text=text)
     except EngineUnavailable as error:

@@ -6,10 +6,8 @@ import logging
 from datetime import UTC, datetime
 from typing import Final
 
-from django.db.models import QuerySet
-
 from containers_app.audit.anchors import Anchor, AnchorFailed, anchors
-from containers_app.audit.appending import answering
+from containers_app.audit.appending import answering, writable
 from containers_app.audit.models import Anchoring, SignedCheckpoint
 from containers_app.audit.published import newest_checkpoints
 from containers_app.audit.router import ALIAS
@@ -66,5 +64,5 @@ def _attempt(anchor: Anchor, row: SignedCheckpoint) -> Anchoring:
         receipt=receipt,
     )
     with answering():
-        QuerySet(Anchoring, using=ALIAS).bulk_create([attempt])
+        writable(Anchoring).bulk_create([attempt])
     return attempt

@@ -174,11 +174,11 @@ def _entry(recorded: Recorded, head: Head) -> Entry:
 def _insert_disclosures(commitments: tuple[Commitment, ...]) -> None:
     rows = [Disclosure(commitment=one.digest, kind=one.name, text=one.text) for one in commitments]
     if rows:
-        _writable(Disclosure).bulk_create(rows)
+        writable(Disclosure).bulk_create(rows)
 
 
 def _insert_entry(entry: Entry) -> None:
-    _writable(Entry).bulk_create([entry])
+    writable(Entry).bulk_create([entry])
 
 
 def _insert_subtrees(head: Head, completed: list[bytes]) -> None:
@@ -187,12 +187,12 @@ def _insert_subtrees(head: Head, completed: list[bytes]) -> None:
         for level in range(STEP, len(completed), STEP)
     ]
     if rows:
-        _writable(Subtree).bulk_create(rows)
+        writable(Subtree).bulk_create(rows)
 
 
 def _grow(head: Head, frontier: Frontier) -> Head:
     grown = Head(shard=head.shard, size=frontier.size, frontier=frontier.to_text())
-    heads = _writable(Head)
+    heads = writable(Head)
     if head.size == 0:
         heads.bulk_create([grown])
     elif heads.filter(shard=head.shard, size=head.size).update(size=grown.size, frontier=grown.frontier) != 1:
@@ -200,5 +200,6 @@ def _grow(head: Head, frontier: Frontier) -> Head:
     return grown
 
 
-def _writable(model: type[Stored]) -> QuerySet[Stored]:
+def writable(model: type[Stored]) -> QuerySet[Stored]:
+    """The rows of a table of the ledger, for the ledger's own modules to add to."""
     return QuerySet(model, using=ALIAS)

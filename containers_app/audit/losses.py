@@ -8,10 +8,17 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from django.db.models import QuerySet
-
 from containers_app.audit import shards
-from containers_app.audit.appending import HALTED, HeadUnfit, appending, how_it_ended, is_halted, open_shard
+from containers_app.audit.appending import (
+    HALTED,
+    HeadUnfit,
+    append,
+    appending,
+    how_it_ended,
+    is_halted,
+    open_shard,
+    writable,
+)
 from containers_app.audit.merkle import Frontier
 from containers_app.audit.models import Entry, Head, Standing
 from containers_app.audit.notes import Checkpoint
@@ -22,8 +29,12 @@ from containers_app.audit.signer_folder import Signed
 from containers_app.audit.tree import StoredNodes, TreeDamaged
 from containers_app.errors import InvalidRequest
 
+__all__ = ["Loss", "accept", "halt", "is_accepted", "is_halted", "loss_of", "losses_told", "release"]
+
 ACTION: Final = "audit.accept_rollback"
 RELEASED: Final = "released"
+SIGNER: Final = Actor(type="system", label="signer")
+INSIDE: Final = Source(channel="engine")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +78,13 @@ def halt(losses: list[Loss]) -> None:
         _set_standing(HALTED, {"losses": [asdict(loss) for loss in losses]})
 
 
+def release() -> None:
+    """Let entries in again, within `appending`, because everything that was missed is there again; an entry says so."""
+    told = losses_told()
+    _set_standing(RELEASED, {})
+    append(_fact("audit.end_halt", SIGNER, INSIDE, {"missed": [asdict(loss) for loss in told]}))
+
+
 def losses_told() -> list[Loss]:
     """Why the ledger is halted; nothing when it is not. Raises django.db.Error."""
     last = Standing.objects.using(ALIAS).order_by("-id").first()
@@ -87,18 +105,16 @@ def accept(*, actor: Actor, source: Source, reason: str) -> int:
         heads = {head.shard: head for head in Head.objects.using(ALIAS).all()}
         last = shards.newest([*heads, *(loss.shard for loss in losses)])
         shard = shards.successor(last or 0, year=datetime.now(UTC).year)
-        fact = Fact(
-            phase="event",
-            action=ACTION,
-            outcome="success",
-            actor=actor,
-            source=source,
-            reason=reason,
-            details={**_previous(heads), "rollback": [asdict(loss) for loss in losses]},
-        )
-        open_shard(shard, fact)
+        details = {**_previous(heads), "rollback": [asdict(loss) for loss in losses]}
+        open_shard(shard, _fact(ACTION, actor, source, details, reason=reason))
         _set_standing(RELEASED, {"shard": shard})
     return shard
+
+
+def _fact(action: str, actor: Actor, source: Source, details: Mapping[str, object], *, reason: str = "") -> Fact:
+    return Fact(
+        phase="event", action=action, outcome="success", actor=actor, source=source, details=details, reason=reason
+    )
 
 
 def _rollback_in(payload: str) -> list[dict[str, Any]]:
@@ -132,4 +148,4 @@ def _previous(heads: Mapping[int, Head]) -> dict[str, Any]:
 
 def _set_standing(state: str, told: Mapping[str, Any]) -> None:
     row = Standing(state=state, told=json.dumps(told), since=datetime.now(UTC))
-    QuerySet(Standing, using=ALIAS).bulk_create([row])
+    writable(Standing).bulk_create([row])

@@ -6,10 +6,8 @@ import json
 import time
 from collections.abc import Mapping
 
-from django.db.models import QuerySet
-
 from containers_app.audit import losses, shards
-from containers_app.audit.appending import answering, appending
+from containers_app.audit.appending import answering, appending, writable
 from containers_app.audit.ledger import event
 from containers_app.audit.losses import Loss
 from containers_app.audit.merkle import Frontier
@@ -46,16 +44,20 @@ class Signer:
                 self._publish_what_was_not()
                 for head in sorted(heads.values(), key=lambda one: shards.rank(one.shard)):
                     self._sign_if_due(head, is_last=head.shard == shards.newest(heads))
-        if found:
-            self._halt()
+            is_halted = losses.is_halted()
+        if bool(found) != is_halted:
+            self._change_standing()
         return found
 
-    def _halt(self) -> None:
+    def _change_standing(self) -> None:
+        """Halt the ledger, or let it go on when a folder or a database was brought back that has everything."""
         with appending():
             # Somebody may have accepted the loss in between.
             found = self._losses(_heads())
             if found:
                 losses.halt(found)
+            elif losses.is_halted():
+                losses.release()
 
     def _losses(self, heads: Mapping[int, Head]) -> list[Loss]:
         found = []
@@ -176,4 +178,4 @@ def _publish(shard: int, signed: Signed, key: SigningKey) -> None:
         note=signed.note,
         signed_at=signed.moment,
     )
-    QuerySet(SignedCheckpoint, using=ALIAS).bulk_create([row])
+    writable(SignedCheckpoint).bulk_create([row])

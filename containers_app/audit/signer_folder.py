@@ -49,6 +49,10 @@ class Signed:
         return parse_checkpoint(split_note(self.note)[0])
 
 
+class SignerBusy(SignerUnfit):
+    """Another process is the signer."""
+
+
 class SignerFolder:
     """The folder, with one key a shard, and `state.json`. Only the one signer writes the state."""
 
@@ -64,13 +68,13 @@ class SignerFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Be the one signer. Raises SignerUnfit when there is another."""
+        """Be the one signer. Raises SignerBusy when there is another."""
         descriptor = os.open(self._path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise SignerUnfit("A signer runs already with this folder.") from error
+                raise SignerBusy("A signer runs already with this folder.") from error
             yield
         finally:
             os.close(descriptor)

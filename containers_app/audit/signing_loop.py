@@ -15,7 +15,7 @@ from containers_app.audit.anchoring import anchor_newest
 from containers_app.audit.losses import Loss
 from containers_app.audit.router import ALIAS
 from containers_app.audit.signer import Signer
-from containers_app.audit.signer_folder import SignerFolder
+from containers_app.audit.signer_folder import SignerBusy, SignerFolder
 from containers_app.conf import Conf
 from containers_app.errors import AuditUnavailable, MycoError
 
@@ -43,6 +43,19 @@ def sign_until(signals: Iterable[signal.Signals], *, conf: Conf) -> None:
         finally:
             over.set()
             anchors.join(_END_SECONDS)
+
+
+def look_once(conf: Conf) -> list[Loss]:
+    """Compare before anything else starts, and return what is lost; a signer that runs already does it itself.
+
+    Raises SignerUnfit when the folder cannot be used, `AuditUnavailable`.
+    """
+    folder = SignerFolder(Path(conf.signer_directory))
+    try:
+        with folder.held():
+            return Signer(folder, name=conf.ledger_name, heartbeat_seconds=conf.checkpoint_seconds).look()
+    except SignerBusy:
+        return []
 
 
 def _look(signer: Signer, told: list[Loss]) -> list[Loss]:

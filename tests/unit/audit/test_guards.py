@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import pytest
 from django.core.management.sql import emit_post_migrate_signal
 from django.db import IntegrityError, connections, transaction
-from django.db.models import QuerySet
 from pytest_django import Settings
 
 from containers_app.audit import guards, ledger
+from containers_app.audit.appending import writable
 from containers_app.audit.models import Entry, Standing, Subtree
 from containers_app.specs.receipt import Receipt
 
@@ -30,8 +30,8 @@ NAMES = [guard.name for guard in guards.GUARDS["sqlite"]]
 def guarded(begin: Begin, end: End) -> None:
     guards.install()
     end(begin().operation_id)
-    QuerySet(Subtree, using="audit").bulk_create([Subtree(shard=1999, level=8, number=0, root="00")])
-    QuerySet(Standing, using="audit").bulk_create([Standing(state="open", told="{}", since=datetime.now(UTC))])
+    writable(Subtree).bulk_create([Subtree(shard=1999, level=8, number=0, root="00")])
+    writable(Standing).bulk_create([Standing(state="open", told="{}", since=datetime.now(UTC))])
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from django.db import models, transaction
 from model_bakery import baker
 
 from containers_app.audit import ledger
+from containers_app.audit.appending import writable
 from containers_app.audit.models import (
     Anchoring,
     Disclosure,
@@ -41,7 +42,7 @@ def one_row_each() -> None:
         Anchoring(at=now, kind="folder", target="/srv", shard=2026, size=1, root="00", is_done=True),
     ]
     for row in rows:
-        models.QuerySet(type(row), using="audit").bulk_create([row])
+        writable(type(row)).bulk_create([row])
 
 
 def manager(model: type[models.Model]) -> Any:

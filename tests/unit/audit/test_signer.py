@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from containers_app.audit.notes import open_note
 from containers_app.audit.record import Actor, Source
 from containers_app.audit.signer import Signer, rotate_key
 from containers_app.audit.signer_folder import SignerFolder, SignerUnfit
+from containers_app.audit.signing_loop import look_once
+from containers_app.conf import load
 from containers_app.errors import AuditUnavailable, InvalidRequest
 from containers_app.specs.receipt import Receipt
 from tests.unit.api.conftest import silent
@@ -377,6 +381,35 @@ def test_a_lost_folder_halts_the_ledger_until_a_new_shard_is_accepted(
         accept()
         assert signer().look() == []
     assert [row.shard for row in published()] == [2026, 202601]
+
+
+def test_a_folder_that_is_brought_back_ends_the_halt_and_an_entry_says_so(
+    begin: Begin, signer: Callable[[], Signer], place: Path
+) -> None:
+    begin()
+    signer().look()
+    place.rename(place.with_name("lost"))
+    assert signer().look()
+    shutil.rmtree(place)
+    place.with_name("lost").rename(place)
+    assert signer().look() == []
+    receipt = begin()
+    last = json.loads(Entry.objects.get(leaf_index=receipt.leaf_index - 1).payload)
+    assert last["action"] == "audit.end_halt"
+    assert last["details"]["missed"][0]["size"] == 1
+
+
+def test_a_start_compares_once_and_leaves_it_to_a_signer_that_runs(
+    rolled_back: SignedCheckpoint, place: Path, begin: Begin
+) -> None:
+    conf = replace(load(), signer_directory=str(place))
+    with SignerFolder(place).held():
+        assert look_once(conf) == []
+    begin()
+    (loss,) = look_once(conf)
+    assert loss.size == 5
+    with pytest.raises(LedgerHalted):
+        begin()
 
 
 def test_a_ledger_that_does_not_answer_is_told_as_such(begin: Begin, signer: Callable[[], Signer]) -> None:
