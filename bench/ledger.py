@@ -45,7 +45,7 @@ def _database(folder: Path, wanted: bool) -> Iterator[None]:
         yield
         return
     server = [str(PROJECT / "bin" / "postgres")]
-    place = str(folder / "postgres")
+    place = f"{folder}-postgres"  # beside it: the server's user may not look into a private folder
     subprocess.run([*server, "start", place], check=True, stdout=subprocess.DEVNULL)
     try:
         done = subprocess.run([*server, "url", place, "postgres"], check=True, capture_output=True, text=True)
