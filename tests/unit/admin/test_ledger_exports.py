@@ -62,7 +62,7 @@ def test_an_auditor_asks_and_downloads(aude: Client) -> None:
     assert b"".join(answer).startswith(b"shard,leaf_index,leaf_hash,")
     assert answer["Content-Disposition"].startswith("attachment")
     told = list(ledger.entries().filter(action__startswith="audit.").order_by("id").values_list("action", "ticket"))
-    assert told == [("audit.export", "C"), ("audit.export", ""), ("audit.download", "")]
+    assert told == [("audit.export", "C-1"), ("audit.export", ""), ("audit.download", "")]
 
 
 def test_the_ledgers_page_leads_there_for_who_may(aude: Client) -> None:
