@@ -50,10 +50,10 @@ class Streams:
 
     def row(self) -> str:
         """Of the table."""
-        ours, theirs = median(self.ours), median(self.theirs)
+        ours, theirs, reference = median(self.ours), median(self.theirs), self.reference.replace("|", "\\|")
         return (
             f"| {self.what}, {self.our_bytes / 2**20:.0f} MiB, median of {len(self.ours)} | {ours:.2f} s "
-            f"| `{self.reference}`, {self.their_bytes / 2**20:.0f} MiB: {theirs:.2f} s | {ours / theirs:.2f} |"
+            f"| `{reference}`, {self.their_bytes / 2**20:.0f} MiB: {theirs:.2f} s | {ours / theirs:.2f} |"
         )
 
 
