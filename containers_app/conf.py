@@ -28,6 +28,7 @@ class Conf:
     inventory_seconds: float
     verify_bytes_per_day: int
     stale_days: float
+    export_days: float
     helper_image: str
     max_waiting_requests: int
     max_active_operations: int
@@ -36,6 +37,17 @@ class Conf:
     age_identity: str = field(repr=False)
     environment_name: str
     public_url: str
+    signer_directory: str
+    ledger_name: str
+    checkpoint_seconds: float
+    anchor_seconds: float
+    anchor_directory: str
+    anchor_syslog: str
+    anchor_email: str
+    anchor_webhook: str
+    anchor_webhook_key: str = field(repr=False)
+    anchor_witness: str
+    anchor_witness_vkey: str
 
 
 def load() -> Conf:

@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from environs import FileAwareEnv
 
@@ -40,6 +40,7 @@ with _env.prefixed("MYCO_"):
     INVENTORY_SECONDS = _env.float("INVENTORY_SECONDS", 60.0)
     VERIFY_BYTES_PER_DAY = _env.int("VERIFY_BYTES_PER_DAY", 1024**4)
     STALE_DAYS = _env.float("STALE_DAYS", 7.0)
+    EXPORT_DAYS = _env.float("EXPORT_DAYS", 7.0)
     HELPER_IMAGE = _env.str("HELPER_IMAGE", "")
     MAX_WAITING_REQUESTS = _env.int("MAX_WAITING_REQUESTS", 8)
     MAX_ACTIVE_OPERATIONS = _env.int("MAX_ACTIVE_OPERATIONS", 200)
@@ -47,6 +48,18 @@ with _env.prefixed("MYCO_"):
     WORKER_PROCESSES = _env.int("WORKER_PROCESSES", 2)
     ENVIRONMENT_NAME = _env.str("ENVIRONMENT_NAME", "")
     AUDIT_GUARDS = _env.bool("AUDIT_GUARDS", True)
+    SIGNER_DIR = _env.str("SIGNER_DIR", str(DATA_DIR / "signer"))
+    LEDGER_NAME = _env.str("LEDGER_NAME", "")
+    CHECKPOINT_SECONDS = _env.float("CHECKPOINT_SECONDS", 3600.0)
+    ANCHOR_SECONDS = _env.float("ANCHOR_SECONDS", 300.0)
+    ANCHOR_DIR = _env.str("ANCHOR_DIR", "")
+    ANCHOR_SYSLOG = _env.str("ANCHOR_SYSLOG", "")
+    ANCHOR_EMAIL = _env.str("ANCHOR_EMAIL", "")
+    ANCHOR_WEBHOOK = _env.str("ANCHOR_WEBHOOK", "")
+    ANCHOR_WEBHOOK_KEY = _env.str("ANCHOR_WEBHOOK_KEY", "")
+    ANCHOR_WITNESS = _env.str("ANCHOR_WITNESS", "")
+    ANCHOR_WITNESS_VKEY = _env.str("ANCHOR_WITNESS_VKEY", "")
+    SMTP_URL = _env.str("SMTP_URL", "")
     SENDFILE = _env.str("SENDFILE", "")
     AGE_IDENTITY = _env.str("AGE_IDENTITY", "")
 _env.seal()
@@ -103,6 +116,30 @@ def tls_root() -> str:
 def public_url() -> str:
     """Where people reach the console, without a slash at the end."""
     return (URL or f"http://127.0.0.1:{PORT}").rstrip("/")
+
+
+def ledger_name() -> str:
+    """MYCO_LEDGER_NAME, or the host name of the public address: what the origin of each checkpoint begins with."""
+    name = LEDGER_NAME or urlsplit(public_url()).hostname or "localhost"
+    if not re.fullmatch(r"[A-Za-z0-9._/-]{1,200}", name, re.ASCII):
+        raise ValueError("MYCO_LEDGER_NAME must be letters, digits, '.', '_', '/' and '-', 200 at most")
+    return name
+
+
+def smtp() -> dict[str, str | int | bool]:
+    """The mail server of MYCO_SMTP_URL as Django's settings; the ports are 25, 465 and 587 unless it names one."""
+    parsed = urlsplit(SMTP_URL)
+    if SMTP_URL and (parsed.scheme not in ("smtp", "smtps", "smtp+tls") or not parsed.hostname):
+        raise ValueError("MYCO_SMTP_URL must be 'smtp://', 'smtps://' or 'smtp+tls://' and a host")
+    return {
+        "EMAIL_HOST": parsed.hostname or "localhost",
+        "EMAIL_PORT": parsed.port or {"smtps": 465, "smtp+tls": 587}.get(parsed.scheme, 25),
+        "EMAIL_HOST_USER": unquote(parsed.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(parsed.password or ""),
+        "EMAIL_USE_SSL": parsed.scheme == "smtps",
+        "EMAIL_USE_TLS": parsed.scheme == "smtp+tls",
+        "DEFAULT_FROM_EMAIL": f"mycodocker@{urlsplit(public_url()).hostname or 'localhost'}",
+    }
 
 
 def allowed_hosts() -> list[str]:

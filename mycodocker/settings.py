@@ -199,6 +199,9 @@ def own_sockets(databases: Mapping[str, Mapping[str, Any]], broker_url: str) -> 
     return frozenset([*sockets, broker.path] if broker.scheme == "redis+socket" else sockets)
 
 
+EMAIL_TIMEOUT = 10
+vars().update(env.smtp())
+
 MYCODOCKER: dict[str, Any] = {
     "data_directory": str(DATA_DIR),
     "tls_root": env.tls_root(),
@@ -217,6 +220,7 @@ MYCODOCKER: dict[str, Any] = {
     "inventory_seconds": env.INVENTORY_SECONDS,
     "verify_bytes_per_day": env.VERIFY_BYTES_PER_DAY,
     "stale_days": env.STALE_DAYS,
+    "export_days": env.EXPORT_DAYS,
     "helper_image": env.HELPER_IMAGE,
     "max_waiting_requests": env.MAX_WAITING_REQUESTS,
     "max_active_operations": env.MAX_ACTIVE_OPERATIONS,
@@ -225,6 +229,17 @@ MYCODOCKER: dict[str, Any] = {
     "age_identity": env.AGE_IDENTITY,
     "environment_name": env.ENVIRONMENT_NAME,
     "public_url": PUBLIC_URL,
+    "signer_directory": env.SIGNER_DIR,
+    "ledger_name": env.ledger_name(),
+    "checkpoint_seconds": env.CHECKPOINT_SECONDS,
+    "anchor_seconds": env.ANCHOR_SECONDS,
+    "anchor_directory": env.ANCHOR_DIR,
+    "anchor_syslog": env.ANCHOR_SYSLOG,
+    "anchor_email": env.ANCHOR_EMAIL,
+    "anchor_webhook": env.ANCHOR_WEBHOOK,
+    "anchor_webhook_key": env.ANCHOR_WEBHOOK_KEY,
+    "anchor_witness": env.ANCHOR_WITNESS,
+    "anchor_witness_vkey": env.ANCHOR_WITNESS_VKEY,
 }
 
 LOGGING: dict[str, Any] = {

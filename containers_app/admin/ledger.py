@@ -7,15 +7,17 @@ from typing import Any, ClassVar, get_args
 
 from django.apps import apps
 from django.contrib import admin
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from containers_app.admin.base import ReadOnlyAdmin, moment, text_of
 from containers_app.admin.filters import known, over
 from containers_app.admin.keyset import KeysetChangeList
+from containers_app.admin.ledger_exports import PERMISSION, export_urls
 from containers_app.audit.inspection import disclosed_all
+from containers_app.audit.published import status
 from containers_app.audit.record import ActorType, Channel, Outcome, Phase
 from containers_app.operations.visibility import LEDGER_READERS
 from containers_app.templatetags.console import badge, foreign
@@ -45,6 +47,15 @@ class EntryAdmin(ReadOnlyAdmin):
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[KeysetChangeList]:
         """Pages by place: counting a million rows is slow, and so is skipping them."""
         return KeysetChangeList
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The list, under how the ledger stands."""
+        more = {"standing": status(), "may_export": request.user.has_perm(PERMISSION)}
+        return super().changelist_view(request, {**more, **(extra_context or {})})
+
+    def get_urls(self) -> list[URLPattern]:
+        """The exports, before Django's own."""
+        return [*export_urls(), *super().get_urls()]
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Auditors and administrators; operators, for what they did themselves."""

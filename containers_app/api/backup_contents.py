@@ -28,7 +28,10 @@ from containers_app.specs import fields
 from containers_app.specs.raw_path import raw, shown
 
 _LARGEST_PAGE = 200
-_FILE = {(200, "application/octet-stream"): OpenApiTypes.BINARY, (206, "application/octet-stream"): OpenApiTypes.BINARY}
+FILE_RESPONSES = {
+    (200, "application/octet-stream"): OpenApiTypes.BINARY,
+    (206, "application/octet-stream"): OpenApiTypes.BINARY,
+}
 
 
 class ContentsView(ConsoleView):
@@ -76,7 +79,7 @@ class ContentView(ContentsView):
     @extend_schema(
         operation_id="backups_content",
         parameters=[OpenApiParameter("part", str), OpenApiParameter("path", str)],
-        responses=_FILE,
+        responses=FILE_RESPONSES,
     )
     def get(self, request: ApiRequest, backup_id: UUID) -> HttpResponseBase:
         """The part as it is stored, also in ranges; with `path`, a file of it, or a folder as a tar."""
@@ -136,7 +139,7 @@ class DownloadView(ConsoleView):
     permission_classes = (Anybody,)
     authentication_classes = ()
 
-    @extend_schema(operation_id="download", auth=[], responses=_FILE)
+    @extend_schema(operation_id="download", auth=[], responses=FILE_RESPONSES)
     def get(self, request: ApiRequest, token: str) -> HttpResponseBase:
         """Once; a part that broke off may be resumed for a while from the same address."""
         self.query(request)

@@ -16,6 +16,7 @@ from containers_app.api.serializers import BackupSerializer, EntrySerializer, Op
 from containers_app.api.strict_json import read_nothing
 from containers_app.api.views import ConsoleView
 from containers_app.audit.origin import source_of
+from containers_app.audit.selection import COLUMNS
 from containers_app.errors import InvalidRequest
 from containers_app.operations.cancel import cancel
 from containers_app.operations.visibility import LEDGER_READERS, find, visible_to
@@ -92,16 +93,7 @@ class EntriesView(ConsoleView):
     """The audit ledger."""
 
     access = {"GET": (*LEDGER_READERS, "ledger")}
-    columns = {
-        "actor": "actor_id",
-        "verb": "action",
-        "object": "object_id",
-        "outcome": "outcome",
-        "channel": "channel",
-        "operation": "operation_id",
-        "request": "request_id",
-        "ticket": "ticket",
-    }
+    columns = COLUMNS
     filters = frozenset(columns)
 
     @extend_schema(operation_id="ledger_list", parameters=parameters(filters), responses=EntrySerializer(many=True))
@@ -120,9 +112,19 @@ class EntryView(ConsoleView):
     @extend_schema(operation_id="ledger_read", responses=EntrySerializer, parameters=[OpenApiParameter("shard", int)])
     def get(self, request: ApiRequest, index: int) -> Response:
         """By leaf index, in the newest shard unless `shard` names another."""
-        shard = self.query(request).get("shard")
-        if shard is not None and not (shard.isascii() and shard.isdigit() and len(shard) == 4):
-            raise InvalidRequest("'shard' must be a year of four digits", field="shard")
-        place = Q(leaf_index=index) if shard is None else Q(leaf_index=index, shard=int(shard))
-        found = find(asker_of(request), "entry", "read", place)
+        found = entry_of(request, index, shard_in(self.query(request)))
         return Response(EntrySerializer([found], many=True).data[0])
+
+
+def shard_in(query: Mapping[str, str]) -> int | None:
+    """The shard that a request names. Raises InvalidRequest."""
+    shard = query.get("shard")
+    if shard is not None and not (shard.isascii() and shard.isdigit() and len(shard) in (4, 6)):
+        raise InvalidRequest("'shard' must be a year of four digits, or six where a year has several", field="shard")
+    return None if shard is None else int(shard)
+
+
+def entry_of(request: ApiRequest, index: int, shard: int | None) -> Any:
+    """The entry that the asker may read. Raises NotFound."""
+    place = Q(leaf_index=index) if shard is None else Q(leaf_index=index, shard=shard)
+    return find(asker_of(request), "entry", "read", place)

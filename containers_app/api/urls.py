@@ -21,6 +21,8 @@ from containers_app.api.containers import ContainerView
 from containers_app.api.coverage import CoverageView
 from containers_app.api.health import LiveView, ReadyView
 from containers_app.api.hosts import HostsView, HostTestView, HostView
+from containers_app.api.ledger_exports import ExportContentView, ExportsView
+from containers_app.api.ledger_proofs import CheckpointView, ConsistencyView, EntryProofView
 from containers_app.api.published import ContainersView
 from containers_app.api.records import (
     BackupsView,
@@ -64,6 +66,11 @@ urlpatterns = [
     path("api/hosts/<int:host_id>/test", HostTestView.as_view(), name="host-test"),
     path("api/ledger/entries", EntriesView.as_view(), name="ledger-entries"),
     path("api/ledger/entries/<int:index>", EntryView.as_view(), name="ledger-entry"),
+    path("api/ledger/exports", ExportsView.as_view(), name="ledger-exports"),
+    path("api/ledger/exports/<uuid:operation_id>/content", ExportContentView.as_view(), name="ledger-export-content"),
+    path("api/ledger/entries/<int:index>/proof", EntryProofView.as_view(), name="ledger-proof"),
+    path("api/ledger/checkpoint", CheckpointView.as_view(), name="ledger-checkpoint"),
+    path("api/ledger/consistency", ConsistencyView.as_view(), name="ledger-consistency"),
     path("api/stacks", StacksView.as_view(), name="stacks"),
     path("api/stacks/clone", StackCloneView.as_view(), name="stack-clone"),
     path("api/stacks/backup", StackBackupView.as_view(), name="stack-backup"),

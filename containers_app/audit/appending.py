@@ -12,21 +12,34 @@ from typing import Final
 from django.db import DatabaseError, Error, connections, transaction
 from django.db.models import QuerySet
 
+from containers_app.audit import shards
 from containers_app.audit.commitments import Commitment
 from containers_app.audit.merkle import Frontier, leaf_hash
-from containers_app.audit.models import Disclosure, Entry, Head, Stored
+from containers_app.audit.models import Disclosure, Entry, Head, SignedCheckpoint, Standing, Stored, Subtree
 from containers_app.audit.record import Actor, Fact, Recorded, Source, compose, projection
 from containers_app.audit.router import ALIAS
+from containers_app.audit.tree import STEP
 from containers_app.errors import AuditUnavailable
 
 # The first 63 bits of SHA-256("mycodocker audit ledger"): advisory locks share one number space per database.
 LOCK_NUMBER: Final = 3_160_585_963_228_209_605
 LOCK_SECONDS: Final = 5
+HALTED: Final = "halted"
+HALTED_WORDS: Final = (
+    "The audit ledger lost entries or was changed, so nothing is run. An administrator has to look at it: "
+    "see 'manage.py ledger accept-rollback'."
+)
 _here = threading.local()
 
 
 class HeadUnfit(DatabaseError):
     """The head moved in spite of the lock, or is no head of a tree: nothing is written after it."""
+
+
+class LedgerHalted(AuditUnavailable):
+    """The signer found that entries are lost or were changed: an administrator decides, not another try."""
+
+    retryable = False
 
 
 @contextmanager
@@ -60,16 +73,21 @@ def appending() -> Iterator[None]:
 
 
 def append(fact: Fact) -> Entry:
-    """Write `fact` as the next leaf, within `appending`. Raises `Unrecordable` for what has no place in the ledger."""
+    """Write `fact` as the next leaf, within `appending`.
+
+    Raises `Unrecordable` for what has no place in the ledger, `LedgerHalted` after a loss that nobody accepted yet.
+    """
+    if is_halted():
+        raise LedgerHalted(HALTED_WORDS)
     moment = _now()
     head = _current_head(moment)
-    recorded = compose(fact, moment)
-    frontier = _frontier(head)
-    entry = _entry(recorded, head)
-    _insert_disclosures(recorded.disclosures)
-    _insert_entry(entry)
-    _grow(head, frontier.append(bytes.fromhex(entry.leaf_hash)))
-    return entry
+    return _add(compose(fact, moment), head)[0]
+
+
+def is_halted() -> bool:
+    """Whether the signer stopped the ledger. Raises django.db.Error."""
+    last = Standing.objects.using(ALIAS).order_by("-id").first()
+    return last is not None and last.state == HALTED
 
 
 def _now() -> datetime:
@@ -93,30 +111,47 @@ def _lock() -> None:
 
 
 def _current_head(moment: datetime) -> Head:
-    newest = Head.objects.using(ALIAS).order_by("-shard").first()
-    # A clock that goes back over New Year must not reopen the closed shard.
-    if newest is not None and newest.shard >= moment.year:
-        return newest
-    head = Head(shard=moment.year, size=0, frontier="")
+    heads = {head.shard: head for head in Head.objects.using(ALIAS).all()}
+    newest = shards.newest(heads)
     if newest is None:
-        return head
-    return _open_shard(head, newest)
+        return Head(shard=moment.year, size=0, frontier="")
+    # A clock that goes back over New Year must not reopen the closed shard.
+    if shards.year_of(newest) >= moment.year:
+        return heads[newest]
+    return open_shard(moment.year, _opening(heads[newest]))
 
 
-def _open_shard(head: Head, closed: Head) -> Head:
-    previous = {"shard": closed.shard, "size": closed.size, "root": _frontier(closed).root().hex()}
-    fact = Fact(
+def open_shard(shard: int, fact: Fact) -> Head:
+    """Begin `shard` with `fact` as its first leaf, within `appending`, and return its head."""
+    return _add(compose(fact, _now()), Head(shard=shard, size=0, frontier=""))[1]
+
+
+def how_it_ended(head: Head) -> dict[str, object]:
+    """What the first leaf of a new shard says of the one before: size, root, and the last checkpoint, line by line."""
+    closed: dict[str, object] = {"shard": head.shard, "size": head.size, "root": _frontier(head).root().hex()}
+    last = SignedCheckpoint.objects.using(ALIAS).filter(shard=head.shard).order_by("-id").first()
+    return closed if last is None else closed | {"checkpoint": last.note.splitlines()}
+
+
+def _opening(closed: Head) -> Fact:
+    return Fact(
         phase="event",
         action="audit.open_shard",
         outcome="success",
         actor=Actor(type="system"),
         source=Source(channel="engine"),
-        details={"previous": previous},
+        details={"previous": how_it_ended(closed)},
     )
-    recorded = compose(fact, _now())
+
+
+def _add(recorded: Recorded, head: Head) -> tuple[Entry, Head]:
+    frontier = _frontier(head)
     entry = _entry(recorded, head)
+    leaf = bytes.fromhex(entry.leaf_hash)
+    _insert_disclosures(recorded.disclosures)
     _insert_entry(entry)
-    return _grow(head, Frontier().append(bytes.fromhex(entry.leaf_hash)))
+    _insert_subtrees(head, frontier.completed(leaf))
+    return entry, _grow(head, frontier.append(leaf))
 
 
 def _frontier(head: Head) -> Frontier:
@@ -138,16 +173,26 @@ def _entry(recorded: Recorded, head: Head) -> Entry:
 
 def _insert_disclosures(commitments: tuple[Commitment, ...]) -> None:
     rows = [Disclosure(commitment=one.digest, kind=one.name, text=one.text) for one in commitments]
-    _writable(Disclosure).bulk_create(rows)
+    if rows:
+        writable(Disclosure).bulk_create(rows)
 
 
 def _insert_entry(entry: Entry) -> None:
-    _writable(Entry).bulk_create([entry])
+    writable(Entry).bulk_create([entry])
+
+
+def _insert_subtrees(head: Head, completed: list[bytes]) -> None:
+    rows = [
+        Subtree(shard=head.shard, level=level, number=head.size >> level, root=completed[level].hex())
+        for level in range(STEP, len(completed), STEP)
+    ]
+    if rows:
+        writable(Subtree).bulk_create(rows)
 
 
 def _grow(head: Head, frontier: Frontier) -> Head:
     grown = Head(shard=head.shard, size=frontier.size, frontier=frontier.to_text())
-    heads = _writable(Head)
+    heads = writable(Head)
     if head.size == 0:
         heads.bulk_create([grown])
     elif heads.filter(shard=head.shard, size=head.size).update(size=grown.size, frontier=grown.frontier) != 1:
@@ -155,5 +200,6 @@ def _grow(head: Head, frontier: Frontier) -> Head:
     return grown
 
 
-def _writable(model: type[Stored]) -> QuerySet[Stored]:
+def writable(model: type[Stored]) -> QuerySet[Stored]:
+    """The rows of a table of the ledger, for the ledger's own modules to add to."""
     return QuerySet(model, using=ALIAS)

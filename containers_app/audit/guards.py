@@ -54,6 +54,17 @@ _REPLACES_ENTRY: Final = (
 )
 _REPLACES_HEAD: Final = "EXISTS (SELECT 1 FROM audit_head WHERE shard = NEW.shard)"
 _REPLACES_DISCLOSURE: Final = "EXISTS (SELECT 1 FROM audit_disclosure WHERE commitment = NEW.commitment OR id = NEW.id)"
+_REPLACES_SUBTREE: Final = (
+    "EXISTS (SELECT 1 FROM audit_subtree WHERE id = NEW.id"
+    " OR (shard = NEW.shard AND level = NEW.level AND number = NEW.number))"
+)
+# Tables whose rows are only ever added, with what a REPLACE would hit in each.
+_ADDED_TO: Final = {
+    "audit_subtree": _REPLACES_SUBTREE,
+    "audit_checkpoint": "EXISTS (SELECT 1 FROM audit_checkpoint WHERE id = NEW.id)",
+    "audit_standing": "EXISTS (SELECT 1 FROM audit_standing WHERE id = NEW.id)",
+    "audit_anchoring": "EXISTS (SELECT 1 FROM audit_anchoring WHERE id = NEW.id)",
+}
 
 GUARDS: Final[dict[str, tuple[Guard, ...]]] = {
     "sqlite": (
@@ -65,6 +76,9 @@ GUARDS: Final[dict[str, tuple[Guard, ...]]] = {
         _sqlite("audit_head_no_replace", "audit_head", "INSERT", _REPLACES_HEAD),
         _sqlite("audit_disclosure_no_update", "audit_disclosure", "UPDATE"),
         _sqlite("audit_disclosure_no_replace", "audit_disclosure", "INSERT", _REPLACES_DISCLOSURE),
+        *(_sqlite(f"{table}_no_update", table, "UPDATE") for table in _ADDED_TO),
+        *(_sqlite(f"{table}_no_delete", table, "DELETE") for table in _ADDED_TO),
+        *(_sqlite(f"{table}_no_replace", table, "INSERT", replaced) for table, replaced in _ADDED_TO.items()),
     ),
     "postgresql": (
         _postgresql("audit_entry_no_update", "audit_entry", "UPDATE"),
@@ -75,6 +89,9 @@ GUARDS: Final[dict[str, tuple[Guard, ...]]] = {
         _postgresql("audit_head_no_truncate", "audit_head", "TRUNCATE"),
         _postgresql("audit_disclosure_no_update", "audit_disclosure", "UPDATE"),
         _postgresql("audit_disclosure_no_truncate", "audit_disclosure", "TRUNCATE"),
+        *(_postgresql(f"{table}_no_update", table, "UPDATE") for table in _ADDED_TO),
+        *(_postgresql(f"{table}_no_delete", table, "DELETE") for table in _ADDED_TO),
+        *(_postgresql(f"{table}_no_truncate", table, "TRUNCATE") for table in _ADDED_TO),
     ),
 }
 

@@ -32,12 +32,16 @@ class Frontier:
 
     def append(self, leaf: bytes) -> Frontier:
         """Return the frontier after the leaf hash `leaf` (32 bytes)."""
-        subtrees = list(self.subtrees)
-        full = self.size
-        while full & 1:
-            leaf = node_hash(subtrees.pop(), leaf)
-            full >>= 1
-        return Frontier(self.size + 1, (*subtrees, leaf))
+        completed = self.completed(leaf)
+        untouched = self.subtrees[: len(self.subtrees) - len(completed) + 1]
+        return Frontier(self.size + 1, (*untouched, completed[-1]))
+
+    def completed(self, leaf: bytes) -> list[bytes]:
+        """Return the roots of the perfect subtrees that the leaf hash `leaf` completes; the n-th has 2^n leaves."""
+        roots = [leaf]
+        for level in range((~self.size & self.size + 1).bit_length() - 1):
+            roots.append(node_hash(self.subtrees[-1 - level], roots[-1]))
+        return roots
 
     def root(self) -> bytes:
         """Return the Merkle tree hash of all leaves (32 bytes); of none it is SHA-256 of nothing."""

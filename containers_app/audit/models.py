@@ -138,3 +138,77 @@ class Disclosure(LedgerModel):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.commitment}"
+
+
+class Subtree(LedgerModel):
+    """The root of a perfect subtree of 2^`level` leaves, the `number`-th of its width; see `tree.StoredNodes`."""
+
+    shard = models.IntegerField()
+    level = models.SmallIntegerField()
+    number = models.BigIntegerField()
+    root = models.CharField(max_length=64)
+
+    class Meta(LedgerModel.Meta):
+        verbose_name = "ledger subtree"
+        constraints = (models.UniqueConstraint(fields=("shard", "level", "number"), name="audit_subtree_position"),)
+
+    def __str__(self) -> str:
+        return f"{self.shard}: subtree {self.number} of 2^{self.level} entries"
+
+
+class SignedCheckpoint(LedgerModel):
+    """A checkpoint as the signer published it: `note` is the evidence, `vkey` the key that it signs with now."""
+
+    shard = models.IntegerField()
+    origin = models.CharField(max_length=255)
+    size = models.BigIntegerField()
+    root = models.CharField(max_length=64)
+    vkey = models.CharField(max_length=400)
+    note = models.TextField()
+    signed_at = models.DateTimeField()
+
+    class Meta(LedgerModel.Meta):
+        verbose_name = "ledger checkpoint"
+        ordering = ("-id",)
+        db_table = "audit_checkpoint"
+        indexes = (models.Index(fields=("shard", "id"), name="audit_checkpoint_shard"),)
+
+    def __str__(self) -> str:
+        return f"{self.origin} {self.size}"
+
+
+class Standing(LedgerModel):
+    """Whether the ledger takes entries: the last row counts. `told` is JSON that says why it changed."""
+
+    state = models.CharField(max_length=8)
+    told = models.TextField()
+    since = models.DateTimeField()
+
+    class Meta(LedgerModel.Meta):
+        verbose_name = "ledger standing"
+        ordering = ("-id",)
+
+    def __str__(self) -> str:
+        return f"{self.state} since {self.since:%Y-%m-%d %H:%M}"
+
+
+class Anchoring(LedgerModel):
+    """One attempt to bring a checkpoint to another place; `receipt` is what came back (a witness' signature)."""
+
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=16)
+    target = models.CharField(max_length=255)
+    shard = models.IntegerField()
+    size = models.BigIntegerField()
+    root = models.CharField(max_length=64)
+    is_done = models.BooleanField()
+    error = models.CharField(max_length=255, blank=True)
+    receipt = models.TextField(blank=True)
+
+    class Meta(LedgerModel.Meta):
+        verbose_name = "ledger anchoring"
+        ordering = ("-id",)
+        indexes = (models.Index(fields=("kind", "is_done", "id"), name="audit_anchoring_last"),)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.target}: {self.shard}, {self.size} entries"

@@ -34,7 +34,11 @@ _ACTS = (
     ("containers_app", "operation", "download_backup"),
     ("containers_app", "operation", "pin_backup"),
 )
-_LEDGER = (("audit", "entry", "view_entry"), ("containers_app", "apikey", "view_apikey"))
+_LEDGER = (
+    ("audit", "entry", "view_entry"),
+    ("containers_app", "operation", "export_ledger"),
+    ("containers_app", "apikey", "view_apikey"),
+)
 _ADMINISTRATION = (
     ("containers_app", "operation", "clone_privileged"),
     ("containers_app", "operation", "backup_bind"),
@@ -88,6 +92,7 @@ class Scope(models.TextChoices):
     CANCEL = "cancel", "Cancel operations"
     HOSTS = "hosts", "Add, change and test Docker hosts"
     LEDGER = "ledger", "Read the audit ledger"
+    EXPORT = "export", "Export the audit ledger"
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,7 @@ class Operation(models.Model):
             ("pin_backup", "Can pin a backup"),
             ("remove_backup", "Can delete a backup"),
             ("hold_backup", "Can hold a backup and release it"),
+            ("export_ledger", "Can export the audit ledger"),
         )
         constraints = (
             models.UniqueConstraint(fields=("principal", "idempotency_key"), name="idempotency_key_once"),

@@ -15,7 +15,9 @@ from containers_app.operations.kinds import KINDS
 
 # What parts of the product ask for by themselves, and nothing else.
 # `command` is whoever runs the product's commands on its machine: what operators may, and no power over hosts.
-_ACTS_OF_COMMANDS = ("clone_container", "backup_container", "restore_backup", "verify_backup", "pin_backup")
+_ACTS_OF_COMMANDS = (
+    *("clone_container", "backup_container", "restore_backup", "verify_backup", "pin_backup", "export_ledger"),
+)
 SYSTEMS: Mapping[str, frozenset[str]] = {
     "verifier": frozenset({"containers_app.verify_backup"}),
     "command": frozenset(f"containers_app.{act}" for act in (*_ACTS_OF_COMMANDS, "remove_container")),

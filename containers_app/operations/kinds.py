@@ -15,6 +15,7 @@ from containers_app.workflows.context import Context, Done
 from containers_app.workflows.deletion import DeleteParams, delete_backup
 from containers_app.workflows.drill import DrillParams, drill, recorded_drill, reopened_drill, sealed_drill
 from containers_app.workflows.hosts import HostTestParams, test_host
+from containers_app.workflows.ledger_export import LedgerExportParams, export_ledger
 from containers_app.workflows.lifecycle import (
     RemoveParams,
     StartParams,
@@ -59,6 +60,7 @@ Params = (
     | VerifyParams
     | DeleteParams
     | AdoptParams
+    | LedgerExportParams
 )
 
 
@@ -382,8 +384,24 @@ ADOPT = Kind(
     time_limit_seconds=lambda conf, params: conf.backup_timeout_seconds,
     on_engine=False,
 )
+LEDGER_EXPORT = Kind(
+    name="ledgerExport",
+    verb="Export",
+    action="audit.export",
+    params=LedgerExportParams,
+    workflow=export_ledger,
+    permission="containers_app.export_ledger",
+    scope="export",
+    failure_code="LEDGER_EXPORT_FAILED",
+    failure_prefix="Export failed: ",
+    success_message="The ledger is exported",
+    subject_type="ledger",
+    subject=lambda params: str(params.format),
+    time_limit_seconds=lambda conf, params: conf.backup_timeout_seconds,
+    on_engine=False,
+)
 _EVERY = (
     *(CLONE, BACKUP, RESTORE, DRILL, HOST_TEST, STACK_CLONE, STACK_BACKUP, STACK_RESTORE, START, STOP),
-    *(RESTART, REMOVE, VERIFY, DELETE_BACKUP, ADOPT),
+    *(RESTART, REMOVE, VERIFY, DELETE_BACKUP, ADOPT, LEDGER_EXPORT),
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _EVERY}

@@ -26,6 +26,7 @@ from containers_app.operations.dispatch import republish
 from containers_app.operations.evidence import receipt_of, record_outcome
 from containers_app.operations.hosts import endpoint_of, host_named, limits, store_of
 from containers_app.operations.kinds import KINDS, lasts
+from containers_app.operations.ledger_exports import sweep_exports
 from containers_app.operations.progress import closed_stages
 from containers_app.operations.transitions import Ending
 from containers_app.workflows.undo import replay
@@ -54,6 +55,7 @@ def reconcile() -> dict[str, int]:
         "late": _each(_without_outcome(), _late_outcome),
         "orphans": _close_orphan_intents(),
         "swept": _sweep_storage(conf),
+        "exports": _sweep_exports(conf),
     }
 
 
@@ -189,6 +191,14 @@ def _close(orphan: ledger.OpenIntent) -> None:
         error_message="the operation was never stored",
         late=True,
     )
+
+
+def _sweep_exports(conf: Conf) -> int:
+    try:
+        return sweep_exports(conf)
+    except OSError as error:
+        logger.warning("exports not swept yet: %s", type(error).__name__)
+        return 0
 
 
 def _sweep_storage(conf: Conf) -> int:

@@ -23,6 +23,9 @@ from containers_app.operations.kinds import Kind, Params
 from containers_app.operations.secrets import sealed
 from containers_app.specs.receipt import Receipt
 
+# What an act is done to, where that is not a container.
+_NOUNS = {"backup": "backups", "ledger": "the ledger"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -84,8 +87,9 @@ def _why_not(request: Request) -> str:
     key = request.asker.api_key
     if key and request.kind.scope not in key.scopes:
         return f"this API key has not the scope '{request.kind.scope}': use a key that has it"
-    if request.kind.subject_type == "backup":
-        return f"you may not {request.kind.verb.lower()} backups: it needs the permission '{request.kind.permission}'"
+    if request.kind.subject_type in _NOUNS:
+        act = f"{request.kind.verb.lower()} {_NOUNS[request.kind.subject_type]}"
+        return f"you may not {act}: it needs the permission '{request.kind.permission}'"
     return f"you may not {request.kind.verb.lower()} containers: ask an administrator for the group 'operators'"
 
 

@@ -79,6 +79,10 @@ def _operations() -> QuerySet[Operation]:
     return Operation.objects.select_related("host", "api_key").prefetch_related("children")
 
 
+def _exports() -> QuerySet[Operation]:
+    return _operations().filter(kind="ledgerExport")
+
+
 def _backups() -> QuerySet[Backup]:
     return Backup.objects.select_related("host", "operation", "container").prefetch_related("parts")
 
@@ -100,6 +104,8 @@ _RULES: Mapping[tuple[str, str], _Rule] = {
     ("operation", "cancel"): _Rule(
         rows=_operations, permission="containers_app.cancel_operation", scope="cancel", own=_asked_for
     ),
+    ("ledgerExport", "read"): _Rule(rows=_exports, permission="containers_app.view_operation"),
+    ("ledgerExport", "download"): _Rule(rows=_exports, permission="containers_app.export_ledger", scope="export"),
     ("host", "read"): _Rule(rows=DockerHost.objects.all, permission="containers_app.view_dockerhost"),
     ("host", "change"): _Rule(
         rows=DockerHost.objects.all, permission="containers_app.change_dockerhost", scope="hosts"

@@ -66,6 +66,11 @@ STATES: Mapping[str, tuple[str, str, str]] = {
     "denied": ("bad", "lock", "Denied"),
     "unknown": ("warn", "question", "Unknown"),
     "intent": ("mute", "dots", "Intent"),
+    "signed": ("ok", "seal", "Signed"),
+    "unsigned": ("warn", "question", "Not signed yet"),
+    "late": ("warn", "clock", "Signature is late"),
+    "halted": ("bad", "fail", "Halted"),
+    "empty": ("mute", "dots", "Empty"),
 }
 
 _LACKING = {"rootfs": "its file system", "config": "its configuration", "secrets": "values of its environment"}

@@ -12,6 +12,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
+from containers_app.audit.signing_loop import look_once
+from containers_app.conf import load
 from containers_app.errors import MycoError
 from containers_app.management.launch import banner, broker, databases, engines, environment_file, manager, programs
 from containers_app.management.launch.failures import CannotStart
@@ -48,8 +50,12 @@ class Command(BaseCommand):
     def _serve(self) -> None:
         with self.progress.step("Bringing the databases up to date"):
             databases.migrate()
+            losses = look_once(load())
             administrator = first_administrator(self.known)
             local_host()
+        for loss in losses:
+            told = f"The ledger is halted: of shard {loss.shard}, {loss.why}. See 'manage.py ledger accept-rollback'."
+            self.progress.say(self.style.WARNING(told))
         self.set_up()
         with self.engine() as chosen, self._processes(self.environment(chosen)) as process:
             # The processes need their first seconds anyway: the Engine comes up meanwhile.

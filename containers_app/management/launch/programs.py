@@ -53,12 +53,13 @@ def broker(binary: str, places: Places) -> Program:
 
 
 def console(*, address: str, port: int, worker_processes: int) -> tuple[Program, ...]:
-    """The web server, the worker and the scheduler. Whoever starts them has run the system checks."""
+    """The web server, the worker, the scheduler and the signer. Whoever starts them has run the system checks."""
     lead = (*dying_with_parent("KILL"), sys.executable)
     return (
         Program(name="web", command=(*lead, *_web(address, port)), priority=10),
         Program(name="worker", command=(*lead, *_worker(worker_processes)), priority=10, stop_children=False),
         Program(name="scheduler", command=(*lead, "manage.py", "scheduler", "--skip-checks"), priority=10),
+        Program(name="signer", command=(*lead, "manage.py", "signer", "--skip-checks"), priority=10),
     )
 
 

@@ -31,6 +31,7 @@ PINNERS = "401 404 200 403 200"
 KEEPERS = "401 404 403 403 200"  # administrators alone
 DELETERS = "401 404 403 403 202"
 HOLD = {"reason": "a lawsuit"}
+EXPORT_CONTENT = "api/ledger/exports/<uuid:operation_id>/content"
 DELETION = {"confirm": "web.tar"}
 NEW_HOST = {"name": "site-c", "url": "tcp://10.0.0.7:2376", "tlsDirectory": "site-c"}
 
@@ -148,6 +149,13 @@ MATRIX = (
     _read("api/ledger/entries/<int:index>", "/api/ledger/entries/{entry}", "401 403 404 200 200"),
     _read("api/ledger/entries/<int:index>", "/api/ledger/entries/{own_entry}", SIGNED_IN_READERS),
     _read("api/ledger/entries/<int:index>", "/api/ledger/entries/99999999999999999999999", "401 403 404 404 404"),
+    _act("api/ledger/exports", "/api/ledger/exports", "401 403 403 202 202", {"format": "csv"}),
+    _read(EXPORT_CONTENT, f"/api/ledger/exports/{UNKNOWN_ID}/content", "401 404 403 404 404"),
+    # The tests' ledger is not signed: who may ask is told so.
+    _read("api/ledger/entries/<int:index>/proof", "/api/ledger/entries/{own_entry}/proof", "401 403 404 404 404"),
+    _read("api/ledger/entries/<int:index>/proof", "/api/ledger/entries/{entry}/proof", "401 403 404 404 404"),
+    _read("api/ledger/checkpoint", "/api/ledger/checkpoint", "401 403 404 404 404"),
+    _read("api/ledger/consistency", "/api/ledger/consistency?from=1&to=1", SIGNED_IN_READERS),
 )
 # How many rows each of ROLES sees, of one record of nobody's and, where there is such a thing, one of his own.
 OWN_LISTS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from django.core.management.sql import emit_post_migrate_signal
@@ -10,7 +11,8 @@ from django.db import IntegrityError, connections, transaction
 from pytest_django import Settings
 
 from containers_app.audit import guards, ledger
-from containers_app.audit.models import Entry
+from containers_app.audit.appending import writable
+from containers_app.audit.models import Entry, Standing, Subtree
 from containers_app.specs.receipt import Receipt
 
 Begin = Callable[..., Receipt]
@@ -28,6 +30,8 @@ NAMES = [guard.name for guard in guards.GUARDS["sqlite"]]
 def guarded(begin: Begin, end: End) -> None:
     guards.install()
     end(begin().operation_id)
+    writable(Subtree).bulk_create([Subtree(shard=1999, level=8, number=0, root="00")])
+    writable(Standing).bulk_create([Standing(state="open", told="{}", since=datetime.now(UTC))])
 
 
 @pytest.mark.parametrize(
@@ -47,6 +51,13 @@ def guarded(begin: Begin, end: End) -> None:
         "REPLACE INTO audit_head SELECT shard, 0, '' FROM audit_head",
         "UPDATE audit_disclosure SET text = 'forged'",
         "REPLACE INTO audit_disclosure SELECT id, commitment, kind, 'forged' FROM audit_disclosure",
+        "UPDATE audit_subtree SET root = 'forged'",
+        "DELETE FROM audit_subtree",
+        "REPLACE INTO audit_subtree SELECT * FROM audit_subtree",
+        "REPLACE INTO audit_subtree SELECT 99, shard, level, number, 'forged' FROM audit_subtree",
+        "UPDATE audit_standing SET state = 'released'",
+        "DELETE FROM audit_standing",
+        "REPLACE INTO audit_standing SELECT * FROM audit_standing",
     ],
 )
 @pytest.mark.parametrize("recursive_triggers", ["ON", "OFF"])

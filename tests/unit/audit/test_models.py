@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,17 +13,36 @@ from django.db import models, transaction
 from model_bakery import baker
 
 from containers_app.audit import ledger
-from containers_app.audit.models import Disclosure, Entry, Head, LedgerIsAppendOnly
+from containers_app.audit.appending import writable
+from containers_app.audit.models import (
+    Anchoring,
+    Disclosure,
+    Entry,
+    Head,
+    LedgerIsAppendOnly,
+    SignedCheckpoint,
+    Standing,
+    Subtree,
+)
 from containers_app.audit.record import Actor, Source
 from containers_app.errors import PermissionDenied
 
 pytestmark = pytest.mark.django_db(databases=["audit"])
-MODELS: list[type[models.Model]] = [Entry, Head, Disclosure]
+MODELS: list[type[models.Model]] = [Entry, Head, Disclosure, Subtree, SignedCheckpoint, Standing, Anchoring]
 
 
 @pytest.fixture(autouse=True)
-def one_entry() -> None:
+def one_row_each() -> None:
     ledger.event(action="auth.login", actor=Actor(type="user", id="7", label="alice"), source=Source(channel="ui"))
+    now = datetime.now(UTC)
+    rows: list[models.Model] = [
+        Subtree(shard=2026, level=8, number=0, root="00"),
+        SignedCheckpoint(shard=2026, origin="a.example/audit/2026", size=1, root="00", note="", signed_at=now),
+        Standing(state="released", told="{}", since=now),
+        Anchoring(at=now, kind="folder", target="/srv", shard=2026, size=1, root="00", is_done=True),
+    ]
+    for row in rows:
+        writable(type(row)).bulk_create([row])
 
 
 def manager(model: type[models.Model]) -> Any:
@@ -91,4 +111,8 @@ def test_every_model_of_the_app_is_guarded_so() -> None:
 def test_rows_have_readable_names() -> None:
     assert str(Entry.objects.get()).endswith("/0 auth.login event")
     assert str(Head.objects.get()).endswith(": 1 entries")
+    assert str(Subtree.objects.get()) == "2026: subtree 0 of 2^8 entries"
+    assert str(SignedCheckpoint.objects.get()) == "a.example/audit/2026 1"
+    assert str(Standing.objects.get()).startswith("released since 20")
+    assert str(Anchoring.objects.get()) == "folder /srv: 2026, 1 entries"
     assert str(Disclosure.objects.get()).startswith("actor_label ")

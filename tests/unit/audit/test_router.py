@@ -10,7 +10,7 @@ from django.db import connections, router
 from containers_app.audit.models import Disclosure, Entry, Head
 from containers_app.audit.router import AuditRouter
 
-LEDGER = {"audit_entry", "audit_head", "audit_disclosure"}
+LEDGER = {f"audit_{name}" for name in ("entry", "head", "disclosure", "subtree", "checkpoint", "standing", "anchoring")}
 
 
 @pytest.mark.parametrize("model", [Entry, Head, Disclosure])

@@ -54,14 +54,14 @@ def test_a_path_with_a_space_stays_what_it_is(places: Places, tmp_path: Path) ->
 
 def test_every_process_comes_back_and_ends_with_its_children(places: Places, tmp_path: Path) -> None:
     made = by_name(read_back(render(everything(places), places), tmp_path))
-    assert set(made) == {"broker", "web", "worker", "scheduler"}
+    assert set(made) == {"broker", "web", "worker", "scheduler", "signer"}
     assert all(
         config.autorestart is True or config.autorestart.__name__ == "RestartUnconditionally"
         for config in made.values()
     )
     assert all(config.killasgroup for config in made.values())
     limits = {name: config.stopwaitsecs for name, config in made.items()}
-    assert limits == {"broker": 5, "web": 15, "worker": 15, "scheduler": 15}
+    assert limits == {"broker": 5, "web": 15, "worker": 15, "scheduler": 15, "signer": 15}
     assert all(config.redirect_stderr and config.stdout_logfile_maxbytes > 0 for config in made.values())
 
 
@@ -93,7 +93,7 @@ def test_the_broker_listens_on_its_owners_socket_alone(places: Places) -> None:
 
 def test_a_configuration_without_the_embedded_broker_is_whole(places: Places, tmp_path: Path) -> None:
     programs = console(address="127.0.0.1", port=8123, worker_processes=1)
-    assert set(by_name(read_back(render(programs, places), tmp_path))) == {"web", "worker", "scheduler"}
+    assert set(by_name(read_back(render(programs, places), tmp_path))) == {"web", "worker", "scheduler", "signer"}
 
 
 @pytest.mark.parametrize(("address", "bind"), [("127.0.0.1", "127.0.0.1:8123"), ("::1", "[::1]:8123")])

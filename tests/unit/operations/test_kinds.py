@@ -37,6 +37,7 @@ from containers_app.workflows.clone import CloneParams
 from containers_app.workflows.deletion import DeleteParams
 from containers_app.workflows.drill import DrillParams
 from containers_app.workflows.hosts import HostTestParams
+from containers_app.workflows.ledger_export import LedgerExportParams
 from containers_app.workflows.lifecycle import RemoveParams, StartParams, StopParams
 from containers_app.workflows.restore import RestoreParams
 from containers_app.workflows.stack_backup import StackBackupParams
@@ -71,6 +72,7 @@ EXAMPLES: dict[str, Any] = {
     "verify": VerifyParams(backup="0190a000-0000-7000-8000-000000000001", name="web.tar"),
     "deleteBackup": DeleteParams(backup="0190a000-0000-7000-8000-000000000001", name="web.tar", confirm="web.tar"),
     "adopt": AdoptParams(path="/backups/web.tar.manifest.json"),
+    "ledgerExport": LedgerExportParams(format="csv", since="2026-11-01T00:00:00+00:00", filter={"actor": "7"}),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
 
@@ -97,7 +99,7 @@ def test_its_params_survive_a_row(kind: Kind) -> None:
     params = EXAMPLES[kind.name]
     recorded = json.loads(json.dumps(kind.record(params)))
     assert kind.restore(recorded, kind.sealed(params)) == params
-    assert kind.subject(params) in ("web", "local", "shop", "0190", "web.tar", "web.tar.manifest.json")
+    assert kind.subject(params) in ("web", "local", "shop", "0190", "web.tar", "web.tar.manifest.json", "csv")
 
 
 @pytest.mark.parametrize(

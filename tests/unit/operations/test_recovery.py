@@ -25,7 +25,9 @@ from containers_app.workflows.undo import remove_files, remove_labelled
 from tests.unit.operations.conftest import Make, intent_of, outcomes_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "audit"])
-NOTHING = dict.fromkeys(("expired", "republished", "interrupted", "parts", "undone", "late", "orphans", "swept"), 0)
+NOTHING = dict.fromkeys(
+    ("expired", "republished", "interrupted", "parts", "undone", "late", "orphans", "swept", "exports"), 0
+)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,138 @@
+"""Exports of the ledger in the console: the form, those that there are, and their files."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin, messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.views.generic import View
+
+from containers_app.admin.acts import ReasonForm, request_by, tell
+from containers_app.admin.base import asker_of, refused
+from containers_app.audit.origin import source_of
+from containers_app.audit.selection import COLUMNS
+from containers_app.conf import load
+from containers_app.errors import InvalidRequest, MycoError, NotFound, PermissionDenied
+from containers_app.operations.backup_contents import Reader
+from containers_app.operations.download_answers import answer
+from containers_app.operations.hosts import local_host
+from containers_app.operations.kinds import LEDGER_EXPORT
+from containers_app.operations.ledger_exports import download_export, is_there, read_export
+from containers_app.operations.submit import submit
+from containers_app.operations.visibility import visible_to
+from containers_app.templatetags.console import visible
+
+PERMISSION = LEDGER_EXPORT.permission
+_PAGE = "admin:audit_entry_exports"
+_MOST_SHOWN = 50
+_FORMATS = (
+    ("bundle", "Signed bundle, which an auditor can verify"),
+    ("jsonl", "JSONL, the stored text of each entry"),
+    ("csv", "CSV, for a spreadsheet"),
+    ("ocsf", "OCSF 1.3.0, for a collector of security events"),
+)
+
+
+class ExportForm(ReasonForm):
+    """What to export; `read_export` judges it, as it does for the interface."""
+
+    format = forms.ChoiceField(choices=_FORMATS)
+    since = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}), help_text="In UTC.")
+    until = forms.DateField(
+        required=False, widget=forms.DateInput(attrs={"type": "date"}), help_text="This day is still inside."
+    )
+    filter_by = forms.ChoiceField(
+        required=False,
+        choices=(("", "Nothing: all entries"), *((name, name.capitalize()) for name in COLUMNS)),
+        help_text="A bundle that is filtered cannot prove that nothing else fits.",
+    )
+    filter_value = forms.CharField(required=False, max_length=128)
+    field_order = ("format", "since", "until", "filter_by", "filter_value", "reason", "ticket")
+
+    def clean(self) -> dict[str, Any]:
+        """The wish as `params`."""
+        values = super().clean() or {}
+        body: dict[str, Any] = {name: str(values[name]) for name in ("format", "since", "until") if values.get(name)}
+        if values.get("filter_by") or values.get("filter_value"):
+            body["filter"] = {values.get("filter_by", ""): values.get("filter_value", "")}
+        try:
+            values["params"] = read_export(body)
+        except InvalidRequest as error:
+            name = error.field or ""
+            self.add_error(name if name in self.fields else "filter_value", visible(error.message))
+        return values
+
+
+class _ExportView(View):
+    """For who may export."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **values: Any) -> HttpResponseBase:
+        """The page; a refusal is in the ledger."""
+        if not request.user.has_perm(PERMISSION):
+            raise refused(request, "you may not export the ledger")
+        return super().dispatch(request, *args, **values)
+
+
+class ExportsPage(_ExportView):
+    """The form, above the last exports."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """The empty form."""
+        return _page(request, ExportForm())
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Ask for one."""
+        form = ExportForm(request.POST)
+        if not form.is_valid():
+            return _page(request, form)
+        params = form.cleaned_data["params"]
+        try:
+            submit(request_by(request, kind=LEDGER_EXPORT, params=params, host=local_host(), form=form))
+        except PermissionDenied as error:
+            raise refused(request, error.message) from error
+        except MycoError as error:
+            tell(request, error, about="The ledger")
+            return _page(request, form)
+        messages.success(request, "The export is asked for: its file is in the list once it is made.")
+        return HttpResponseRedirect(reverse(_PAGE))
+
+
+class ExportContentPage(_ExportView):
+    """The file of one."""
+
+    def get(self, request: HttpRequest, operation_id: UUID) -> HttpResponseBase:
+        """As it was written."""
+        reader = Reader(asker=asker_of(request), source=source_of(request, channel="ui"))
+        try:
+            return answer(request, download_export(reader, operation_id))
+        except NotFound as error:
+            raise Http404 from error
+        except MycoError as error:
+            tell(request, error, about="The export")
+            return HttpResponseRedirect(reverse(_PAGE))
+
+
+def export_urls() -> list[URLPattern]:
+    """The pages, below those of the ledger."""
+    guard = admin.site.admin_view
+    return [
+        path("exports/", guard(ExportsPage.as_view()), name="audit_entry_exports"),
+        path("exports/<uuid:operation_id>/", guard(ExportContentPage.as_view()), name="audit_entry_export"),
+    ]
+
+
+def _page(request: HttpRequest, form: ExportForm) -> TemplateResponse:
+    rows = visible_to(asker_of(request), "ledgerExport", "download").order_by("-pk")[:_MOST_SHOWN]
+    context = {
+        **admin.site.each_context(request),
+        "title": "Exports of the ledger",
+        "form": form,
+        "exports": [(row, is_there(row)) for row in rows],
+        "days": load().export_days,
+    }
+    return TemplateResponse(request, "myco/ledger_exports.html", context)

@@ -1,0 +1,193 @@
+"""What the signer published, for those who read: checkpoints, proofs, and how the ledger stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
+
+from containers_app.audit import losses, shards
+from containers_app.audit.appending import answering
+from containers_app.audit.models import Anchoring, Entry, Head, SignedCheckpoint
+from containers_app.audit.notes import tlog_proof
+from containers_app.audit.proofs import consistency_proof, inclusion_proof, root_of
+from containers_app.audit.router import ALIAS
+from containers_app.audit.tree import StoredNodes, TreeDamaged
+from containers_app.conf import load
+from containers_app.errors import InvalidRequest, NotFound
+
+OUTSIDE: Final = ("syslog", "email", "webhook", "witness")
+# How late a checkpoint may be before it is called so.
+_PATIENCE: Final = timedelta(seconds=60)
+State = Literal["empty", "signed", "unsigned", "late", "halted"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A checkpoint: `root` in hex, `note` with the signatures of witnesses, `vkey` the key that signs its shard now."""
+
+    shard: int
+    origin: str
+    size: int
+    root: str
+    note: str
+    vkey: str
+    signed_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Anchored:
+    """When a checkpoint of `size` entries of a shard reached another system."""
+
+    at: datetime
+    kind: str
+    target: str
+    shard: int
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Growth:
+    """That the tree with `second_root` begins with the one with `first_root`, as RFC 6962 proves it."""
+
+    shard: int
+    first_root: bytes
+    second_root: bytes
+    hashes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """How the ledger stands: the shard that is written to, its number of entries, its last checkpoint and anchor."""
+
+    state: State
+    shard: int | None
+    size: int
+    checkpoint: Published | None
+    outside: Anchored | None
+    why: str = ""
+
+
+def status() -> Status:
+    """Say how the ledger stands.
+
+    `unsigned`: no checkpoint yet. `late`: entries wait longer than a minute for one, or the heartbeat stopped. Raises
+    `AuditUnavailable`.
+    """
+    with answering():
+        heads = {head.shard: head.size for head in Head.objects.using(ALIAS).all()}
+        shard = shards.newest(heads)
+        row = None if shard is None else newest_checkpoint(shard)
+        checkpoint = None if row is None else _published(row)
+        told = losses.losses_told()
+        size = 0 if shard is None else heads[shard]
+        state: State = "halted" if told else _state(size, row)
+        why = "; ".join(f"shard {loss.shard}: {loss.why}" for loss in told)
+        outside = last_outside_anchor()
+    return Status(state=state, shard=shard, size=size, checkpoint=checkpoint, outside=outside, why=why)
+
+
+def newest_checkpoint(shard: int) -> SignedCheckpoint | None:
+    """The last checkpoint of a shard. Raises django.db.Error."""
+    found: SignedCheckpoint | None = SignedCheckpoint.objects.using(ALIAS).filter(shard=shard).order_by("-id").first()
+    return found
+
+
+def newest_checkpoints() -> list[SignedCheckpoint]:
+    """The last checkpoint of each shard, in the order of the shards. Raises django.db.Error."""
+    known = SignedCheckpoint.objects.using(ALIAS).order_by().values_list("shard", flat=True).distinct()
+    found = [newest_checkpoint(shard) for shard in sorted(known, key=shards.rank)]
+    return [one for one in found if one is not None]
+
+
+def last_outside_anchor() -> Anchored | None:
+    """The last checkpoint that reached another system, and when. Raises `AuditUnavailable`."""
+    with answering():
+        row = Anchoring.objects.using(ALIAS).filter(kind__in=OUTSIDE, is_done=True).order_by("-id").first()
+    if row is None:
+        return None
+    return Anchored(at=row.at, kind=row.kind, target=row.target, shard=row.shard, size=row.size)
+
+
+def checkpoint(shard: int | None = None) -> Published:
+    """The last checkpoint of a shard, or of the one that is written to. Raises NotFound, `AuditUnavailable`."""
+    with answering():
+        return _published(_checkpoint_of(shard))
+
+
+def entry_proof(entry: Entry) -> str:
+    """The `.tlog-proof` of an entry: its inclusion in the last checkpoint of its shard.
+
+    Raises NotFound while no checkpoint covers it or where the stored tree is damaged, `AuditUnavailable`.
+    """
+    with answering():
+        row = _checkpoint_of(entry.shard)
+        if entry.leaf_index >= row.size:
+            raise NotFound("No checkpoint covers this entry yet: ask again in a few seconds.")
+        try:
+            proof = inclusion_proof(entry.leaf_index, row.size, node=StoredNodes(entry.shard))
+        except TreeDamaged as damage:
+            raise NotFound(f"There is no proof: {damage}.") from damage
+        return tlog_proof(index=entry.leaf_index, proof=proof, note=_with_witnesses(row))
+
+
+def growth_proof(first: int, second: int, *, shard: int | None = None) -> Growth:
+    """Show that the first `second` entries of a shard begin with the first `first` ones.
+
+    Raises InvalidRequest for sizes that the shard does not have, NotFound for a damaged tree, `AuditUnavailable`.
+    """
+    with answering():
+        head = _head_of(shard)
+        if not 1 <= first <= second <= head.size:
+            message = f"'from' and 'to' must be sizes from 1 to {head.size}, the smaller one first"
+            raise InvalidRequest(message, field="from" if not 1 <= first <= head.size else "to")
+        node = StoredNodes(head.shard)
+        try:
+            roots = root_of(first, node=node), root_of(second, node=node)
+            hashes = tuple(consistency_proof(first, second, node=node))
+        except TreeDamaged as damage:
+            raise NotFound(f"There is no proof: {damage}.") from damage
+    return Growth(shard=head.shard, first_root=roots[0], second_root=roots[1], hashes=hashes)
+
+
+def _head_of(shard: int | None) -> Head:
+    heads = {head.shard: head for head in Head.objects.using(ALIAS).all()}
+    wanted = shards.newest(heads) if shard is None else shard
+    if wanted not in heads:
+        raise NotFound("The ledger has no entry yet." if shard is None else "The ledger has no such shard.")
+    return heads[wanted]
+
+
+def _checkpoint_of(shard: int | None) -> SignedCheckpoint:
+    row = newest_checkpoint(_head_of(shard).shard)
+    if row is None:
+        raise NotFound("No checkpoint is signed yet: is the signer running?")
+    return row
+
+
+def _published(row: SignedCheckpoint) -> Published:
+    return Published(
+        shard=row.shard,
+        origin=row.origin,
+        size=row.size,
+        root=row.root,
+        note=_with_witnesses(row),
+        vkey=row.vkey,
+        signed_at=row.signed_at,
+    )
+
+
+def _with_witnesses(row: SignedCheckpoint) -> str:
+    same = {"shard": row.shard, "size": row.size, "root": row.root}
+    seen = Anchoring.objects.using(ALIAS).filter(kind="witness", is_done=True, **same).order_by("id")
+    return row.note + "".join(dict.fromkeys(seen.values_list("receipt", flat=True)))
+
+
+def _state(size: int, checkpoint: SignedCheckpoint | None) -> State:
+    if size == 0:
+        return "empty"
+    if checkpoint is None:
+        return "unsigned"
+    age = datetime.now(UTC) - checkpoint.signed_at
+    longest = _PATIENCE if checkpoint.size < size else timedelta(seconds=load().checkpoint_seconds) + _PATIENCE
+    return "late" if age > longest else "signed"

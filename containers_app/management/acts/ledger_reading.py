@@ -1,0 +1,150 @@
+"""What `manage.py ledger` does for auditors: check the database, write a bundle, show the newest checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from containers_app.audit import ledger, published
+from containers_app.audit.bundle import Written
+from containers_app.audit.inspection import known_shards
+from containers_app.audit.ledger import SelfCheck, Subject, self_check
+from containers_app.audit.notes import read_verifier_key
+from containers_app.errors import InvalidRequest, MycoError, PermissionDenied
+from containers_app.management.acts.command import TERMINAL, asker_of, given
+from containers_app.models.identifiers import uuid7
+from containers_app.operations.authority import Asker, record_denial
+from containers_app.operations.kinds import LEDGER_EXPORT
+from containers_app.operations.ledger_exports import read_export
+from containers_app.workflows.ledger_export import LedgerExportParams, measured, write_file
+
+VERIFIED, TAMPERED, CANNOT = 0, 1, 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """The exit code, the lines for people, and the same as one object."""
+
+    code: int
+    lines: tuple[str, ...]
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
+def add_acts(acts: Any) -> None:
+    """Add the parsers of these acts."""
+    verify = acts.add_parser("verify", help="recompute the whole ledger from the database")
+    verify.add_argument("--shard", type=int, help="this one only")
+    verify.add_argument("--quick", action="store_true", help="hashes, heads and checkpoints, not the columns")
+    verify.add_argument("--vkey", action="append", default=[], help="trust this key, not those of the database")
+    bundle = acts.add_parser("bundle", help="write a signed bundle for an auditor")
+    bundle.add_argument("--since", help="a day, or a moment in RFC 3339; without it from the first entry")
+    bundle.add_argument("--until", help="a day, which is still inside, or a moment, which is not")
+    bundle.add_argument("--filter", action="append", default=[], metavar="NAME=VALUE", help="only these; see the docs")
+    bundle.add_argument("--output", required=True, metavar="FILE.zip", help="a file that is not there yet")
+    bundle.add_argument("--user", metavar="NAME", help="ask as this user, with that one's rights")
+    bundle.add_argument("--reason", help="why; kept in the ledger")
+    checkpoint = acts.add_parser("checkpoint", help="show the newest checkpoint and the key that signed it")
+    checkpoint.add_argument("--shard", type=int, help="of this one, not of the newest")
+    for one in (verify, bundle, checkpoint):
+        one.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def verify(options: Mapping[str, Any]) -> Said:
+    """Every shard, or one. Raises InvalidRequest for a key that is none, AuditUnavailable."""
+    _check_keys(options["vkey"])
+    wanted = [shard for shard in known_shards() if options["shard"] in (None, shard)]
+    if not wanted:
+        return Said(code=CANNOT, lines=("The ledger has no such entries: there is nothing to verify.",))
+    checks = [self_check(shard, quick=options["quick"], vkeys=options["vkey"]) for shard in wanted]
+    good = all(check.is_clean for check in checks)
+    unsigned = [f"Shard {check.shard} has no checkpoint yet." for check in checks if not check.checkpoints]
+    lines = [line for check in checks for line in _told(check)]
+    verdict = "VERIFIED" if good else "TAMPERED"
+    body = {"verdict": verdict.lower(), "shards": [asdict(check) for check in checks]}
+    return Said(code=VERIFIED if good else TAMPERED, lines=(*lines, *unsigned, verdict), body=body)
+
+
+def bundle(options: Mapping[str, Any]) -> Said:
+    """Write the file, readable for its owner only; intent and outcome are in the ledger. Raises MycoError."""
+    asker = asker_of(options["user"])
+    _check_right(asker)
+    path = Path(options["output"])
+    if path.exists():
+        raise InvalidRequest("'output' must name a file that is not there yet", field="output")
+    params = read_export({**given({name: options[name] for name in ("since", "until")}), "filter": _filter(options)})
+    size_bytes, sha256, written = _recorded(asker, params, path, reason=options["reason"] or "")
+    lines = [f"{path}: {size_bytes} bytes, sha256 {sha256}", f"{written.entries} entries, {_range(written)}"]
+    if written.newer:
+        lines.append(f"{written.newer} entries are newer than the last checkpoint: not in it.")
+    body = {"file": str(path), "sizeBytes": size_bytes, "sha256": sha256, **asdict(written)}
+    return Said(code=VERIFIED, lines=tuple(lines), body=body)
+
+
+def checkpoint(options: Mapping[str, Any]) -> Said:
+    """The signed note, as it can be kept elsewhere. Raises NotFound, AuditUnavailable."""
+    found = published.checkpoint(options["shard"])
+    signed_at = found.signed_at.isoformat()
+    lines = (*found.note.splitlines(), f"key: {found.vkey}", f"signed at {signed_at}")
+    return Said(code=VERIFIED, lines=lines, body={**asdict(found), "signed_at": signed_at})
+
+
+ACTS: Mapping[str, Callable[[Mapping[str, Any]], Said]] = {
+    "verify": verify,
+    "bundle": bundle,
+    "checkpoint": checkpoint,
+}
+
+
+def _recorded(asker: Asker, params: LedgerExportParams, path: Path, *, reason: str) -> tuple[int, str, Written]:
+    """Intent, file, outcome. On any failure there is no file, and the ledger says so."""
+    about: dict[str, Any] = {
+        "action": LEDGER_EXPORT.action,
+        "actor": asker.as_actor(),
+        "source": TERMINAL,
+        "subject": Subject(type=LEDGER_EXPORT.subject_type, name=params.format),
+        "operation_id": str(uuid7()),
+    }
+    ledger.intent(**about, params=LEDGER_EXPORT.record(params), reason=reason)
+    try:
+        written = write_file(path, params, checkpoint=lambda: None)
+        size_bytes, sha256 = measured(path)
+    except (MycoError, OSError) as error:
+        code = error.code if isinstance(error, MycoError) else "STORAGE_ERROR"
+        ledger.outcome(**about, outcome="failure", error_code=code, error_message=str(error))
+        raise InvalidRequest(f"'output' cannot be written: {error}") if isinstance(error, OSError) else error from error
+    details = {"sha256": sha256, **asdict(written)}
+    ledger.outcome(**about, outcome="success", size_bytes=size_bytes, details=details)
+    return size_bytes, sha256, written
+
+
+def _check_right(asker: Asker) -> None:
+    if not asker.may(LEDGER_EXPORT.permission, LEDGER_EXPORT.scope):
+        error = PermissionDenied(f"you may not export the ledger: it needs '{LEDGER_EXPORT.permission}'")
+        record_denial(asker, error, TERMINAL)
+        raise error
+
+
+def _check_keys(vkeys: list[str]) -> None:
+    try:
+        for one in vkeys:
+            read_verifier_key(one)
+    except ValueError as error:
+        raise InvalidRequest(f"'vkey' must be a verifier key: {error}", field="vkey") from error
+
+
+def _told(check: SelfCheck) -> list[str]:
+    head = f"shard {check.shard}: {check.size} entries, {check.checkpoints} checkpoints, root {check.root}"
+    return [head, *(f"TAMPERED: shard {check.shard}: {problem}" for problem in check.problems)]
+
+
+def _filter(options: Mapping[str, Any]) -> dict[str, str]:
+    pairs = [one.partition("=") for one in options["filter"]]
+    if not all(sign for _, sign, _ in pairs):
+        raise InvalidRequest("'filter' must be NAME=VALUE", field="filter")
+    return {name: value for name, _, value in pairs}
+
+
+def _range(written: Written) -> str:
+    return f"from {written.first} to {written.last}" if written.entries else "none fits"

@@ -1,0 +1,102 @@
+"""Exports of the ledger: what may be asked for, the finished file, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from containers_app.audit import ledger
+from containers_app.audit.ledger import Subject
+from containers_app.audit.selection import COLUMNS
+from containers_app.conf import Conf, load
+from containers_app.errors import InvalidRequest, NotFound
+from containers_app.models import Operation
+from containers_app.operations.backup_contents import Extract, Pieces, Reader
+from containers_app.operations.visibility import find
+from containers_app.specs import fields
+from containers_app.specs.period import period
+from containers_app.workflows.ledger_export import FORMATS, LedgerExportParams, folder_of, remove_old
+
+FIELDS = frozenset({"format", "since", "until", "filter"})
+_BLOCK_BYTES = 1 << 18
+_LONGEST_VALUE = 128
+
+
+def read_export(body: Mapping[str, Any]) -> LedgerExportParams:
+    """The checked wish. Raises InvalidRequest that names the field."""
+    since, until = period(body)
+    chosen = fields.mapping(body, "filter")
+    fields.only(chosen, frozenset(COLUMNS), inside="filter.")
+    return LedgerExportParams(
+        format=fields.choice(body, "format", FORMATS, default="bundle"),
+        since=since.isoformat() if since else "",
+        until=until.isoformat() if until else "",
+        filter={name: _value(chosen, name) for name in chosen},
+    )
+
+
+def _value(chosen: Mapping[str, Any], name: str) -> str:
+    value = fields.required_text(chosen, name, inside="filter.", longest=_LONGEST_VALUE)
+    if not value.isprintable():
+        raise InvalidRequest(f"'filter.{name}' must be printable text", field=f"filter.{name}")
+    return value
+
+
+def download_export(reader: Reader, operation_id: UUID) -> Extract:
+    """The file of a finished export; the ledger has it before the first byte. Its pieces are read or closed.
+
+    Raises what `find` does, NotFound for one that is not finished, failed, or was removed, and AuditUnavailable.
+    """
+    row: Operation = find(reader.asker, "ledgerExport", "download", pk=operation_id)
+    path = _path_of(row)
+    pieces = Pieces(_blocks(path))
+    try:
+        size_bytes = path.stat().st_size
+        _record(reader, row)
+    except BaseException:
+        pieces.close()
+        raise
+    return Extract(file_name=path.name, size_bytes=size_bytes, pieces=pieces)
+
+
+def is_there(row: Operation) -> bool:
+    """Whether the file of an export can be downloaded now."""
+    try:
+        _path_of(row)
+    except NotFound:
+        return False
+    return True
+
+
+def sweep_exports(conf: Conf) -> int:
+    """Remove the files that are older than the setting says. Returns how many. Raises OSError."""
+    return remove_old(folder_of(conf.data_directory), keep=timedelta(days=conf.export_days))
+
+
+def _path_of(row: Operation) -> Path:
+    name = (row.result or {}).get("fileName") if row.is_finished else None
+    if name is None:
+        raise NotFound("this export has no file: it is not finished, or it failed")
+    path = folder_of(load().data_directory) / Path(name).name
+    if not path.is_file():
+        raise NotFound("the file of this export was removed, as the setting MYCO_EXPORT_DAYS says: export anew")
+    return path
+
+
+def _blocks(path: Path) -> Generator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            yield block
+
+
+def _record(reader: Reader, row: Operation) -> None:
+    ledger.event(
+        action="audit.download",
+        actor=reader.asker.as_actor(),
+        source=reader.source,
+        subject=Subject(type="ledger", id=str(row.pk), name=row.target_name, host=row.host.name),
+        details={"sha256": (row.result or {}).get("sha256", ""), "entries": (row.result or {}).get("entries", 0)},
+    )

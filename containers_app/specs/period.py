@@ -1,0 +1,40 @@
+"""Periods as people write them: days or moments, in UTC; the last day belongs to the period."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from containers_app.errors import InvalidRequest
+from containers_app.specs import fields
+
+
+def period(body: Mapping[str, Any]) -> tuple[datetime | None, datetime | None]:
+    """The fields `since` and `until` as the half-open range that they mean; None where one is absent.
+
+    A day (`2026-11-30`) is all of it, so as `until` it ends with the next midnight. A moment (RFC 3339) is exact.
+    Raises InvalidRequest that names the field.
+    """
+    since, until = _moment(body, "since", days=0), _moment(body, "until", days=1)
+    if since and until and since >= until:
+        raise InvalidRequest("'until' must be later than 'since'", field="until")
+    return since, until
+
+
+def _moment(body: Mapping[str, Any], name: str, *, days: int) -> datetime | None:
+    text = fields.text(body, name, longest=40)
+    if not text:
+        return None
+    try:
+        if len(text) == len("2026-11-30"):
+            return datetime.combine(date.fromisoformat(text), time(), tzinfo=UTC) + timedelta(days=days)
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else _refuse(name)
+    except (ValueError, OverflowError):
+        return _refuse(name)
+
+
+def _refuse(name: str) -> datetime:
+    words = "must be a day like 2026-11-30, or a moment with its time zone like 2026-11-30T12:00:00Z"
+    raise InvalidRequest(f"'{name}' {words}", field=name)

@@ -1,0 +1,112 @@
+"""Exports of the ledger in the console: for auditors, with the same rules and records as through the interface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from pytest_django import Settings
+
+from containers_app.audit import ledger
+from containers_app.errors import AuditUnavailable
+from containers_app.models import Operation
+from containers_app.operations import runner
+from tests import recipes
+
+pytestmark = [
+    pytest.mark.django_db(databases=["default", "audit"], transaction=True),
+    pytest.mark.usefixtures("groups"),
+]
+PAGE = "/admin/audit/entry/exports/"
+CSV = {"format": "csv", "since": "", "until": "", "filter_by": "", "filter_value": "", "reason": "", "ticket": ""}
+
+
+def signed_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch, settings: Settings, tmp_path: Path) -> None:
+    """A broker that takes every message, and a data folder of the test's own."""
+    monkeypatch.setattr("containers_app.operations.submit.publish", lambda operation: True)
+    settings.MYCODOCKER = {**settings.MYCODOCKER, "data_directory": str(tmp_path)}
+
+
+@pytest.fixture
+def aude() -> Client:
+    return signed_in(recipes.auditor())
+
+
+def asked(client: Client, **fields: str) -> Operation:
+    assert client.post(PAGE, {**CSV, **fields}).status_code == 302
+    return Operation.objects.get(kind="ledgerExport")
+
+
+def test_an_auditor_asks_and_downloads(aude: Client) -> None:
+    row = asked(
+        aude, since="2020-01-01", until="2099-12-31", filter_by="verb", filter_value="audit.export", ticket="C-1"
+    )
+    assert "Download" not in aude.get(PAGE).content.decode()
+    runner.run(row.pk)
+    page = aude.get(PAGE).content.decode()
+    address = reverse("admin:audit_entry_export", args=[row.pk])
+    assert (address in page, "1 entries" in page) == (True, True)
+    answer = aude.get(address)
+    assert b"".join(answer).startswith(b"shard,leaf_index,leaf_hash,")
+    assert answer["Content-Disposition"].startswith("attachment")
+    told = list(ledger.entries().filter(action__startswith="audit.").order_by("id").values_list("action", "ticket"))
+    assert told == [("audit.export", "C-1"), ("audit.export", ""), ("audit.download", "")]
+
+
+def test_the_ledgers_page_leads_there_for_who_may(aude: Client) -> None:
+    ledger_page = reverse("admin:audit_entry_changelist")
+    assert PAGE in aude.get(ledger_page).content.decode()
+    assert PAGE not in signed_in(recipes.operator()).get(ledger_page).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"since": "2026-02-01", "until": "2026-01-01"}, "must be later"),
+        ({"since": "yesterday"}, "Enter a valid date"),
+        ({"filter_value": "x"}, "unknown field"),
+        ({"filter_by": "actor"}, "is required"),
+        ({"format": "pdf"}, "not one of the available choices"),
+    ],
+)
+def test_a_wrong_form_says_why_and_runs_nothing(fields: dict[str, str], words: str, aude: Client) -> None:
+    page = aude.post(PAGE, {**CSV, **fields})
+    assert (page.status_code, words in page.content.decode()) == (200, True)
+    assert not Operation.objects.exists()
+
+
+@pytest.mark.parametrize("make", [recipes.operator, recipes.stranger])
+def test_nobody_else_exports_or_downloads(make: Callable[[], User], aude: Client) -> None:
+    row = asked(aude)
+    runner.run(row.pk)
+    other = signed_in(make())
+    for answer in (other.get(PAGE), other.post(PAGE, CSV), other.get(f"{PAGE}{row.pk}/")):
+        assert answer.status_code in (302, 403)
+    assert Operation.objects.count() == 1
+    assert not ledger.entries().filter(action="audit.download").exists()
+
+
+def test_a_file_that_is_not_there_is_a_404(aude: Client) -> None:
+    assert aude.get(f"{PAGE}{asked(aude).pk}/").status_code == 404
+    assert aude.get(f"{PAGE}{recipes.operation().pk}/").status_code == 404
+
+
+def test_a_ledger_that_is_away_is_said_and_nothing_runs(aude: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: Any) -> NoReturn:
+        raise AuditUnavailable("the ledger does not answer")
+
+    monkeypatch.setattr(ledger, "intent", refuse)
+    assert "the ledger does not answer" in aude.post(PAGE, CSV).content.decode()
+    assert not Operation.objects.exists()

@@ -1,0 +1,98 @@
+"""The page of the ledger says above its entries whether they are signed, and where the last checkpoint went."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import time_machine
+from django.db import connections
+from django.test import Client
+from django.urls import reverse
+
+from containers_app.audit import ledger
+from containers_app.audit.anchoring import anchor_newest
+from containers_app.audit.models import Entry
+from containers_app.audit.published import status
+from containers_app.audit.record import Actor, Source
+from containers_app.audit.signer import Signer
+from containers_app.audit.signer_folder import SignerFolder
+from containers_app.conf import load
+from tests import recipes
+
+pytestmark = [pytest.mark.django_db(databases=["default", "audit"]), pytest.mark.usefixtures("groups")]
+NOON = "2026-11-30T12:00:00Z"
+
+
+@pytest.fixture
+def signer(tmp_path: Path) -> Signer:
+    return Signer(SignerFolder(tmp_path / "signer"), name="a.example", heartbeat_seconds=load().checkpoint_seconds)
+
+
+@pytest.fixture
+def page() -> Callable[[], str]:
+    client = Client()
+    client.force_login(recipes.auditor())
+
+    def shown() -> str:
+        answer = client.get(reverse("admin:audit_entry_changelist"))
+        assert answer.status_code == 200
+        return answer.content.decode()
+
+    return shown
+
+
+def record() -> None:
+    ledger.event(action="system.tick", actor=Actor(type="system"), source=Source(channel="engine"))
+
+
+def test_a_ledger_that_nobody_signed_says_so(page: Callable[[], str]) -> None:
+    record()
+    shown = page()
+    assert "Not signed yet" in shown
+    assert "never" in shown
+
+
+def test_a_signed_ledger_shows_its_checkpoint_and_its_anchor(page: Callable[[], str], signer: Signer) -> None:
+    record()
+    shown = page()
+    signer.look()
+    anchor_newest(replace(load(), anchor_email="auditor@example.org"))
+    shown = page()
+    assert "Signed" in shown
+    assert str(status().checkpoint.root) in shown  # type: ignore[union-attr]
+    assert "email example.org" in shown
+
+
+def test_an_entry_or_a_heartbeat_that_waits_too_long_is_late(signer: Signer) -> None:
+    assert status().state == "empty"
+    with time_machine.travel(NOON, tick=False) as clock:
+        record()
+        signer.look()
+        assert status().state == "signed"
+        clock.shift(load().checkpoint_seconds + 50)
+        assert status().state == "signed"
+        record()
+        assert status().state == "late"
+        signer.look()
+        assert status().state == "signed"
+        clock.shift(load().checkpoint_seconds + 70)
+        assert status().state == "late"
+
+
+def test_a_halted_ledger_says_what_was_lost_and_what_to_do(page: Callable[[], str], signer: Signer) -> None:
+    page()
+    record()
+    record()
+    signer.look()
+    last = Entry.objects.count() - 1
+    with connections["audit"].cursor() as cursor:
+        cursor.execute("UPDATE audit_entry SET leaf_hash = 'no hash' WHERE leaf_index = %s", [last])
+        cursor.execute("UPDATE audit_head SET frontier = 'none'")
+    signer.look()
+    shown = page()
+    assert "Halted" in shown
+    assert "the tree in the database is damaged" in shown
+    assert "manage.py ledger accept-rollback" in shown

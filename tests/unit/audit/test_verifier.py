@@ -1,0 +1,190 @@
+"""The verifier's file, run as an auditor runs it: a Python without libraries, without environment, without us."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from containers_app.audit.merkle import leaf_hash, node_hash
+from containers_app.audit.notes import Checkpoint, SigningKey, sign, tlog_proof
+from tests.machine import PROJECT
+from tests.unit.audit.bundle_vectors import (
+    CANNOT,
+    FOLDER,
+    KEY,
+    ORIGIN,
+    TAMPERED,
+    VECTORS,
+    VERIFIED,
+    Draft,
+    canonical,
+    entry,
+    honest,
+    made,
+)
+
+VERIFIER = PROJECT / "containers_app" / "audit" / "verifier" / "verify.py"
+VKEY = KEY.verifier.text()
+
+
+class Auditor:
+    """Somebody with a copy of the file in a folder of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.copy(VERIFIER, folder / "verify.py")
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-I", "-S", "verify.py", *arguments]
+        return subprocess.run(command, cwd=self.folder, env={}, capture_output=True, text=True, timeout=60, check=False)
+
+    def check(self, bundle: bytes, *arguments: str, vkey: str | None = VKEY) -> dict[str, Any]:
+        (self.folder / "bundle.zip").write_bytes(bundle)
+        key = [] if vkey is None else ["--vkey", vkey]
+        done = self.run("bundle.zip", "--json", *key, *arguments)
+        assert done.stderr == ""
+        return {"code": done.returncode, **json.loads(done.stdout)}
+
+
+@pytest.fixture
+def auditor(tmp_path: Path) -> Auditor:
+    return Auditor(tmp_path)
+
+
+def all_words(found: dict[str, Any]) -> str:
+    return " ".join([found["why"], *found["problems"], *found["warnings"], *found["facts"]])
+
+
+def test_the_product_cannot_be_imported_where_the_verifier_runs(auditor: Auditor) -> None:
+    (auditor.folder / "verify.py").write_text("import containers_app")
+    done = auditor.run()
+    assert done.returncode == 1
+    assert "ModuleNotFoundError" in done.stderr
+
+
+def test_the_file_imports_the_standard_library_only_and_is_python_3_9() -> None:
+    tree = ast.parse(VERIFIER.read_text(), feature_version=(3, 9))
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    imported |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    assert {str(name).split(".")[0] for name in imported} <= sys.stdlib_module_names
+    assert not any(isinstance(node, ast.Match) for node in ast.walk(tree))
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_each_vector_gets_its_verdict(name: str, auditor: Auditor) -> None:
+    code, word, _ = VECTORS[name]
+    found = auditor.check((FOLDER / f"{name}.zip").read_bytes())
+    assert (found["code"], word in all_words(found)) == (code, True), found
+    assert found["verdict"] == {VERIFIED: "verified", TAMPERED: "tampered", CANNOT: "cannot verify"}[code]
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_the_shipped_vectors_are_those_that_the_script_makes(name: str) -> None:
+    assert (FOLDER / f"{name}.zip").read_bytes() == VECTORS[name][2]()
+
+
+def test_what_is_expected_is_shipped_with_the_vectors() -> None:
+    expected = json.loads((FOLDER / "expected.json").read_text())
+    assert expected == {name: code for name, (code, _, _) in VECTORS.items()}
+    assert {path.stem for path in FOLDER.glob("*.zip")} == set(VECTORS)
+    assert (FOLDER / "vkey").read_text().strip() == VKEY
+
+
+def test_without_a_key_of_ones_own_the_bundles_key_is_used_with_a_warning(auditor: Auditor) -> None:
+    found = auditor.check(made(Draft()), vkey=None)
+    assert found["code"] == VERIFIED
+    assert "proves nothing about who signed" in found["warnings"][0]
+
+
+@pytest.mark.parametrize("vkey", ["nonsense", VKEY[:-4] + "AAA=", VKEY.replace("example", "exomple")])
+def test_what_is_no_key_is_refused(vkey: str, auditor: Auditor) -> None:
+    assert auditor.check(made(Draft()), vkey=vkey)["code"] == CANNOT
+
+
+def test_keys_can_stand_in_a_file(auditor: Auditor) -> None:
+    (auditor.folder / "keys").write_text(f"{VKEY}\n\n")
+    assert auditor.check(made(Draft()), vkey="keys")["code"] == VERIFIED
+
+
+def test_a_folder_is_read_like_its_zip_file(auditor: Auditor) -> None:
+    (auditor.folder / "bundle.zip").write_bytes(made(Draft()))
+    shutil.unpack_archive(auditor.folder / "bundle.zip", auditor.folder / "bundle")
+    done = auditor.run("bundle", "--vkey", VKEY)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "VERIFIED")
+
+
+def test_quick_checks_the_tree_and_not_the_meaning(auditor: Auditor) -> None:
+    broken = (FOLDER / "id-twice.zip").read_bytes()
+    assert auditor.check(broken, "--quick")["code"] == VERIFIED
+    assert auditor.check((FOLDER / "entry-changed.zip").read_bytes(), "--quick")["code"] == TAMPERED
+
+
+def test_the_state_remembers_a_good_bundle_and_lets_it_grow(auditor: Auditor) -> None:
+    assert auditor.check(made(Draft(entries=honest()[:4])), "--state", "state")["code"] == VERIFIED
+    assert json.loads((auditor.folder / "state").read_text())[ORIGIN]["size"] == 4
+    assert auditor.check(made(Draft()), "--state", "state")["code"] == VERIFIED
+    assert json.loads((auditor.folder / "state").read_text())[ORIGIN]["size"] == 7
+
+
+def test_a_log_that_shrank_is_found_and_the_state_stays(auditor: Auditor) -> None:
+    auditor.check(made(Draft()), "--state", "state")
+    found = auditor.check(made(Draft(entries=honest()[:4])), "--state", "state")
+    assert (found["code"], "shrank" in all_words(found)) == (TAMPERED, True)
+    assert json.loads((auditor.folder / "state").read_text())[ORIGIN]["size"] == 7
+
+
+def test_a_history_that_was_rewritten_and_signed_anew_is_found(auditor: Auditor) -> None:
+    auditor.check(made(Draft()), "--state", "state")
+    rewritten = [honest()[0] | {"ticket": "CHG-1"}, *honest()[1:], entry(7)]
+    found = auditor.check(made(Draft(entries=rewritten)), "--state", "state")
+    assert (found["code"], "rewritten" in all_words(found)) == (TAMPERED, True)
+
+
+def test_a_log_seen_before_that_is_not_in_the_bundle_is_named(auditor: Auditor) -> None:
+    (auditor.folder / "state").write_text(json.dumps({"elsewhere/2025": {"size": 3, "root": "0" * 64}}))
+    assert "elsewhere/2025" in auditor.check(made(Draft()), "--state", "state")["warnings"][0]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"x": 1}', '{"x": {"size": "1", "root": ""}}'])
+def test_a_state_that_cannot_be_read_verifies_nothing(text: str, auditor: Auditor) -> None:
+    (auditor.folder / "state").write_text(text)
+    assert auditor.check(made(Draft()), "--state", "state")["code"] == CANNOT
+
+
+def test_an_open_intent_and_a_clock_that_went_back_are_warnings(auditor: Auditor) -> None:
+    entries = honest()
+    del entries[2]
+    entries[4]["time"] = "2026-01-01T00:00:00.000000Z"
+    found = auditor.check(made(Draft(entries=entries)))
+    assert found["code"] == VERIFIED
+    assert "1 intents have no outcome" in found["warnings"][0]
+    assert "goes back 1 times" in found["warnings"][1]
+
+
+def proof_of(index: int) -> str:
+    leaves = [leaf_hash(canonical(one)) for one in honest()[:2]]
+    note = sign(Checkpoint(ORIGIN, 2, node_hash(*leaves)), KEY)
+    return tlog_proof(index=index, proof=[leaves[1 - index]], note=note)
+
+
+@pytest.mark.parametrize(("index", "shown", "code"), [(0, 0, VERIFIED), (1, 1, VERIFIED), (0, 1, TAMPERED)])
+def test_the_proof_of_one_entry_is_checked(index: int, shown: int, code: int, auditor: Auditor) -> None:
+    (auditor.folder / "one.tlog-proof").write_text(proof_of(index))
+    (auditor.folder / "one.json").write_bytes(canonical(honest()[shown]))
+    assert auditor.run("one.json", "--proof", "one.tlog-proof", "--vkey", VKEY).returncode == code
+
+
+def test_a_proof_under_a_key_of_another_year_proves_nothing(auditor: Auditor) -> None:
+    other = SigningKey("mycodocker.example/audit/2027", Ed25519PrivateKey.generate()).verifier.text()
+    (auditor.folder / "one.tlog-proof").write_text(proof_of(0))
+    (auditor.folder / "one.json").write_bytes(canonical(honest()[0]))
+    assert auditor.run("one.json", "--proof", "one.tlog-proof", "--vkey", other).returncode == CANNOT
+    assert auditor.run("one.json", "--proof", "one.tlog-proof").returncode == CANNOT
