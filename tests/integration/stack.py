@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,24 @@ class Pair:
     databases: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """Operations up to `last` held every invariant; `good` succeeded, and `made` are the containers that they made."""
+
+    last: str = ""
+    good: frozenset[str] = frozenset()
+    made: frozenset[str] = frozenset()
+
+    def with_more(self, operations: list[dict[str, Any]]) -> Settled:
+        """The same with these."""
+        results = [row["result"] or {} for row in operations if row["kind"] in ("clone", "restore")]
+        return Settled(
+            last=max([self.last, *(row["id"] for row in operations)]),
+            good=self.good | {row["id"] for row in operations if row["state"] in ("succeeded", "partial")},
+            made=self.made | {result["newId"] for result in results if "newId" in result},
+        )
+
+
 class Stack:
     """Web, worker, scheduler, broker and databases; `kill`, `start` and the proxy hurt it."""
 
@@ -75,6 +94,8 @@ class Stack:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._environment = self._make_environment()
         self.keys: dict[str, str] = {}
+        self.settled = Settled()
+        self._read: dict[str, tuple[Any, ...]] = {}
 
     def _make_environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MYCO_", "DOCKER_"))}
@@ -312,6 +333,15 @@ class Stack:
         """Every file below the backup roots."""
         return [path for root in (self.root, self.small) for path in sorted(root.rglob("*")) if path.is_file()]
 
+    def read(self, path: str) -> list[Any]:
+        """The size and SHA-256 of a file below the backup roots; read again when it was changed or replaced."""
+        facts = Path(path).stat()
+        version = (facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+        if self._read.get(path, (None,))[0] != version:
+            content = Path(path).read_bytes()
+            self._read[path] = (version, [len(content), hashlib.sha256(content).hexdigest()])
+        return list(self._read[path][1])
+
     def labelled(self) -> dict[str, str]:
         """Containers that carry the label of an operation: their ids and its id."""
         found = self.docker.api.containers(all=True, filters={"label": OPERATION_LABEL})
@@ -352,21 +382,26 @@ def assert_invariants(stack: Stack) -> None:
 
 
 def violations(stack: Stack) -> Iterator[str]:
-    """Each invariant that does not hold now, in words."""
-    facts = stack.ask("facts")
-    yield from facts["problems"]
-    yield from _operation_violations(facts)
-    yield from _storage_violations(stack, facts["backups"])
-    results = [row["result"] or {} for row in facts["operations"] if row["kind"] in ("clone", "restore")]
-    made = {result["newId"] for result in results if "newId" in result}
-    yield from (f"container {found} is left of {by}" for found, by in stack.labelled().items() if found not in made)
-    good = {row["id"] for row in facts["operations"] if row["state"] in ("succeeded", "partial")}
-    yield from (f"{what} is left of {by}" for what, by in stack.made().items() if by not in good or "helper" in what)
+    """Each invariant that does not hold now, in words; operations that were found settled are not asked again."""
+    facts = stack.ask("changed", stack.settled.last)
+    settled = stack.settled.with_more(facts["operations"])
+    found = [
+        *_operation_violations(facts),
+        *_storage_violations(stack, facts["backups"]),
+        *(f"container {found} is left of {by}" for found, by in stack.labelled().items() if found not in settled.made),
+        *(f"{what} is left of {by}" for what, by in stack.made().items() if by not in settled.good or "helper" in what),
+    ]
+    if not found:
+        stack.settled = settled
+    yield from found
 
 
 def _operation_violations(facts: dict[str, Any]) -> Iterator[str]:
+    phases: dict[str, list[str]] = defaultdict(list)
+    for entry in facts["entries"]:
+        phases[entry["operation_id"]].append(entry["phase"])
     for row in facts["operations"]:
-        mine = [entry["phase"] for entry in facts["entries"] if entry["operation_id"] == row["id"]]
+        mine = phases[row["id"]]
         if row["state"] in ("queued", "running"):
             yield f"{row['kind']} {row['id']} is {row['state']}"
         elif mine.count("intent") != 1 or mine.count("outcome") != 1:
@@ -385,10 +420,7 @@ def _storage_violations(stack: Stack, backups: list[dict[str, Any]]) -> Iterator
     present = {str(path) for path in stack.files()}
     yield from (f"{path} has no row" for path in present - expected)
     yield from (f"{path} is missing" for path in expected - present)
-    for path in present & set(files):
-        content = Path(path).read_bytes()
-        if [len(content), hashlib.sha256(content).hexdigest()] != files[path]:
-            yield f"{path} is not what its row says"
+    yield from (f"{path} is not what its row says" for path in present & set(files) if stack.read(path) != files[path])
     yield from (f"the row of {row['path']} is {row['state']}" for row in backups if row["state"] not in USABLE)
 
 

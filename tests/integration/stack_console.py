@@ -44,14 +44,27 @@ def _key(name: str, *groups: str) -> str:
 
 
 def facts() -> dict[str, Any]:
-    """Everything that the invariants speak of."""
-    phases = list(ledger.entries().values("operation_id", "phase", "action", "outcome"))
+    """Every operation and entry, and every backup that is not deleted."""
+    return changed("")
+
+
+def changed(after: str) -> dict[str, Any]:
+    """The same, without the operations up to this one, and their entries."""
+    operations, entries = Operation.objects.all(), ledger.entries()
+    if after:
+        operations = operations.filter(pk__gt=after)
+        entries = entries.filter(operation_id__in=[str(key) for key in operations.values_list("pk", flat=True)])
+    backups = Backup.objects.exclude(state=BackupState.DELETED).prefetch_related("parts")
     return {
-        "operations": [_operation(row) for row in Operation.objects.all()],
-        "backups": [_backup(row) for row in Backup.objects.exclude(state=BackupState.DELETED)],
-        "entries": phases,
-        "problems": list(ledger.self_check(timezone.now().year).problems),
+        "operations": [_operation(row) for row in operations],
+        "backups": [_backup(row) for row in backups],
+        "entries": list(entries.values("operation_id", "phase", "action", "outcome")),
     }
+
+
+def problems() -> list[str]:
+    """What the ledger finds wrong with itself."""
+    return list(ledger.self_check(timezone.now().year).problems)
 
 
 def _backup(row: Backup) -> dict[str, Any]:
@@ -121,6 +134,8 @@ def disable(name: str) -> int:
 CALLS: dict[str, Callable[..., Any]] = {
     "prepare": prepare,
     "facts": facts,
+    "changed": changed,
+    "problems": problems,
     "operation": operation,
     "republish": republish,
     "everything": everything,

@@ -39,6 +39,8 @@ def servers_stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
 def _running(pair: Pair) -> Iterator[Stack]:
     with started_engine() as own, running_stack(pair, own) as stack:
         yield stack
+        # Once for all tests: whoever altered the ledger, it does not mend itself.
+        assert stack.ask("problems") == []
 
 
 @pytest.fixture(
