@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 
 from containers_app.audit import ledger
-from containers_app.audit.anchoring import anchor_newest
+from containers_app.audit.anchoring import Carrier
 from containers_app.audit.models import Entry
 from containers_app.audit.published import status
 from containers_app.audit.record import Actor, Source
@@ -55,11 +55,13 @@ def test_a_ledger_that_nobody_signed_says_so(page: Callable[[], str]) -> None:
     assert "never" in shown
 
 
-def test_a_signed_ledger_shows_its_checkpoint_and_its_anchor(page: Callable[[], str], signer: Signer) -> None:
+def test_a_signed_ledger_shows_its_checkpoint_and_its_anchor(
+    page: Callable[[], str], signer: Signer, tmp_path: Path
+) -> None:
     record()
     shown = page()
     signer.look()
-    anchor_newest(replace(load(), anchor_email="auditor@example.org"))
+    Carrier(SignerFolder(tmp_path / "signer"), replace(load(), anchor_email="auditor@example.org")).carry()
     shown = page()
     assert "Signed" in shown
     assert str(status().checkpoint.root) in shown  # type: ignore[union-attr]
