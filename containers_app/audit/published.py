@@ -21,6 +21,8 @@ _MOST_WITNESSES: Final = 8
 # How late a checkpoint may be before it is called so.
 _PATIENCE: Final = timedelta(seconds=60)
 State = Literal["empty", "signed", "unsigned", "late", "halted"]
+# `none`: never, and not late either. `late`: see MYCO_ANCHOR_LATE_SECONDS.
+OutsideState = Literal["none", "current", "late"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,17 +66,14 @@ class Growth:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """How the ledger stands: the shard that is written to, its number of entries, its last checkpoint and anchor.
-
-    `is_outside_late`: no checkpoint left the machine for longer than MYCO_ANCHOR_LATE_SECONDS.
-    """
+    """How the ledger stands: the shard that is written to, its number of entries, its last checkpoint and anchor."""
 
     state: State
     shard: int | None
     size: int
     checkpoint: Published | None
     outside: Anchored | None
-    is_outside_late: bool = False
+    outside_state: OutsideState
     why: str = ""
 
 
@@ -97,7 +96,7 @@ def status() -> Status:
             size=size,
             checkpoint=None if row is None else _published(row),
             outside=outside,
-            is_outside_late=is_outside_late(outside),
+            outside_state=outside_state(outside),
             why=_why(state),
         )
 
@@ -122,18 +121,21 @@ def last_outside_anchor() -> Anchored | None:
     return Anchored(at=row.at, kind=row.kind, target=row.target, shard=row.shard, size=row.size)
 
 
-def is_outside_late(last: Anchored | None) -> bool:
-    """Whether it is too long ago that a checkpoint reached another system; never, where none is meant to.
+def outside_state(last: Anchored | None) -> OutsideState:
+    """Whether it is too long ago that a checkpoint reached another system.
 
-    Before the first time it counts from the first checkpoint. Raises django.db.Error.
+    Before the first time it counts from the first checkpoint, where one is meant to. Raises `AuditUnavailable`.
     """
     conf = load()
-    if conf.anchor_late_seconds <= 0 or (last is None and not conf.has_outside_anchor):
-        return False
     if last is not None:
-        return last.age_seconds > conf.anchor_late_seconds
-    first = SignedCheckpoint.objects.using(ALIAS).order_by("id").values_list("signed_at", flat=True).first()
-    return first is not None and (datetime.now(UTC) - first).total_seconds() > conf.anchor_late_seconds
+        is_late = 0 < conf.anchor_late_seconds < last.age_seconds
+        return "late" if is_late else "current"
+    if not conf.has_outside_anchor:
+        return "none"
+    with answering():
+        first = SignedCheckpoint.objects.using(ALIAS).order_by("id").values_list("signed_at", flat=True).first()
+    waited = 0.0 if first is None else (datetime.now(UTC) - first).total_seconds()
+    return "late" if 0 < conf.anchor_late_seconds < waited else "none"
 
 
 def checkpoint(shard: int | None = None) -> Published:

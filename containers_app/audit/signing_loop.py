@@ -76,6 +76,8 @@ class _Looking:
 
     def look(self) -> None:
         """Look once; losses are logged when they are new, not every second."""
+        # A connection of its own age reads the file that was there, after another was put into its place.
+        connections[ALIAS].close_if_unusable_or_obsolete()
         try:
             found = self._signer.look()
         except (MycoError, OSError) as error:

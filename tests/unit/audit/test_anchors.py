@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
+import os
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +24,7 @@ from pytest_django import Settings
 
 from containers_app.audit.anchoring import Carrier
 from containers_app.audit.anchors import anchors
+from containers_app.audit.appending import writable
 from containers_app.audit.models import Anchoring, SignedCheckpoint
 from containers_app.audit.notes import open_note
 from containers_app.audit.published import checkpoint, last_outside_anchor
@@ -299,3 +305,143 @@ def test_what_was_signed_is_sent_while_the_ledger_does_not_answer_and_not_twice(
         assert [one.is_done for one in bring(settings)] == [True]
     assert bring(settings) == []
     assert len(mail.outbox) == 1
+
+
+def test_rows_that_somebody_wrote_hold_no_checkpoint_back_and_send_none(
+    sign: Callable[[int], SignedCheckpoint],
+) -> None:
+    row = sign(2)
+    later = row.signed_at + timedelta(days=1)
+    settings = conf(anchor_email="auditor@example.org")
+    forged = {"shard": row.shard, "size": 2, "root": row.root}
+    writable(Anchoring).bulk_create(
+        [Anchoring(at=later, kind="email", target="example.org", is_done=True, error="", receipt="", **forged)]
+    )
+    writable(SignedCheckpoint).bulk_create(
+        [SignedCheckpoint(origin="forged", vkey="", note="forged", signed_at=later, **forged)]
+    )
+    bring(settings)
+    assert [row.note in message.body for message in mail.outbox] == [True]
+    assert "forged" not in mail.outbox[0].body
+
+
+def test_a_checkpoint_whose_loss_was_accepted_is_brought_nowhere(
+    sign: Callable[[int], SignedCheckpoint], tmp_path: Path
+) -> None:
+    row = sign(2)
+    folder = SignerFolder(tmp_path / "signer")
+    folder.remember(row.shard, replace(folder.signed[row.shard], is_given_up=True))
+    assert bring(conf(anchor_email="auditor@example.org")) == []
+
+
+def test_an_anchor_that_fails_is_tried_again_after_pauses_that_grow(
+    sign: Callable[[int], SignedCheckpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("containers_app.audit.anchoring.time.monotonic", lambda: now[0])
+    sign(1)
+    missing = tmp_path / "missing"
+    settings = conf(anchor_directory=str(missing), anchor_seconds=300.0)
+    carrier = Carrier(SignerFolder(tmp_path / "signer"), settings)
+    tried = []
+    for _ in range(100):
+        tried += [now[0]] * len(carrier.carry())
+        now[0] += 300
+    assert [int(after - before) for before, after in pairwise(tried)][:6] == [300, 600, 1200, 2400, 3600, 3600]
+    missing.mkdir()
+    now[0] += 3600
+    assert [one.is_done for one in carrier.carry()] == [True]
+
+
+def test_what_was_brought_and_cannot_be_remembered_is_told_and_brought_again(
+    sign: Callable[[int], SignedCheckpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError("no space left")
+
+    sign(1)
+    settings = conf(anchor_email="auditor@example.org")
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space"):
+        patch.setattr(os, "fsync", fail)
+        bring(settings)
+    assert [one.is_done for one in bring(settings)] == [True]
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_left_alone(
+    sign: Callable[[int], SignedCheckpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("containers_app.audit.anchor_http._WHOLE_SECONDS", 0.3)
+    sign(1)
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                while not ended.wait(0.05):
+                    connection.sendall(b"H")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        settings = conf(anchor_webhook=f"http://127.0.0.1:{server.getsockname()[1]}/")
+        bring(settings)
+        bring(settings)
+        ended.set()
+        thread.join()
+    assert failures() == ["it did not end within 0.3 s", "the attempt before still hangs"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_fault_of_an_anchor_is_its_own(
+    sign: Callable[[int], SignedCheckpoint], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*arguments: object) -> str:
+        raise LookupError("nobody thought of this")
+
+    monkeypatch.setattr("containers_app.audit.anchors.send_mail", fail)
+    sign(1)
+    settings = conf(anchor_email="auditor@example.org", anchor_directory=str(tmp_path))
+    assert [(one.kind, one.is_done) for one in bring(settings)] == [("folder", True), ("email", False)]
+    assert failures() == ["it ended by a fault of its own: see the log"]
+
+
+def test_each_heartbeat_is_cosigned_and_the_note_keeps_one_signature_of_a_witness(
+    sign: Callable[[int], SignedCheckpoint], witness: fake.Witness, witnessed: Conf
+) -> None:
+    with time_machine.travel("2026-11-30T12:00:00Z", tick=False) as clock:
+        row = sign(3)
+        witness.log_vkeys = [row.vkey]
+        for _ in range(3):
+            bring(witnessed)
+            clock.shift(3600)
+            sign(0)
+    rows = Anchoring.objects.filter(kind="witness", is_done=True)
+    assert rows.count() == 3
+    note = checkpoint().note
+    assert note == row.note + rows.latest("id").receipt
+    assert open_note(note, [witness.verifier.text()]).size == 3
+
+
+def test_signatures_that_somebody_wrote_into_the_database_spoil_no_note(
+    sign: Callable[[int], SignedCheckpoint],
+) -> None:
+    row = sign(1)
+    same = {"at": row.signed_at, "shard": row.shard, "size": row.size, "root": row.root}
+    forged = "".join(f"— forged{number} AAAAAAAA\n" for number in range(200)) + "no signature\n"
+    writable(Anchoring).bulk_create(
+        [Anchoring(kind="witness", target="w", is_done=True, error="", receipt=forged, **same)]
+    )
+    note = checkpoint().note
+    assert note.count("— forged") == 8
+    assert open_note(note, [row.vkey]).size == 1
+
+
+def test_a_witness_is_shown_nothing_while_the_ledger_does_not_answer(
+    sign: Callable[[int], SignedCheckpoint], witness: fake.Witness, witnessed: Conf
+) -> None:
+    witness.log_vkeys = [sign(3).vkey]
+    bring(witnessed)
+    sign(2)
+    with silent("audit"):
+        (attempt,) = bring(witnessed)
+    assert "nothing can be shown to the witness" in attempt.error
