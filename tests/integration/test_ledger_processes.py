@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,9 +17,9 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from tests.integration.ledger_process import LedgerProcess
 from tests.machine import PROJECT
 
-CHILD = Path(__file__).with_name("ledger_child.py")
 WRITERS = 8
 ENTRIES_EACH = 100
 STEPS = [
@@ -31,43 +28,6 @@ STEPS = [
     for when in ("before", "after")
 ]
 LOCK_NUMBER = 3_160_585_963_228_209_605
-
-
-class LedgerProcess:
-    """One child process, asked one thing at a time."""
-
-    def __init__(self, environment: dict[str, str]) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, CHILD], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def send(self, what: str, **arguments: Any) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"do": what, **arguments}) + "\n")
-        self._process.stdin.flush()
-
-    def receive(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return answer
-
-    def ask(self, what: str, **arguments: Any) -> Any:
-        """The result. Raises KeyError when there was an error instead."""
-        self.send(what, **arguments)
-        answer = self.receive()
-        assert "result" in answer, answer
-        return answer["result"]
-
-    def error_of(self, what: str, **arguments: Any) -> str:
-        """The name of the error that it ends in."""
-        self.send(what, **arguments)
-        return str(self.receive()["error"])
-
-    def end(self) -> int:
-        """Let it end by itself and return its exit status."""
-        with contextlib.suppress(BrokenPipeError):
-            self._process.communicate(timeout=60)
-        return self._process.wait(timeout=60)
 
 
 @dataclass(frozen=True)
