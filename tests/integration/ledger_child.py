@@ -43,8 +43,8 @@ def answers(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @answers
-def migrate() -> None:
-    call_command("migrate", database="audit", verbosity=0)
+def migrate(target: str = "") -> None:
+    call_command("migrate", "audit", *([target] if target else []), database="audit", verbosity=0)
 
 
 @answers

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sqlite3
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -54,7 +55,7 @@ class Ledger:
 def make_ledger(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Ledger]:
     """A function that makes a ledger on an empty PostgreSQL database, or on SQLite where there is no URL."""
 
-    def make(vendor: str, url: str) -> Ledger:
+    def make(vendor: str, url: str, target: str = "") -> Ledger:
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")]),
@@ -65,7 +66,7 @@ def make_ledger(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str]
             "MYCO_AUDIT_DATABASE_URL": url,
         }
         made = Ledger(vendor, environment)
-        made.ask("migrate")
+        made.ask("migrate", target=target)
         return made
 
     return make
@@ -290,6 +291,31 @@ def test_a_refusing_function_that_refuses_nothing_is_missed(shared: Shared) -> N
 
 def test_a_real_migration_installs_the_guards(shared: Shared) -> None:
     assert shared.watcher.ask("missing_guards") == []
+
+
+def test_the_migration_that_stores_subtrees_holds_writers_off(
+    make_ledger: Callable[..., Ledger], postgres_url: str
+) -> None:
+    older = make_ledger("postgresql", postgres_url, target="0001")
+    with older.process() as migrating:
+        with psycopg.connect(postgres_url) as writer:
+            writer.execute("SELECT pg_advisory_lock(%s)", [LOCK_NUMBER])
+            migrating.send("migrate")
+            assert is_waited_for(writer)
+        assert migrating.receive() == {"result": None}
+        migrating.ask("append", count=2)
+    assert_honest(older.ask("state"), 2)
+
+
+def is_waited_for(writer: psycopg.Connection[Any]) -> bool:
+    """Whether somebody comes to wait for an advisory lock within half a minute."""
+    waiting = b"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if writer.execute(waiting).fetchone() == (1,):
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def test_the_count_of_a_flood_is_written_when_the_process_ends(ledger: Ledger) -> None:
