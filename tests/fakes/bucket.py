@@ -86,13 +86,14 @@ def running() -> Iterator[Bucket]:
             body = self.rfile.read(int(headers.get("content-length", 0)))
             path, _, query = self.path.partition("?")
             bucket.asked.append(f"{self.command} {self.path}")
+            status, given, text = 0, dict[str, str](), ""
             if bucket.refusal:
-                status, given, text = bucket.refusal[0], {}, bucket.refusal[1]
+                status, text = bucket.refusal
             elif not is_signed(self.command, self.path, headers, body):
-                status, given, text = 403, {}, "<Error><Code>SignatureDoesNotMatch</Code></Error>"
+                status, text = 403, "<Error><Code>SignatureDoesNotMatch</Code></Error>"
             else:
-                found = bucket.put(path, headers, body) if self.command == "PUT" else bucket.head(path, query)
-                status, given, text = found
+                is_put = self.command == "PUT"
+                status, given, text = bucket.put(path, headers, body) if is_put else bucket.head(path, query)
             self.send_response(status)
             for name, value in given.items():
                 self.send_header(name, value)
