@@ -48,6 +48,26 @@ class Conf:
     anchor_webhook_key: str = field(repr=False)
     anchor_witness: str
     anchor_witness_vkey: str
+    anchor_s3_endpoint: str
+    anchor_s3_region: str
+    anchor_s3_bucket: str
+    anchor_s3_prefix: str
+    anchor_s3_access_key: str
+    anchor_s3_secret_key: str = field(repr=False)
+    anchor_s3_days: float
+    anchor_late_seconds: float
+
+    @property
+    def has_outside_anchor(self) -> bool:
+        """Whether checkpoints are meant to leave this machine."""
+        places = (
+            self.anchor_syslog,
+            self.anchor_email,
+            self.anchor_webhook,
+            self.anchor_witness,
+            self.anchor_s3_bucket,
+        )
+        return any(places)
 
 
 def load() -> Conf:

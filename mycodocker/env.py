@@ -59,6 +59,14 @@ with _env.prefixed("MYCO_"):
     ANCHOR_WEBHOOK_KEY = _env.str("ANCHOR_WEBHOOK_KEY", "")
     ANCHOR_WITNESS = _env.str("ANCHOR_WITNESS", "")
     ANCHOR_WITNESS_VKEY = _env.str("ANCHOR_WITNESS_VKEY", "")
+    ANCHOR_S3_ENDPOINT = _env.str("ANCHOR_S3_ENDPOINT", "")
+    ANCHOR_S3_REGION = _env.str("ANCHOR_S3_REGION", "us-east-1")
+    ANCHOR_S3_BUCKET = _env.str("ANCHOR_S3_BUCKET", "")
+    ANCHOR_S3_PREFIX = _env.str("ANCHOR_S3_PREFIX", "")
+    ANCHOR_S3_ACCESS_KEY = _env.str("ANCHOR_S3_ACCESS_KEY", "")
+    ANCHOR_S3_SECRET_KEY = _env.str("ANCHOR_S3_SECRET_KEY", "")
+    ANCHOR_S3_DAYS = _env.float("ANCHOR_S3_DAYS", 3650.0)
+    ANCHOR_LATE_SECONDS = _env.float("ANCHOR_LATE_SECONDS", 86_400.0)
     SMTP_URL = _env.str("SMTP_URL", "")
     SENDFILE = _env.str("SENDFILE", "")
     AGE_IDENTITY = _env.str("AGE_IDENTITY", "")
@@ -124,6 +132,23 @@ def ledger_name() -> str:
     if not re.fullmatch(r"[A-Za-z0-9._/-]{1,200}", name, re.ASCII):
         raise ValueError("MYCO_LEDGER_NAME must be letters, digits, '.', '_', '/' and '-', 200 at most")
     return name
+
+
+def s3_endpoint() -> str:
+    """MYCO_ANCHOR_S3_ENDPOINT, or Amazon's of the region, without a slash at the end; empty without a bucket."""
+    if not ANCHOR_S3_BUCKET:
+        return ""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", ANCHOR_S3_BUCKET, re.ASCII):
+        raise ValueError("MYCO_ANCHOR_S3_BUCKET must be the name of a bucket: 3 to 63 of a-z, 0-9, '.' and '-'")
+    if not ANCHOR_S3_ACCESS_KEY or not ANCHOR_S3_SECRET_KEY or not 0 < ANCHOR_S3_DAYS <= 36_500:
+        raise ValueError(
+            "MYCO_ANCHOR_S3_BUCKET needs MYCO_ANCHOR_S3_ACCESS_KEY, MYCO_ANCHOR_S3_SECRET_KEY and days up to 36500"
+        )
+    endpoint = ANCHOR_S3_ENDPOINT or f"https://s3.{ANCHOR_S3_REGION}.amazonaws.com"
+    parsed = urlsplit(endpoint)
+    if parsed.scheme not in ("http", "https") or not parsed.hostname or parsed.path.strip("/") or parsed.query:
+        raise ValueError("MYCO_ANCHOR_S3_ENDPOINT must be 'https://' and a host, without a path")
+    return endpoint.rstrip("/")
 
 
 def smtp() -> dict[str, str | int | bool]:

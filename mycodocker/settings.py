@@ -240,6 +240,14 @@ MYCODOCKER: dict[str, Any] = {
     "anchor_webhook_key": env.ANCHOR_WEBHOOK_KEY,
     "anchor_witness": env.ANCHOR_WITNESS,
     "anchor_witness_vkey": env.ANCHOR_WITNESS_VKEY,
+    "anchor_s3_endpoint": env.s3_endpoint(),
+    "anchor_s3_region": env.ANCHOR_S3_REGION,
+    "anchor_s3_bucket": env.ANCHOR_S3_BUCKET,
+    "anchor_s3_prefix": env.ANCHOR_S3_PREFIX,
+    "anchor_s3_access_key": env.ANCHOR_S3_ACCESS_KEY,
+    "anchor_s3_secret_key": env.ANCHOR_S3_SECRET_KEY,
+    "anchor_s3_days": env.ANCHOR_S3_DAYS,
+    "anchor_late_seconds": env.ANCHOR_LATE_SECONDS,
 }
 
 LOGGING: dict[str, Any] = {

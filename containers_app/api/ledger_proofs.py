@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import Any
+from typing import Any, get_args
 
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -14,7 +14,15 @@ from rest_framework.response import Response
 
 from containers_app.api.records import entry_of, shard_in
 from containers_app.api.views import ConsoleView
-from containers_app.audit.published import Anchored, checkpoint, entry_proof, growth_proof, last_outside_anchor
+from containers_app.audit.published import (
+    Anchored,
+    OutsideState,
+    checkpoint,
+    entry_proof,
+    growth_proof,
+    last_outside_anchor,
+    outside_state,
+)
 from containers_app.errors import InvalidRequest
 from containers_app.operations.visibility import LEDGER_READERS
 from containers_app.specs import fields
@@ -28,6 +36,7 @@ _ANCHOR: Any = inline_serializer(
         "kind": serializers.CharField(),
         "target": serializers.CharField(),
         "size": serializers.IntegerField(),
+        "ageSeconds": serializers.IntegerField(),
     },
     allow_null=True,
 )
@@ -42,6 +51,7 @@ _CHECKPOINT = inline_serializer(
         "vkey": serializers.CharField(help_text="The key that signs now. Trust it only if it came another way too."),
         "signedAt": serializers.DateTimeField(),
         "lastOutsideAnchor": _ANCHOR,
+        "outsideAnchorState": serializers.ChoiceField(choices=get_args(OutsideState)),
     },
 )
 _CONSISTENCY = inline_serializer(
@@ -69,7 +79,9 @@ class CheckpointView(ConsoleView):
         found = checkpoint(shard_in(self.query(request)))
         shown = {"shard": found.shard, "origin": found.origin, "size": found.size, "root": found.root}
         more = {"checkpoint": found.note, "vkey": found.vkey, "signedAt": found.signed_at}
-        return Response({**shown, **more, "lastOutsideAnchor": _anchor(last_outside_anchor())})
+        last = last_outside_anchor()
+        outside = {"lastOutsideAnchor": _anchor(last), "outsideAnchorState": outside_state(last)}
+        return Response({**shown, **more, **outside})
 
 
 class EntryProofView(ConsoleView):
@@ -115,7 +127,8 @@ class ConsistencyView(ConsoleView):
 def _anchor(anchored: Anchored | None) -> dict[str, Any] | None:
     if anchored is None:
         return None
-    return {"at": anchored.at, "kind": anchored.kind, "target": anchored.target, "size": anchored.size}
+    shown = {"at": anchored.at, "kind": anchored.kind, "target": anchored.target, "size": anchored.size}
+    return {**shown, "ageSeconds": int(anchored.age_seconds)}
 
 
 def _base64(value: bytes) -> str:

@@ -3,66 +3,93 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import UTC, datetime
 from typing import Final
 
-from containers_app.audit.anchors import Anchor, AnchorFailed, anchors
+from containers_app.audit.anchored import AnchorFailed, Brought
+from containers_app.audit.anchors import Anchor, anchors
 from containers_app.audit.appending import answering, writable
-from containers_app.audit.models import Anchoring, SignedCheckpoint
-from containers_app.audit.published import newest_checkpoints
-from containers_app.audit.router import ALIAS
+from containers_app.audit.models import Anchoring
+from containers_app.audit.signer_folder import Anchored, SignerFolder
 from containers_app.conf import Conf
+from containers_app.errors import AuditUnavailable
 
+LONGEST_PAUSE_SECONDS: Final = 3600.0
 _LONGEST_ERROR: Final = 255
 logger = logging.getLogger(__name__)
 
 
-def anchor_newest(conf: Conf) -> list[Anchoring]:
-    """Bring the last checkpoint of each shard to each anchor that does not have it, and record each attempt.
+class Carrier:
+    """Brings what the signer's folder says was signed, and knows by that folder what arrived.
 
-    One that fails holds up no other, and is tried again the next time. Raises `AuditUnavailable`.
+    The database is only told of it: rows that somebody wrote hold no checkpoint back, and send none. Whoever makes one
+    holds the folder.
     """
-    attempts = []
-    for anchor in anchors(conf):
-        with answering():
-            due = [row for row in newest_checkpoints() if not _has(anchor, row)]
-        for row in due:
-            attempts.append(_attempt(anchor, row))
-    return attempts
+
+    def __init__(self, folder: SignerFolder, conf: Conf) -> None:
+        self._folder = folder
+        self._conf = conf
+        self._failures: dict[str, int] = {}
+        self._not_before: dict[str, float] = {}
+
+    def carry(self) -> list[Anchoring]:
+        """Bring the last checkpoint of each shard to each anchor that does not have it, and record each attempt.
+
+        One that fails holds up no other, and is tried again after a pause that grows to an hour. Raises OSError when
+        the folder takes nothing.
+        """
+        attempts = []
+        for anchor in anchors(self._conf):
+            for shard, signed in self._folder.signed.items():
+                is_due = not signed.is_given_up and self._is_behind(anchor, shard, signed.signed_at)
+                if is_due and time.monotonic() >= self._not_before.get(anchor.name, 0.0):
+                    attempts.append(self._attempt(anchor, Brought.of(shard, signed), signed.signed_at))
+        return attempts
+
+    def _is_behind(self, anchor: Anchor, shard: int, signed_at: float) -> bool:
+        last = self._folder.anchored(anchor.name, shard)
+        return last is None or last.signed_at < signed_at
+
+    def _attempt(self, anchor: Anchor, brought: Brought, signed_at: float) -> Anchoring:
+        last = self._folder.anchored(anchor.name, brought.shard)
+        receipt, error = _bring(anchor, brought, 0 if last is None else last.size)
+        if not error:
+            self._folder.remember_anchored(anchor.name, brought.shard, Anchored(size=brought.size, signed_at=signed_at))
+        self._count(anchor, is_failure=bool(error))
+        attempt = Anchoring(
+            at=datetime.now(UTC),
+            kind=anchor.kind,
+            target=anchor.target,
+            shard=brought.shard,
+            size=brought.size,
+            root=brought.root,
+            is_done=not error,
+            error=error,
+            receipt=receipt,
+        )
+        _record(attempt)
+        return attempt
+
+    def _count(self, anchor: Anchor, *, is_failure: bool) -> None:
+        failures = self._failures[anchor.name] = self._failures.get(anchor.name, 0) + 1 if is_failure else 0
+        pause = min(self._conf.anchor_seconds * 2.0 ** min(failures, 32) / 2, LONGEST_PAUSE_SECONDS)
+        self._not_before[anchor.name] = time.monotonic() + pause if is_failure else 0.0
 
 
-def last_done(anchor: Anchor, shard: int) -> Anchoring | None:
-    """The last time that a checkpoint of the shard reached the anchor. Raises django.db.Error."""
-    done = Anchoring.objects.using(ALIAS).filter(kind=anchor.kind, target=anchor.target, shard=shard, is_done=True)
-    found: Anchoring | None = done.order_by("-id").first()
-    return found
-
-
-def _has(anchor: Anchor, row: SignedCheckpoint) -> bool:
-    last = last_done(anchor, row.shard)
-    return last is not None and last.at >= row.signed_at
-
-
-def _attempt(anchor: Anchor, row: SignedCheckpoint) -> Anchoring:
-    receipt, error = "", ""
+def _bring(anchor: Anchor, brought: Brought, old_size: int) -> tuple[str, str]:
+    """What came back, and why it failed: one of them is empty, or both."""
     try:
-        with answering():
-            last = last_done(anchor, row.shard)
-        receipt = anchor.bring(row, 0 if last is None else last.size)
+        return anchor.bring(brought, old_size), ""
     except AnchorFailed as failure:
         error = failure.message[:_LONGEST_ERROR]
-        logger.warning("the anchor %s at %s failed: %s", anchor.kind, anchor.target, error)
-    attempt = Anchoring(
-        at=datetime.now(UTC),
-        kind=anchor.kind,
-        target=anchor.target,
-        shard=row.shard,
-        size=row.size,
-        root=row.root,
-        is_done=not error,
-        error=error,
-        receipt=receipt,
-    )
-    with answering():
-        writable(Anchoring).bulk_create([attempt])
-    return attempt
+    logger.warning("the anchor %s at %s failed: %s", anchor.kind, anchor.target, error)
+    return "", error
+
+
+def _record(attempt: Anchoring) -> None:
+    try:
+        with answering():
+            writable(Anchoring).bulk_create([attempt])
+    except AuditUnavailable:
+        logger.warning("the ledger does not answer; an anchor's answer is not recorded")

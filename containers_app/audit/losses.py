@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -19,20 +19,31 @@ from containers_app.audit.appending import (
     open_shard,
     writable,
 )
-from containers_app.audit.merkle import Frontier
+from containers_app.audit.merkle import Frontier, leaf_hash
 from containers_app.audit.models import Entry, Head, Standing
-from containers_app.audit.notes import Checkpoint
-from containers_app.audit.proofs import consistency_proof, is_consistent
+from containers_app.audit.notes import Checkpoint, parse_checkpoint, split_note
+from containers_app.audit.proofs import consistency_proof, inclusion_proof, is_consistent, is_included
 from containers_app.audit.record import Actor, Fact, Source
 from containers_app.audit.router import ALIAS
 from containers_app.audit.signer_folder import Signed
 from containers_app.audit.tree import StoredNodes, TreeDamaged
-from containers_app.errors import InvalidRequest
 
-__all__ = ["Loss", "accept", "halt", "is_accepted", "is_halted", "loss_of", "losses_told", "release"]
+__all__ = [
+    "KEY_LOST",
+    "Loss",
+    "accept",
+    "halt",
+    "is_halted",
+    "is_told",
+    "loss_of",
+    "losses_told",
+    "release",
+    "told_loss",
+]
 
 ACTION: Final = "audit.accept_rollback"
 RELEASED: Final = "released"
+KEY_LOST: Final = "the signer does not have its key any more"
 SIGNER: Final = Actor(type="system", label="signer")
 INSIDE: Final = Source(channel="engine")
 
@@ -49,32 +60,39 @@ class Loss:
     checkpoint: tuple[str, ...]
 
 
-def loss_of(shard: int, signed: Signed, *, head: Head | None, has_key: bool) -> Loss | None:
+def loss_of(shard: int, signed: Signed, *, head: Head | None) -> Loss | None:
     """Compare the stored tree of a shard with what was signed of it. Raises django.db.Error."""
-    checkpoint = signed.checkpoint
-    why = _why(checkpoint, head) or ("" if has_key else "the signer does not have its key any more")
-    if not why:
-        return None
+    why = _why(signed.checkpoint, head)
+    return told_loss(shard, signed.note, left=head.size if head else 0, why=why) if why else None
+
+
+def told_loss(shard: int, note: str, *, left: int, why: str) -> Loss:
+    """What has to be said of a shard whose last checkpoint is `note`."""
+    checkpoint = parse_checkpoint(split_note(note)[0])
     return Loss(
         shard=shard,
         size=checkpoint.size,
         root=checkpoint.root.hex(),
-        left=head.size if head else 0,
+        left=left,
         why=why,
-        checkpoint=tuple(signed.note.splitlines()),
+        checkpoint=tuple(note.splitlines()),
     )
 
 
-def is_accepted(loss: Loss) -> bool:
-    """Whether a later shard begins with an entry that accepts exactly this. Raises django.db.Error."""
-    openings = Entry.objects.using(ALIAS).filter(action=ACTION, leaf_index=0).values_list("payload", flat=True)
-    told = [one for payload in openings for one in _rollback_in(payload)]
-    return any((one["shard"], one["size"], one["root"]) == (loss.shard, loss.size, loss.root) for one in told)
+def is_told(loss: Loss, heads: Mapping[int, Head]) -> bool:
+    """Whether a later shard of `heads` begins with an entry that accepts exactly this, and its tree proves that entry.
+
+    Whoever may write rows can write such an entry too: it counts only where the signer's folder has the acceptance.
+    Raises django.db.Error.
+    """
+    later = [shard for shard in heads if shards.rank(shard) > shards.rank(loss.shard)]
+    openings = Entry.objects.using(ALIAS).filter(leaf_index=0, shard__in=later)
+    return any(_accepts(one.payload, loss) and _is_proven(one, heads[one.shard]) for one in openings)
 
 
 def halt(losses: list[Loss]) -> None:
     """Let nobody append any more, within `appending`; nothing is written when it is so already."""
-    if not is_halted():
+    if not is_halted() or losses_told() != losses:
         _set_standing(HALTED, {"losses": [asdict(loss) for loss in losses]})
 
 
@@ -86,26 +104,27 @@ def release() -> None:
 
 
 def losses_told() -> list[Loss]:
-    """Why the ledger is halted; nothing when it is not. Raises django.db.Error."""
+    """Why the ledger is halted; nothing when it is not, or when that is not readable. Raises django.db.Error."""
     last = Standing.objects.using(ALIAS).order_by("-id").first()
     if last is None or last.state != HALTED:
         return []
-    return [Loss(**{**one, "checkpoint": tuple(one["checkpoint"])}) for one in json.loads(last.told)["losses"]]
+    try:
+        return [Loss(**{**one, "checkpoint": tuple(one["checkpoint"])}) for one in json.loads(last.told)["losses"]]
+    except (ValueError, KeyError, TypeError):
+        return []  # altered: the signer writes it anew
 
 
-def accept(*, actor: Actor, source: Source, reason: str) -> int:
+def accept(lost: Sequence[Loss], *, actor: Actor, source: Source, reason: str) -> int:
     """Go on in a new shard, which begins with what was lost, and return its number.
 
-    Raises InvalidRequest when the ledger is not halted, `Unrecordable`, `AuditUnavailable`.
+    The signer believes it only when its folder has the acceptance: see `signer.accept_rollback`. Raises
+    `Unrecordable`, `AuditUnavailable`.
     """
     with appending():
-        losses = losses_told()
-        if not losses:
-            raise InvalidRequest("The ledger is not halted: there is nothing to accept.")
         heads = {head.shard: head for head in Head.objects.using(ALIAS).all()}
-        last = shards.newest([*heads, *(loss.shard for loss in losses)])
+        last = shards.newest([*heads, *(loss.shard for loss in lost)])
         shard = shards.successor(last or 0, year=datetime.now(UTC).year)
-        details = {**_previous(heads), "rollback": [asdict(loss) for loss in losses]}
+        details = {**_previous(heads), "rollback": [asdict(loss) for loss in lost]}
         open_shard(shard, _fact(ACTION, actor, source, details, reason=reason))
         _set_standing(RELEASED, {"shard": shard})
     return shard
@@ -117,11 +136,23 @@ def _fact(action: str, actor: Actor, source: Source, details: Mapping[str, objec
     )
 
 
-def _rollback_in(payload: str) -> list[dict[str, Any]]:
+def _accepts(payload: str, loss: Loss) -> bool:
     try:
-        return list(json.loads(payload)["details"]["rollback"])
+        read = json.loads(payload)
+        told = [(one["shard"], one["size"], one["root"]) for one in read["details"]["rollback"]]
     except (ValueError, KeyError, TypeError):
-        return []  # altered: it accepts nothing
+        return False  # another entry, or an altered one
+    return read.get("action") == ACTION and (loss.shard, loss.size, loss.root) in told
+
+
+def _is_proven(opening: Entry, head: Head) -> bool:
+    try:
+        root = Frontier.from_text(head.size, head.frontier).root()
+        proof = inclusion_proof(0, head.size, node=StoredNodes(head.shard))
+    except (TreeDamaged, ValueError):
+        return False
+    leaf = leaf_hash(opening.payload.encode())
+    return is_included(leaf, index=0, size=head.size, root=root, proof=proof)
 
 
 def _why(checkpoint: Checkpoint, head: Head | None) -> str:

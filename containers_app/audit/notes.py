@@ -160,6 +160,15 @@ def split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     return text + "\n", [_signature(line) for line in lines]
 
 
+def signer_of(line: str) -> tuple[str, bytes] | None:
+    """The name and the key id of a signature line; None when it is none."""
+    try:
+        name, blob = _signature(line)
+    except NoteRefused:
+        return None
+    return name, blob[:_ID_BYTES]
+
+
 def parse_checkpoint(text: str) -> Checkpoint:
     """Return what `Checkpoint.text` wrote; lines behind the third are allowed and ignored. Raises `NoteRefused`."""
     lines = text.removesuffix("\n").split("\n")

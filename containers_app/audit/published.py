@@ -9,17 +9,20 @@ from typing import Final, Literal
 from containers_app.audit import losses, shards
 from containers_app.audit.appending import answering
 from containers_app.audit.models import Anchoring, Entry, Head, SignedCheckpoint
-from containers_app.audit.notes import tlog_proof
+from containers_app.audit.notes import signer_of, tlog_proof
 from containers_app.audit.proofs import consistency_proof, inclusion_proof, root_of
 from containers_app.audit.router import ALIAS
 from containers_app.audit.tree import StoredNodes, TreeDamaged
 from containers_app.conf import load
 from containers_app.errors import InvalidRequest, NotFound
 
-OUTSIDE: Final = ("syslog", "email", "webhook", "witness")
+OUTSIDE: Final = ("syslog", "email", "webhook", "witness", "s3")
+_MOST_WITNESSES: Final = 8
 # How late a checkpoint may be before it is called so.
 _PATIENCE: Final = timedelta(seconds=60)
 State = Literal["empty", "signed", "unsigned", "late", "halted"]
+# `none`: never, and not late either. `late`: see MYCO_ANCHOR_LATE_SECONDS.
+OutsideState = Literal["none", "current", "late"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +48,11 @@ class Anchored:
     shard: int
     size: int
 
+    @property
+    def age_seconds(self) -> float:
+        """How long ago that was."""
+        return (datetime.now(UTC) - self.at).total_seconds()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Growth:
@@ -65,6 +73,7 @@ class Status:
     size: int
     checkpoint: Published | None
     outside: Anchored | None
+    outside_state: OutsideState
     why: str = ""
 
 
@@ -78,26 +87,29 @@ def status() -> Status:
         heads = {head.shard: head.size for head in Head.objects.using(ALIAS).all()}
         shard = shards.newest(heads)
         row = None if shard is None else newest_checkpoint(shard)
-        checkpoint = None if row is None else _published(row)
-        told = losses.losses_told()
         size = 0 if shard is None else heads[shard]
-        state: State = "halted" if told else _state(size, row)
-        why = "; ".join(f"shard {loss.shard}: {loss.why}" for loss in told)
+        state: State = "halted" if losses.is_halted() else _state(size, row)
         outside = last_outside_anchor()
-    return Status(state=state, shard=shard, size=size, checkpoint=checkpoint, outside=outside, why=why)
+        return Status(
+            state=state,
+            shard=shard,
+            size=size,
+            checkpoint=None if row is None else _published(row),
+            outside=outside,
+            outside_state=outside_state(outside),
+            why=_why(state),
+        )
 
 
 def newest_checkpoint(shard: int) -> SignedCheckpoint | None:
-    """The last checkpoint of a shard. Raises django.db.Error."""
-    found: SignedCheckpoint | None = SignedCheckpoint.objects.using(ALIAS).filter(shard=shard).order_by("-id").first()
+    """The last checkpoint of a shard over entries that are there: after an accepted loss a larger one may remain.
+
+    Raises django.db.Error.
+    """
+    size = Head.objects.using(ALIAS).filter(shard=shard).values_list("size", flat=True).first()
+    rows = SignedCheckpoint.objects.using(ALIAS).filter(shard=shard, size__lte=size or 0)
+    found: SignedCheckpoint | None = rows.order_by("-id").first()
     return found
-
-
-def newest_checkpoints() -> list[SignedCheckpoint]:
-    """The last checkpoint of each shard, in the order of the shards. Raises django.db.Error."""
-    known = SignedCheckpoint.objects.using(ALIAS).order_by().values_list("shard", flat=True).distinct()
-    found = [newest_checkpoint(shard) for shard in sorted(known, key=shards.rank)]
-    return [one for one in found if one is not None]
 
 
 def last_outside_anchor() -> Anchored | None:
@@ -107,6 +119,23 @@ def last_outside_anchor() -> Anchored | None:
     if row is None:
         return None
     return Anchored(at=row.at, kind=row.kind, target=row.target, shard=row.shard, size=row.size)
+
+
+def outside_state(last: Anchored | None) -> OutsideState:
+    """Whether it is too long ago that a checkpoint reached another system.
+
+    Before the first time it counts from the first checkpoint, where one is meant to. Raises `AuditUnavailable`.
+    """
+    conf = load()
+    if last is not None:
+        is_late = 0 < conf.anchor_late_seconds < last.age_seconds
+        return "late" if is_late else "current"
+    if not conf.has_outside_anchor:
+        return "none"
+    with answering():
+        first = SignedCheckpoint.objects.using(ALIAS).order_by("id").values_list("signed_at", flat=True).first()
+    waited = 0.0 if first is None else (datetime.now(UTC) - first).total_seconds()
+    return "late" if 0 < conf.anchor_late_seconds < waited else "none"
 
 
 def checkpoint(shard: int | None = None) -> Published:
@@ -178,9 +207,22 @@ def _published(row: SignedCheckpoint) -> Published:
 
 
 def _with_witnesses(row: SignedCheckpoint) -> str:
+    """The note with the newest signature of each witness; each heartbeat brings another one, over the same text."""
     same = {"shard": row.shard, "size": row.size, "root": row.root}
-    seen = Anchoring.objects.using(ALIAS).filter(kind="witness", is_done=True, **same).order_by("id")
-    return row.note + "".join(dict.fromkeys(seen.values_list("receipt", flat=True)))
+    seen = Anchoring.objects.using(ALIAS).filter(kind="witness", is_done=True, **same).order_by("-id")
+    lines: dict[tuple[str, bytes], str] = {}
+    for line in "".join(seen.values_list("receipt", flat=True)[:_MOST_WITNESSES]).splitlines()[:_MOST_WITNESSES]:
+        witness = signer_of(line)
+        if witness is not None:
+            lines.setdefault(witness, f"{line}\n")
+    return row.note + "".join(lines.values())
+
+
+def _why(state: State) -> str:
+    if state == "late":
+        return "the signer does not run, or it cannot use its folder or its key: its log says which"
+    told = losses.losses_told() if state == "halted" else []
+    return "; ".join(f"shard {loss.shard}: {loss.why}" for loss in told)
 
 
 def _state(size: int, checkpoint: SignedCheckpoint | None) -> State:

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Mapping
+from typing import Final
 
 from containers_app.audit import losses, shards
 from containers_app.audit.appending import answering, appending, writable
-from containers_app.audit.ledger import event
 from containers_app.audit.losses import Loss
 from containers_app.audit.merkle import Frontier
-from containers_app.audit.models import Entry, Head, SignedCheckpoint
+from containers_app.audit.models import Entry, Head, SignedCheckpoint, Subtree
 from containers_app.audit.notes import Checkpoint, SigningKey, new_key, sign
-from containers_app.audit.record import Actor, Source
 from containers_app.audit.router import ALIAS
 from containers_app.audit.signer_folder import Signed, SignerFolder, SignerUnfit
+from containers_app.audit.tree import TILE, TreeDamaged, missing_subtrees
 
-ROTATION = "audit.rotate_key"
+ROTATION: Final = "audit.rotate_key"
+logger = logging.getLogger(__name__)
 
 
 class Signer:
     """Signs checkpoints of `<name>/audit/<shard>`; without growth one every `heartbeat_seconds`.
 
-    Whoever makes one holds the folder. Each checkpoint is durable in the folder before it is published.
+    Whoever makes one holds the folder. Each checkpoint is durable in the folder before it is published. What the folder
+    knows is compared; what the database says of checkpoints is not believed.
     """
 
     def __init__(self, folder: SignerFolder, *, name: str, heartbeat_seconds: float) -> None:
@@ -31,60 +34,70 @@ class Signer:
         self._name = name
         self._heartbeat_seconds = heartbeat_seconds
         self._maybe_unpublished = set(folder.signed)
+        self._tiles_seen: dict[int, int] = {}
 
     def look(self) -> list[Loss]:
         """Compare, and either sign what is due or halt the ledger; return the losses that nobody accepted.
 
-        Raises `AuditUnavailable`; SignerUnfit and OSError when the folder cannot be used.
+        Raises `AuditUnavailable`; SignerUnfit when the folder cannot be used or is not the one that signed before, in
+        which case nothing is halted; OSError.
         """
         with answering():
-            heads = _heads()
-            found = self._losses(heads)
-            if not found:
-                self._publish_what_was_not()
-                for head in sorted(heads.values(), key=lambda one: shards.rank(one.shard)):
-                    self._sign_if_due(head, is_last=head.shard == shards.newest(heads))
+            heads = heads_now()
+            found, accepted = compared(self._folder, heads)
             is_halted = losses.is_halted()
-        if bool(found) != is_halted:
+            if not found and not is_halted:
+                self._sign_all(heads, accepted)
+            changes = losses.losses_told() != found or is_halted != bool(found)
+        if changes:
             self._change_standing()
+        if not found:
+            with answering():
+                _check_can_sign(self._folder, heads)
         return found
 
     def _change_standing(self) -> None:
-        """Halt the ledger, or let it go on when a folder or a database was brought back that has everything."""
+        """Halt the ledger, or let it go on when a database was brought back that has everything."""
         with appending():
             # Somebody may have accepted the loss in between.
-            found = self._losses(_heads())
+            found, _ = compared(self._folder, heads_now())
             if found:
                 losses.halt(found)
             elif losses.is_halted():
+                self._check_knows(losses.losses_told())
                 losses.release()
 
-    def _losses(self, heads: Mapping[int, Head]) -> list[Loss]:
-        found = []
-        for shard, signed in self._known(heads).items():
-            if signed.is_given_up:
-                continue
-            has_key = self._folder.key(shard) is not None
-            loss = losses.loss_of(shard, signed, head=heads.get(shard), has_key=has_key)
-            if loss is not None and losses.is_accepted(loss):
-                self._folder.remember(shard, Signed(note=signed.note, signed_at=signed.signed_at, is_given_up=True))
-            elif loss is not None:
-                found.append(loss)
-        return found
+    def _check_knows(self, told: list[Loss]) -> None:
+        """A folder that never knew of what is missed cannot say that it is there again."""
+        for loss in told:
+            signed = self._folder.signed.get(loss.shard)
+            if signed is None or signed.checkpoint.size < loss.size:
+                raise SignerUnfit(
+                    f"The ledger is halted: {loss.size} entries of shard {loss.shard} are missed, and the folder of the"
+                    " signer knows less: let MYCO_SIGNER_DIR name the folder that knows them, or bring that back."
+                )
 
-    def _known(self, heads: Mapping[int, Head]) -> dict[int, Signed]:
-        """What the folder knows, and what was published of shards that it does not know: somebody emptied it."""
-        known = self._folder.signed
-        for shard in heads.keys() - known.keys():
-            published = _published(shard)
-            if published is not None:
-                known[shard] = Signed(note=published.note, signed_at=published.signed_at.timestamp())
-        return known
+    def _sign_all(self, heads: Mapping[int, Head], accepted: list[Loss]) -> None:
+        """Sign the shards that continue; only then give up those whose loss the newest one has told, and was signed."""
+        given_up = {loss.shard for loss in accepted}
+        # What is lost is told by the new shard's first entry; published, it would be the newest of its shard.
+        self._maybe_unpublished -= given_up
+        self._publish_what_was_not()
+        for head in sorted(heads.values(), key=lambda one: shards.rank(one.shard)):
+            if head.shard not in given_up:
+                self._store_missing_subtrees(head)
+                self._sign_if_due(head, is_last=head.shard == shards.newest(heads))
+        if shards.newest(heads) not in self._folder.signed:
+            return
+        for shard in given_up & self._folder.signed.keys():
+            signed = self._folder.signed[shard]
+            self._folder.remember(shard, Signed(note=signed.note, signed_at=signed.signed_at, is_given_up=True))
 
     def _sign_if_due(self, head: Head, *, is_last: bool) -> None:
         signed = self._folder.signed.get(head.shard)
         if signed is None:
-            self._sign(head, [self._first_key(head.shard), *self._key_before(head.shard)])
+            if _may_begin(self._folder, head.shard):
+                self._sign(head, [self._first_key(head.shard), *self._key_before(head.shard)])
             return
         key = self._folder.key(head.shard)
         if signed.is_given_up or key is None:
@@ -93,6 +106,19 @@ class Signer:
         is_old = is_last and time.time() - signed.signed_at >= self._heartbeat_seconds
         if following is not None or is_old or head.size > signed.checkpoint.size:
             self._sign(head, [key] if following is None else [key, following])
+
+    def _store_missing_subtrees(self, head: Head) -> None:
+        """Fill in what an older version, still running during an upgrade, does not store as it records."""
+        tiles = head.size // TILE
+        if self._tiles_seen.get(head.shard) == tiles:
+            return
+        try:
+            if missing_subtrees(head.shard, head.size):
+                with appending():
+                    writable(Subtree).bulk_create(missing_subtrees(head.shard, head.size))
+        except TreeDamaged as damage:
+            logger.warning("subtrees that are missing cannot be computed: %s", damage)
+        self._tiles_seen[head.shard] = tiles
 
     def _sign(self, head: Head, keys: list[SigningKey]) -> None:
         root = Frontier.from_text(head.size, head.frontier).root()
@@ -116,8 +142,7 @@ class Signer:
 
     def _key_before(self, shard: int) -> list[SigningKey]:
         """The key of the shard before: it vouches for the first checkpoint of this one."""
-        older = [one for one in self._folder.signed if shards.rank(one) < shards.rank(shard)]
-        last = shards.newest(older)
+        last = shards.newest(self._folder.signed)
         key = None if last is None else self._folder.key(last)
         return [] if key is None else [key]
 
@@ -136,29 +161,78 @@ class Signer:
             signed, key = self._folder.signed[shard], self._folder.key(shard)
             last = _published(shard)
             # The note of a heartbeat is the one before, letter by letter: its time tells them apart.
-            if key is not None and (last is None or (last.note, last.signed_at) != (signed.note, signed.moment)):
+            is_there = last is not None and (last.note, last.signed_at) == (signed.note, signed.moment)
+            if key is not None and not signed.is_given_up and not is_there:
                 _publish(shard, signed, key)
             self._maybe_unpublished.discard(shard)
 
 
-def rotate_key(folder: SignerFolder, *, actor: Actor, source: Source, reason: str) -> str:
-    """Let a new key follow, and return its public text; the signer's next checkpoint has the signatures of both.
+def compared(folder: SignerFolder, heads: Mapping[int, Head]) -> tuple[list[Loss], list[Loss]]:
+    """What the database lost of what the folder knows: what nobody accepted, and what a person accepted.
 
-    Raises SignerUnfit when this folder signs nothing yet, `Unrecordable`, `AuditUnavailable`.
+    Accepted is what the folder says was accepted, and a later shard, proven by its own tree, begins with. Raises
+    django.db.Error, SignerUnfit.
     """
-    with answering():
-        shard = shards.newest(_heads())
-    old = None if shard is None else folder.key(shard)
-    if shard is None or old is None:
-        raise SignerUnfit("The signer's folder here has no key of the shard that is written to: see MYCO_SIGNER_DIR.")
-    key = new_key(old.name)
-    folder.propose(shard, key)
-    vkeys = {"previous_vkey": old.verifier.text(), "vkey": key.verifier.text()}
-    event(action=ROTATION, actor=actor, source=source, reason=reason, details={"origin": old.name, **vkeys})
-    return key.verifier.text()
+    found: list[Loss] = []
+    accepted: list[Loss] = []
+    for shard, signed in folder.signed.items():
+        loss = None if signed.is_given_up else losses.loss_of(shard, signed, head=heads.get(shard))
+        if loss is not None:
+            (accepted if is_accepted(folder, loss, heads) else found).append(loss)
+    return found, accepted
 
 
-def _heads() -> dict[int, Head]:
+def is_accepted(folder: SignerFolder, loss: Loss, heads: Mapping[int, Head]) -> bool:
+    """Whether a person accepted this loss, here and in the ledger. Raises django.db.Error, SignerUnfit."""
+    return (loss.shard, loss.size, loss.root) in folder.accepted and losses.is_told(loss, heads)
+
+
+def lost_key(folder: SignerFolder, heads: Mapping[int, Head]) -> Loss | None:
+    """A shard that goes on, of which the folder does not have what it is signed with. Raises django.db.Error."""
+    newest = shards.newest(heads)
+    signed = None if newest is None else folder.signed.get(newest)
+    if newest is not None and signed is not None:
+        has_key = signed.is_given_up or folder.key(newest) is not None
+        return None if has_key else _without_key(newest, signed.note, heads)
+    last = _stranger(folder)
+    return None if last is None else _without_key(last.shard, last.note, heads)
+
+
+def _without_key(shard: int, note: str, heads: Mapping[int, Head]) -> Loss:
+    left = heads[shard].size if shard in heads else 0
+    return losses.told_loss(shard, note, left=left, why=losses.KEY_LOST)
+
+
+def _check_can_sign(folder: SignerFolder, heads: Mapping[int, Head]) -> None:
+    loss = lost_key(folder, heads)
+    if loss is not None and not is_accepted(folder, loss, heads):
+        raise SignerUnfit(
+            f"The signer's folder has no key for shard {loss.shard}, which was signed before: let MYCO_SIGNER_DIR name"
+            " the folder that has it, or bring that back. If it is lost for good: 'manage.py ledger accept-rollback'."
+        )
+
+
+def _may_begin(folder: SignerFolder, shard: int) -> bool:
+    """Whether this folder may sign a shard that it does not know: a later one than all, after one that it signed."""
+    last = shards.newest(folder.signed)
+    is_later = last is None or shards.rank(shard) > shards.rank(last)
+    return is_later and _published(shard) is None and _stranger(folder) is None
+
+
+def _stranger(folder: SignerFolder) -> SignedCheckpoint | None:
+    """The checkpoint of the newest signed shard, when this folder neither signed it nor accepted that its key is lost.
+
+    Then it is a wrong or an emptied folder.
+    """
+    published = SignedCheckpoint.objects.using(ALIAS).order_by().values_list("shard", flat=True).distinct()
+    newest = shards.newest(published)
+    if newest is None or newest in folder.signed or newest in {shard for shard, _, _ in folder.accepted}:
+        return None
+    return _published(newest)
+
+
+def heads_now() -> dict[int, Head]:
+    """The head of each shard. Raises django.db.Error."""
     return {head.shard: head for head in Head.objects.using(ALIAS).all()}
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from containers_app.audit.merkle import Frontier
+from django.db.models import Count
+
+from containers_app.audit.merkle import HASH_BYTES, Frontier
 from containers_app.audit.models import Entry, Subtree
 from containers_app.audit.router import ALIAS
 
@@ -14,53 +16,82 @@ TILE: Final = 1 << STEP
 
 
 class TreeDamaged(ValueError):
-    """A hash that the tree consists of is not stored, or is no hash."""
+    """A hash that the tree consists of is not stored and cannot be computed, or is no hash."""
 
 
 class StoredNodes:
-    """Reads the roots of perfect subtrees of `shard`, as `proofs.Node`: one query for each 256 rows, kept."""
+    """Reads the roots of perfect subtrees of `shard`, as `proofs.Node`: one query for each 256 rows, kept.
+
+    A subtree that is not stored is computed from what is below it: whoever recorded with an older version stored none.
+    """
 
     def __init__(self, shard: int) -> None:
         self._shard = shard
-        self._tiles: dict[tuple[int, int], list[bytes]] = {}
+        self._tiles: dict[tuple[int, int], dict[int, bytes]] = {}
 
     def __call__(self, level: int, index: int) -> bytes:
         """Return the root of the `index`-th subtree of 2^`level` leaves. Raises `TreeDamaged`; django.db.Error."""
         base = level - level % STEP
         width = 1 << level - base
-        first = index * width
-        start = first % TILE
-        rows = self._tile(base, first // TILE)[start : start + width]
-        if len(rows) < width:
-            raise TreeDamaged(f"shard {self._shard} lacks hashes of its tree, at level {base} from {first}")
-        frontier = Frontier()
-        for row in rows:
-            frontier = frontier.append(row)
-        return frontier.root()
+        return _root([self._hash(base, number) for number in range(index * width, (index + 1) * width)])
 
-    def _tile(self, level: int, number: int) -> list[bytes]:
-        """The hashes of one tile, as far as they are there without a gap."""
-        if (level, number) not in self._tiles:
-            self._tiles[level, number] = _hashes(_rows(self._shard, level=level, number=number), number * TILE)
-        return self._tiles[level, number]
+    def _hash(self, level: int, number: int) -> bytes:
+        place = level, number // TILE
+        if place not in self._tiles:
+            self._tiles[place] = _tile(self._shard, level=level, number=number // TILE)
+        found = self._tiles[place].get(number)
+        if found is not None:
+            return found
+        if level == 0:
+            raise TreeDamaged(f"shard {self._shard} lacks the hash of entry {number}")
+        computed = self._tiles[place][number] = _root([self._hash(level - STEP, one) for one in _below(number)])
+        # Nobody comes back to them; a tree without any stored subtree would be kept whole.
+        self._tiles.pop((level - STEP, number), None)
+        return computed
 
 
-def _rows(shard: int, *, level: int, number: int) -> list[tuple[int, str]]:
+def missing_subtrees(shard: int, size: int) -> list[Subtree]:
+    """The subtrees of the first `size` leaves that are not stored, computed and unsaved, the narrow ones first.
+
+    One count where none is missing. Raises `TreeDamaged`; django.db.Error.
+    """
+    stored = Subtree.objects.using(ALIAS).filter(shard=shard)
+    counts = dict(stored.order_by().values_list("level").annotate(Count("id")))
+    node, missing = StoredNodes(shard), []
+    for level in range(STEP, size.bit_length(), STEP):
+        if counts.get(level, 0) < size >> level:
+            there = set(stored.filter(level=level).values_list("number", flat=True))
+            lacking = (number for number in range(size >> level) if number not in there)
+            missing += [Subtree(shard=shard, level=level, number=one, root=node(level, one).hex()) for one in lacking]
+    return missing
+
+
+def _below(number: int) -> range:
+    return range(number * TILE, (number + 1) * TILE)
+
+
+def _root(hashes: list[bytes]) -> bytes:
+    frontier = Frontier()
+    for one in hashes:
+        frontier = frontier.append(one)
+    return frontier.root()
+
+
+def _tile(shard: int, *, level: int, number: int) -> dict[int, bytes]:
     begin, end = number * TILE, (number + 1) * TILE
     if level == 0:
         leaves = Entry.objects.using(ALIAS).filter(shard=shard, leaf_index__gte=begin, leaf_index__lt=end)
-        return list(leaves.order_by("leaf_index").values_list("leaf_index", "leaf_hash"))
+        return dict(map(_checked, leaves.values_list("leaf_index", "leaf_hash")))
     roots = Subtree.objects.using(ALIAS).filter(shard=shard, level=level, number__gte=begin, number__lt=end)
-    return list(roots.order_by("number").values_list("number", "root"))
+    return dict(map(_checked, roots.values_list("number", "root")))
 
 
-def _hashes(rows: list[tuple[int, str]], begin: int) -> list[bytes]:
-    found = []
-    for expected, (number, text) in enumerate(rows, begin):
-        if number != expected:
-            break
-        try:
-            found.append(bytes.fromhex(text))
-        except ValueError as failure:
-            raise TreeDamaged(f"hash {number} of the tree is no hash") from failure
-    return found
+def _checked(row: tuple[int, str]) -> tuple[int, bytes]:
+    number, text = row
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        found = b""
+    if len(found) != HASH_BYTES:
+        raise TreeDamaged(f"hash {number} of the tree is no hash")
+    return number, found

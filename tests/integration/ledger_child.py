@@ -6,6 +6,7 @@ as a program, with the settings and databases that its environment names.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -18,13 +19,17 @@ import django
 
 django.setup()
 
-from django.core.management import call_command  # noqa: E402 - the settings come first
+from django.contrib.auth.models import User  # noqa: E402 - the settings come first
+from django.core.management import call_command  # noqa: E402
 from django.db import connections, transaction  # noqa: E402
+from django.test import Client  # noqa: E402
 
-from containers_app.audit import appending, denials, guards, ledger  # noqa: E402
+from containers_app.audit import appending, denials, guards, ledger, published, signing_loop  # noqa: E402
 from containers_app.audit.denials import Denial  # noqa: E402
 from containers_app.audit.models import Entry, Head  # noqa: E402
+from containers_app.conf import load  # noqa: E402
 from containers_app.errors import MycoError  # noqa: E402
+from tests import recipes  # noqa: E402
 
 ACTOR = ledger.Actor(type="user", id="7", label="alice@example.org", roles=("operators",), auth="session")
 SOURCE = ledger.Source(channel="worker", ip="192.0.2.7", request_id="req-1")
@@ -38,8 +43,53 @@ def answers(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @answers
-def migrate() -> None:
-    call_command("migrate", database="audit", verbosity=0)
+def migrate(target: str = "") -> None:
+    call_command("migrate", "audit", *([target] if target else []), database="audit", verbosity=0)
+
+
+@answers
+def migrate_all() -> None:
+    call_command("migrate", verbosity=0)
+    migrate()
+
+
+@answers
+def add_host(name: str) -> list[Any]:
+    """Status and code of the request of an administrator, through all of the product."""
+    adam = User.objects.filter(username="adam").first() or recipes.administrator()
+    client = Client(SERVER_NAME="localhost", headers={"Authorization": f"Bearer {recipes.key_of(adam)}"})
+    body = {"name": name, "url": "tcp://10.0.0.7:2376", "tlsDirectory": name, "queue": name}
+    answer = client.post("/api/hosts", body, content_type="application/json")
+    return [answer.status_code, answer.json().get("code", "")]
+
+
+@answers
+def accept(text: str) -> str:
+    """What a person at the signer's terminal types, and is told."""
+    output = io.StringIO()
+    call_command("ledger", "accept-rollback", reason="the disk died", confirm=text, stdout=output)
+    return output.getvalue()
+
+
+@answers
+def look_once() -> int:
+    """How many losses a start finds."""
+    return len(signing_loop.look_once(load()))
+
+
+@answers
+def standing() -> dict[str, Any]:
+    """What the signer published, and what is true of it."""
+    told = published.status()
+    shards = sorted(Head.objects.values_list("shard", flat=True))
+    return {
+        "state": told.state,
+        "shard": told.shard,
+        "size": told.size,
+        "signed": 0 if told.checkpoint is None else told.checkpoint.size,
+        "problems": [problem for shard in shards for problem in ledger.self_check(shard).problems],
+        "openings": list(Entry.objects.filter(leaf_index=0).order_by("id").values_list("action", flat=True)),
+    }
 
 
 @answers

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,9 +18,9 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from tests.integration.ledger_process import LedgerProcess
 from tests.machine import PROJECT
 
-CHILD = Path(__file__).with_name("ledger_child.py")
 WRITERS = 8
 ENTRIES_EACH = 100
 STEPS = [
@@ -31,43 +29,6 @@ STEPS = [
     for when in ("before", "after")
 ]
 LOCK_NUMBER = 3_160_585_963_228_209_605
-
-
-class LedgerProcess:
-    """One child process, asked one thing at a time."""
-
-    def __init__(self, environment: dict[str, str]) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, CHILD], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def send(self, what: str, **arguments: Any) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"do": what, **arguments}) + "\n")
-        self._process.stdin.flush()
-
-    def receive(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return answer
-
-    def ask(self, what: str, **arguments: Any) -> Any:
-        """The result. Raises KeyError when there was an error instead."""
-        self.send(what, **arguments)
-        answer = self.receive()
-        assert "result" in answer, answer
-        return answer["result"]
-
-    def error_of(self, what: str, **arguments: Any) -> str:
-        """The name of the error that it ends in."""
-        self.send(what, **arguments)
-        return str(self.receive()["error"])
-
-    def end(self) -> int:
-        """Let it end by itself and return its exit status."""
-        with contextlib.suppress(BrokenPipeError):
-            self._process.communicate(timeout=60)
-        return self._process.wait(timeout=60)
 
 
 @dataclass(frozen=True)
@@ -94,7 +55,7 @@ class Ledger:
 def make_ledger(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Ledger]:
     """A function that makes a ledger on an empty PostgreSQL database, or on SQLite where there is no URL."""
 
-    def make(vendor: str, url: str) -> Ledger:
+    def make(vendor: str, url: str, target: str = "") -> Ledger:
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")]),
@@ -105,7 +66,7 @@ def make_ledger(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str]
             "MYCO_AUDIT_DATABASE_URL": url,
         }
         made = Ledger(vendor, environment)
-        made.ask("migrate")
+        made.ask("migrate", target=target)
         return made
 
     return make
@@ -330,6 +291,31 @@ def test_a_refusing_function_that_refuses_nothing_is_missed(shared: Shared) -> N
 
 def test_a_real_migration_installs_the_guards(shared: Shared) -> None:
     assert shared.watcher.ask("missing_guards") == []
+
+
+def test_the_migration_that_stores_subtrees_holds_writers_off(
+    make_ledger: Callable[..., Ledger], postgres_url: str
+) -> None:
+    older = make_ledger("postgresql", postgres_url, target="0001")
+    with older.process() as migrating:
+        with psycopg.connect(postgres_url) as writer:
+            writer.execute("SELECT pg_advisory_lock(%s)", [LOCK_NUMBER])
+            migrating.send("migrate")
+            assert is_waited_for(writer)
+        assert migrating.receive() == {"result": None}
+        migrating.ask("append", count=2)
+    assert_honest(older.ask("state"), 2)
+
+
+def is_waited_for(writer: psycopg.Connection[Any]) -> bool:
+    """Whether somebody comes to wait for an advisory lock within half a minute."""
+    waiting = b"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if writer.execute(waiting).fetchone() == (1,):
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def test_the_count_of_a_flood_is_written_when_the_process_ends(ledger: Ledger) -> None:

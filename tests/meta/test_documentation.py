@@ -83,7 +83,7 @@ def headings(document: Path) -> set[str]:
 
 
 def test_every_setting_is_on_the_page_of_settings_and_nothing_else() -> None:
-    documented = set(re.findall(r"MYCO_[A-Z_]+[A-Z]", (REFERENCE / "settings.md").read_text()))
+    documented = set(re.findall(r"MYCO_[A-Z0-9_]+[A-Z0-9]", (REFERENCE / "settings.md").read_text()))
     ends = {f"{name}_FILE" for name in settings()}
     assert documented - ends - NOT_SETTINGS == settings()
 
@@ -94,7 +94,7 @@ def test_no_page_names_a_setting_that_does_not_exist() -> None:
     found = {
         f"{document.name}: {name}"
         for document in DOCUMENTS
-        for name in re.findall(r"MYCO_[A-Z_]+[A-Z]", document.read_text())
+        for name in re.findall(r"MYCO_[A-Z0-9_]+[A-Z0-9]", document.read_text())
         if name not in known
     }
     assert found == set()

@@ -2,10 +2,18 @@
 
 from django.db import migrations, models
 
+from containers_app.audit.appending import LOCK_NUMBER
 from containers_app.audit.merkle import Frontier
 from containers_app.audit.tree import STEP
 
 ROWS_AT_ONCE = 2_000
+
+
+def hold_writers_off(apps, schema_editor):
+    """Take the ledger's lock until the end: an entry in between would have no subtree. SQLite holds it since BEGIN."""
+    if schema_editor.connection.vendor == "postgresql":
+        with schema_editor.connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_NUMBER])
 
 
 def store_subtrees(apps, schema_editor):
@@ -34,6 +42,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RunPython(hold_writers_off, migrations.RunPython.noop),
         migrations.CreateModel(
             name="Standing",
             fields=[

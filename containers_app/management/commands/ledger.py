@@ -11,9 +11,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from containers_app.audit import losses
 from containers_app.audit.losses import Loss
-from containers_app.audit.signer import rotate_key
+from containers_app.audit.signer_acts import accept_rollback, rotate_key, what_is_lost
 from containers_app.audit.signer_folder import SignerFolder
 from containers_app.conf import load
 from containers_app.errors import AuditUnavailable, InvalidRequest, MycoError, PermissionDenied
@@ -32,7 +31,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """The acts, each with who does it and why."""
         acts = parser.add_subparsers(dest="act", required=True, metavar="ACT")
-        accept = acts.add_parser("accept-rollback", help="go on in a new shard after entries were lost or changed")
+        accept = acts.add_parser(
+            "accept-rollback", help="go on in a new shard after a loss; run it where the signer runs"
+        )
         accept.add_argument("--confirm", metavar="TEXT", help="what would be typed at the question")
         rotate = acts.add_parser("rotate-key", help="let a new key sign; run it where the signer runs")
         add_acts(acts)
@@ -70,13 +71,14 @@ class Command(BaseCommand):
             sys.exit(said.code)
 
     def _accept_rollback(self, asker: Asker, reason: str, options: Mapping[str, Any]) -> list[str]:
-        found = losses.losses_told()
+        folder = SignerFolder(Path(load().signer_directory))
+        found = what_is_lost(folder)
         if not found:
-            raise InvalidRequest("The ledger is not halted: there is nothing to accept.")
+            raise InvalidRequest("Nothing that was signed is lost: there is nothing to accept.")
         wanted = "give up " + " ".join(str(loss.shard) for loss in found)
         if self._typed(found, wanted, options["confirm"]) != wanted:
             raise InvalidRequest(f"Nothing was done: type '{wanted}', or give it with --confirm.")
-        shard = losses.accept(actor=asker.as_actor(), source=TERMINAL, reason=reason)
+        shard = accept_rollback(folder, found, actor=asker.as_actor(), source=TERMINAL, reason=reason)
         return [f"The ledger goes on in shard {shard}; its first entry says what was lost."]
 
     def _typed(self, found: list[Loss], wanted: str, given: str | None) -> str:
@@ -89,7 +91,7 @@ class Command(BaseCommand):
         return input(f"Type '{wanted}' to go on without them: ").strip()
 
     def _rotate_key(self, asker: Asker, reason: str, options: Mapping[str, Any]) -> list[str]:
-        folder = SignerFolder(Path(load().signer_directory))
+        folder = SignerFolder.existing(Path(load().signer_directory))
         vkey = rotate_key(folder, actor=asker.as_actor(), source=TERMINAL, reason=reason)
         return ["The next checkpoint has the signatures of both keys. Give auditors the new one:", vkey]
 

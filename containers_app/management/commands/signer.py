@@ -7,15 +7,15 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from containers_app.audit.signer_folder import SignerUnfit
 from containers_app.audit.signing_loop import sign_until
 from containers_app.conf import load
+from containers_app.errors import MycoError
 
 _ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Command(BaseCommand):
-    """Runs until SIGTERM or Ctrl-C."""
+    """Runs until SIGTERM or Ctrl-C; exit status 1 when it cannot, so that whoever supervises it starts it again."""
 
     help = "Sign the ledger's checkpoints and anchor them, until stopped. Run exactly one."
 
@@ -24,5 +24,5 @@ class Command(BaseCommand):
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING_SIGNALS)
         try:
             sign_until(_ENDING_SIGNALS, conf=load())
-        except SignerUnfit as error:
+        except MycoError as error:
             raise CommandError(error.message) from error

@@ -11,9 +11,10 @@ import time_machine
 from django.db import connections
 from django.test import Client
 from django.urls import reverse
+from pytest_django import Settings
 
 from containers_app.audit import ledger
-from containers_app.audit.anchoring import anchor_newest
+from containers_app.audit.anchoring import Carrier
 from containers_app.audit.models import Entry
 from containers_app.audit.published import status
 from containers_app.audit.record import Actor, Source
@@ -55,11 +56,13 @@ def test_a_ledger_that_nobody_signed_says_so(page: Callable[[], str]) -> None:
     assert "never" in shown
 
 
-def test_a_signed_ledger_shows_its_checkpoint_and_its_anchor(page: Callable[[], str], signer: Signer) -> None:
+def test_a_signed_ledger_shows_its_checkpoint_and_its_anchor(
+    page: Callable[[], str], signer: Signer, tmp_path: Path
+) -> None:
     record()
     shown = page()
     signer.look()
-    anchor_newest(replace(load(), anchor_email="auditor@example.org"))
+    Carrier(SignerFolder(tmp_path / "signer"), replace(load(), anchor_email="auditor@example.org")).carry()
     shown = page()
     assert "Signed" in shown
     assert str(status().checkpoint.root) in shown  # type: ignore[union-attr]
@@ -96,3 +99,31 @@ def test_a_halted_ledger_says_what_was_lost_and_what_to_do(page: Callable[[], st
     assert "Halted" in shown
     assert "the tree in the database is damaged" in shown
     assert "manage.py ledger accept-rollback" in shown
+
+
+def test_an_outside_anchor_that_is_too_old_is_late(page: Callable[[], str], signer: Signer, tmp_path: Path) -> None:
+    with time_machine.travel(NOON, tick=False) as clock:
+        record()
+        signer.look()
+        Carrier(SignerFolder(tmp_path / "signer"), replace(load(), anchor_email="auditor@example.org")).carry()
+        clock.shift(load().anchor_late_seconds)
+        assert status().outside_state == "current"
+        clock.shift(1)
+        told = status()
+        assert told.outside_state == "late"
+        assert told.outside is not None
+        assert told.outside.age_seconds == load().anchor_late_seconds + 1
+
+
+def test_an_anchor_that_was_never_reached_is_late_once_it_had_the_time(
+    page: Callable[[], str], signer: Signer, settings: Settings
+) -> None:
+    with time_machine.travel(NOON, tick=False) as clock:
+        record()
+        signer.look()
+        clock.shift(load().anchor_late_seconds + 1)
+        assert status().outside_state == "none"
+        settings.MYCODOCKER = {**settings.MYCODOCKER, "anchor_syslog": "/dev/log"}
+        assert status().outside_state == "late"
+        settings.MYCODOCKER = {**settings.MYCODOCKER, "anchor_late_seconds": 0.0}
+        assert status().outside_state == "none"

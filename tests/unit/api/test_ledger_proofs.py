@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import connections
 from django.test import Client
 
 from containers_app.audit import ledger
+from containers_app.audit.anchoring import Carrier
 from containers_app.audit.merkle import leaf_hash
 from containers_app.audit.notes import open_note
 from containers_app.audit.proofs import is_consistent, is_included
 from containers_app.audit.record import Actor, Source
 from containers_app.audit.signer import Signer
 from containers_app.audit.signer_folder import SignerFolder
+from containers_app.conf import load
 from tests import recipes
+from tests.unit.api.conftest import silent
 
 pytestmark = [pytest.mark.django_db(databases=["default", "audit"]), pytest.mark.usefixtures("groups")]
 SYSTEM, INSIDE = Actor(type="system"), Source(channel="engine")
@@ -70,7 +75,7 @@ def test_the_checkpoint_opens_with_its_key(auditor: Client, grow: Callable[[int]
     assert (checkpoint.origin, checkpoint.size) == (shown["origin"], shown["size"])
     assert checkpoint.root.hex() == shown["root"]
     assert shown["size"] >= 5
-    assert shown["lastOutsideAnchor"] is None
+    assert (shown["lastOutsideAnchor"], shown["outsideAnchorState"]) == (None, "none")
     assert body(auditor, f"checkpoint?shard={shown['shard']}") == shown
 
 
@@ -136,8 +141,8 @@ def test_a_damaged_tree_gives_no_proof(auditor: Client, grow: Callable[[int], No
     grow(4)
     with connections["audit"].cursor() as cursor:
         cursor.execute("DELETE FROM audit_entry WHERE leaf_index = 1")
-    assert "lacks hashes" in refusal(auditor, "entries/0/proof", 404)
-    assert "lacks hashes" in refusal(auditor, "consistency?from=1&to=4", 404)
+    assert "lacks the hash of entry 1" in refusal(auditor, "entries/0/proof", 404)
+    assert "lacks the hash of entry 1" in refusal(auditor, "consistency?from=1&to=4", 404)
 
 
 def test_an_operator_proves_only_what_they_did_themselves(operator: Client, grow: Callable[[int], None]) -> None:
@@ -150,3 +155,25 @@ def test_a_stranger_gets_nothing(stranger: Client, grow: Callable[[int], None]) 
     grow(1)
     for address in ("checkpoint", "entries/0/proof", "consistency?from=1&to=1"):
         refusal(stranger, address, 403)
+
+
+def test_the_last_outside_anchor_is_given_with_its_age(
+    auditor: Client, grow: Callable[[int], None], tmp_path: Path
+) -> None:
+    with time_machine.travel("2026-11-30T12:00:00Z", tick=False) as clock:
+        grow(5)
+        Carrier(SignerFolder(tmp_path / "signer"), replace(load(), anchor_email="auditor@example.org")).carry()
+        clock.shift(load().anchor_late_seconds + 1)
+        shown = body(auditor, "checkpoint")
+        ready = auditor.get("/readyz").json()
+    last = shown["lastOutsideAnchor"]
+    assert (last["kind"], last["target"], last["ageSeconds"]) == ("email", "example.org", 86_401)
+    assert shown["outsideAnchorState"] == "late"
+    assert ready["ledger"] == {"state": "late", "outsideAnchor": "late", "outsideAnchorAgeSeconds": 86_401}
+
+
+def test_readiness_says_nothing_of_a_ledger_that_does_not_answer(auditor: Client) -> None:
+    with silent("audit"):
+        ready = auditor.get("/readyz")
+    assert ready.status_code == 503
+    assert ready.json()["ledger"] == {}

@@ -10,12 +10,13 @@ from django.apps import apps
 from django.db import connections, transaction
 from django.db.models import QuerySet
 
-from containers_app.audit import ledger
+from containers_app.audit import ledger, tree
+from containers_app.audit.appending import writable
 from containers_app.audit.merkle import Frontier, leaf_hash, node_hash
 from containers_app.audit.models import Entry, Head, Subtree
 from containers_app.audit.proofs import consistency_proof, inclusion_proof, is_consistent, is_included, root_of
 from containers_app.audit.record import Actor, Source
-from containers_app.audit.tree import StoredNodes, TreeDamaged
+from containers_app.audit.tree import StoredNodes, TreeDamaged, missing_subtrees
 
 pytestmark = pytest.mark.django_db(databases=["default", "audit"])
 SIZE = 600
@@ -33,6 +34,11 @@ def shard() -> int:
 
 def leaves() -> list[bytes]:
     return [leaf_hash(payload.encode()) for payload in Entry.objects.order_by("id").values_list("payload", flat=True)]
+
+
+def execute(statement: str) -> None:
+    with connections["audit"].cursor() as cursor:
+        cursor.execute(statement)
 
 
 def roots() -> list[bytes]:
@@ -66,22 +72,46 @@ def test_a_proof_takes_a_few_queries(shard: int, django_assert_max_num_queries: 
         inclusion_proof(300, SIZE, node=StoredNodes(shard))
 
 
+def test_a_subtree_that_is_not_stored_is_computed_from_what_is_below(shard: int) -> None:
+    expected = StoredNodes(shard)(9, 0)
+    execute("DELETE FROM audit_subtree")
+    assert StoredNodes(shard)(9, 0) == expected
+    missing = missing_subtrees(shard, SIZE)
+    assert [(row.level, row.number) for row in missing] == [(8, 0), (8, 1)]
+    writable(Subtree).bulk_create(missing)
+    assert missing_subtrees(shard, SIZE) == []
+    assert StoredNodes(shard)(9, 0) == expected
+
+
+def test_a_wide_subtree_is_computed_through_all_that_are_below_it(monkeypatch: pytest.MonkeyPatch, shard: int) -> None:
+    monkeypatch.setattr(tree, "STEP", 2)
+    monkeypatch.setattr(tree, "TILE", 4)
+    execute("DELETE FROM audit_subtree")
+    frontier = Frontier()
+    for leaf in leaves()[:256]:
+        frontier = frontier.append(leaf)
+    missing = missing_subtrees(shard, SIZE)
+    assert {row.level: row.root for row in missing if row.number == 0}[8] == frontier.root().hex()
+    assert len(missing) == 150 + 37 + 9 + 2
+
+
 def test_a_hash_that_is_missing_or_damaged_is_told(shard: int) -> None:
-    with pytest.raises(TreeDamaged, match="lacks hashes"):
+    with pytest.raises(TreeDamaged, match="lacks the hash of entry 600"):
         StoredNodes(shard)(8, 2)
-    with connections["audit"].cursor() as cursor:
-        cursor.execute("UPDATE audit_subtree SET root = 'no hash' WHERE number = 1")
-        cursor.execute("DELETE FROM audit_entry WHERE leaf_index = 300")
+    execute("UPDATE audit_subtree SET root = 'no hash' WHERE number = 1")
+    execute("DELETE FROM audit_entry WHERE leaf_index = 300")
     with pytest.raises(TreeDamaged, match="no hash"):
         StoredNodes(shard)(8, 0)
-    with pytest.raises(TreeDamaged, match="lacks hashes"):
-        StoredNodes(shard)(6, 5)
+    with pytest.raises(TreeDamaged, match="lacks the hash of entry 300"):
+        StoredNodes(shard)(6, 4)
+    execute("DELETE FROM audit_subtree")
+    with pytest.raises(TreeDamaged, match="lacks the hash of entry 300"):
+        missing_subtrees(shard, SIZE)
 
 
 def test_the_migration_stores_the_subtrees_of_entries_that_were_there(shard: int) -> None:
     stored = list(Subtree.objects.order_by("number").values("shard", "level", "number", "root"))
-    with connections["audit"].cursor() as cursor:
-        cursor.execute("DELETE FROM audit_subtree")
+    execute("DELETE FROM audit_subtree")
     migration = import_module("containers_app.audit.migrations.0002_signer")
     # In a migration the models are history's, with plain managers.
     assert QuerySet(Subtree).count() == 0
