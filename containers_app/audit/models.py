@@ -222,7 +222,7 @@ class Anchoring(LedgerModel):
 class Permit(LedgerModel):
     """What the guards let through: a row that lives in the transaction of one removal only, so nobody else sees it."""
 
-    act = models.CharField(max_length=8, primary_key=True)
+    act = models.CharField(max_length=8)
 
     class Meta(LedgerModel.Meta):
         verbose_name = "ledger permit"

@@ -11,7 +11,10 @@ class Migration(migrations.Migration):
     operations = [
         migrations.CreateModel(
             name="Permit",
-            fields=[("act", models.CharField(max_length=8, primary_key=True, serialize=False))],
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("act", models.CharField(max_length=8)),
+            ],
             options={
                 "verbose_name": "ledger permit",
                 "abstract": False,

@@ -124,7 +124,7 @@ def test_a_permit_opens_its_own_act_only(
 
 
 def test_a_permit_that_somebody_left_is_told(guarded: None, tamper: Tamper) -> None:
-    tamper("INSERT INTO audit_permit VALUES ('erase')")
+    tamper("INSERT INTO audit_permit (act) VALUES ('erase')")
     assert guards.missing_guards() == ["audit_permit"]
 
 
