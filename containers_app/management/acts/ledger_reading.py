@@ -136,7 +136,8 @@ def _check_keys(vkeys: list[str]) -> None:
 
 def _told(check: SelfCheck) -> list[str]:
     head = f"shard {check.shard}: {check.size} entries, {check.checkpoints} checkpoints, root {check.root}"
-    return [head, *(f"TAMPERED: shard {check.shard}: {problem}" for problem in check.problems)]
+    gone = [f"shard {check.shard}: {check.pruned} payloads were pruned by retention"] if check.pruned else []
+    return [head, *gone, *(f"TAMPERED: shard {check.shard}: {problem}" for problem in check.problems)]
 
 
 def _filter(options: Mapping[str, Any]) -> dict[str, str]:
