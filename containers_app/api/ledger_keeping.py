@@ -62,9 +62,7 @@ _HOLDS = inline_serializer(
 _ERASURE_REQUEST = inline_serializer(
     "LedgerErasureRequest",
     {
-        "actor": _TEXT(
-            required=False, help_text="The id of a user: all that is personal in what it did."
-        ),
+        "actor": _TEXT(required=False, help_text="The id of a user: all that is personal in what it did."),
         "address": _TEXT(required=False, help_text="Exactly this address, wherever it stands."),
         "label": _TEXT(required=False, help_text="Exactly this name, wherever it stands."),
         "dryRun": serializers.BooleanField(required=False, help_text="Only count."),
