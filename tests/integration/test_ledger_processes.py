@@ -275,6 +275,7 @@ def test_a_file_that_is_no_database_makes_the_ledger_unavailable(ledger: Ledger)
         "TRUNCATE audit_standing",
         "TRUNCATE audit_anchoring",
         "UPDATE audit_disclosure SET text = 'forged'",
+        "DELETE FROM audit_disclosure",
         "TRUNCATE audit_disclosure",
     ],
 )
@@ -285,8 +286,6 @@ def test_postgresql_itself_refuses_changes(shared: Shared, statement: str) -> No
     answer = shared.watcher.receive()
     assert answer["error"] == "IntegrityError"
     assert "the ledger is append-only" in answer["message"]
-    assert shared.size() == before
-    shared.watcher.ask("execute", statement="DELETE FROM audit_disclosure")
     assert shared.size() == before
 
 

@@ -544,7 +544,10 @@ class Verifier:
             root = self.meaning.trees[shard].roots.get(shown.pruned, b"").hex()
             place = self.meaning.prunings.get((shard, shown.pruned, root))
             words = f"entry {place} records it" if place else "nothing here records it: ask for that entry"
-            self.report.warn(f"{shown.gone} entries of {shard} were pruned, only their hashes are left; {words}")
+            if self.quick:
+                words = "--quick does not look for the entry that records it"
+            most = "up to " if self.bundle.manifest["filter"] else ""
+            self.report.warn(f"{most}{shown.gone} entries of {shard} were pruned, only their hashes are left; {words}")
 
     def _compare(self, checkpoint: Checkpoint, before: dict[str, Any], tree: Tree) -> None:
         if checkpoint.size < before["size"]:
@@ -563,10 +566,12 @@ class Verifier:
 
     def _period(self, checkpoint: Checkpoint, shown: Shown) -> None:
         """Without a filter nothing of the period may be withheld; an entry on each side shows where it ends."""
+        if shown.pruned >= checkpoint.size:
+            return  # what is left of it is shown
         since, until = self.bundle.manifest["since"], self.bundle.manifest["until"]
         begun = shown.first <= shown.pruned or (since is not None and _time(shown.first_line) < since)
         ended = shown.last == checkpoint.size - 1 or (until is not None and _time(shown.last_line) >= until)
-        if shown.pruned < checkpoint.size and not (shown.is_one_piece and begun and ended):
+        if not (shown.is_one_piece and begun and ended):
             self.report.problem(f"{checkpoint.origin}: entries of the period {since} to {until} are withheld")
 
 

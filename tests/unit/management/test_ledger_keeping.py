@@ -83,6 +83,7 @@ def test_an_erasure_is_shown_first_and_done_when_it_is_typed(old: None, monkeypa
     assert "4 values are erased" in run("erase", "--actor", "7", "--reason", "a request")
     assert "2 of source_ip" in asked[0]
     assert actions()[3:] == ["privacy.erase"] * 2
+    assert "4 personal values were erased, by 1 acts" in run("verify")
     assert not Disclosure.objects.filter(text__contains="alice").exists()
 
 
