@@ -14,6 +14,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 TWO_DATABASES = (
     "MYCO_DATABASE_URL is set but MYCO_AUDIT_DATABASE_URL is not: the ledger needs a second database of its own"
 )
+ROLES_OF_NOTHING = "MYCO_AUDIT_OWNER_URL and MYCO_AUDIT_PRUNER_URL are for a ledger that MYCO_AUDIT_DATABASE_URL names"
 
 _env = FileAwareEnv(eager=False)
 with _env.prefixed("MYCO_"):
@@ -25,6 +26,8 @@ with _env.prefixed("MYCO_"):
     SECRET_KEY = _env.str("SECRET_KEY", "")
     DATABASE_URL = _env.str("DATABASE_URL", "")
     AUDIT_DATABASE_URL = _env.str("AUDIT_DATABASE_URL", "")
+    AUDIT_OWNER_URL = _env.str("AUDIT_OWNER_URL", "")
+    AUDIT_PRUNER_URL = _env.str("AUDIT_PRUNER_URL", "")
     BROKER_URL = _env.str("BROKER_URL", "")
     BACKUP_ROOTS = _env.str("BACKUP_ROOTS", "/backups/containers")
     BACKUP_RESERVE_BYTES = _env.int("BACKUP_RESERVE_BYTES", 64 * 1024 * 1024)
@@ -41,6 +44,7 @@ with _env.prefixed("MYCO_"):
     VERIFY_BYTES_PER_DAY = _env.int("VERIFY_BYTES_PER_DAY", 1024**4)
     STALE_DAYS = _env.float("STALE_DAYS", 7.0)
     EXPORT_DAYS = _env.float("EXPORT_DAYS", 7.0)
+    LEDGER_KEEP_YEARS = _env.int("LEDGER_KEEP_YEARS", 0)
     HELPER_IMAGE = _env.str("HELPER_IMAGE", "")
     MAX_WAITING_REQUESTS = _env.int("MAX_WAITING_REQUESTS", 8)
     MAX_ACTIVE_OPERATIONS = _env.int("MAX_ACTIVE_OPERATIONS", 200)

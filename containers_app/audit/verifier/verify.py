@@ -252,6 +252,7 @@ class Meaning:
         self.ids: set[str] = set()
         self.open: set[str] = set()
         self.ended: set[str] = set()
+        self.prunings: dict[tuple[Any, ...], str] = {}
         self.backwards = self.entries = self.withheld_values = 0
         self.time = self.place = ""
         self.shard = self.index = 0
@@ -295,6 +296,8 @@ class Meaning:
             self._outcome(entry)
         elif entry["action"] in ("audit.open_shard", "audit.accept_rollback"):
             self._opened(entry["details"])
+        elif entry["action"] == "audit.prune":
+            self.prunings[tuple(entry["details"][name] for name in ("shard", "end", "root"))] = self.place
 
     def _intent(self, operation: str) -> None:
         if operation in self.open or operation in self.ended:
@@ -482,6 +485,7 @@ class Verifier:
         self.keys, self.known, self.quick = keys, known, quick
         self.meaning = Meaning(self.report)
         self.seen: dict[str, dict[str, Any]] = {}
+        self.pruned: list[tuple[int, Shown]] = []
 
     def run(self) -> None:
         """Check everything; what was found is in the report."""
@@ -492,6 +496,7 @@ class Verifier:
             self._shard(int(one["shard"]), one)
         self.bundle.rest()
         self.meaning.close()
+        self._say_pruned()
         for origin in sorted(set(self.known) - set(self.seen)):
             self.report.warn(f"{origin}: you saw this log at an earlier audit; the bundle does not hold it")
 
@@ -502,8 +507,8 @@ class Verifier:
             raise Tampered(f"{shard}: the checkpoint is that of {checkpoint.origin}")
         checkpoint.open(self.keys or [Key(self.bundle.small(f"{shard}/vkey").decode())])
         before = self.known.get(checkpoint.origin, {"size": 0, "root": None})
-        tree = self.meaning.trees[shard] = Tree({before["size"]})
-        shown = self._entries(shard, tree)
+        tree = self.meaning.trees[shard] = Tree({before["size"], said.get("pruned", 0)})
+        shown = self._entries(shard, tree, Shown(said.get("pruned", 0)))
         if tree.size != checkpoint.size:
             self.report.problem(f"{checkpoint.origin}: {checkpoint.size} entries are signed, {tree.size} are here")
         elif tree.size and tree.root() != checkpoint.root:
@@ -516,20 +521,33 @@ class Verifier:
             self.report.warn(f"{checkpoint.origin}: {said['newer']} entries were newer than the checkpoint: not here")
         self.seen[checkpoint.origin] = {"size": checkpoint.size, "root": checkpoint.root.hex()}
 
-    def _entries(self, shard: int, tree: Tree) -> Shown:
-        shown = Shown()
+    def _entries(self, shard: int, tree: Tree, shown: Shown) -> Shown:
         values = Disclosures(iter(()) if self.quick else self.bundle.lines(f"{shard}/disclosures.jsonl"))
         for index, line in enumerate(self.bundle.lines(f"{shard}/entries.jsonl")):
             if line[:1] == b"#":
                 tree.append(_withheld(line, f"{shard}/{index}"))
+                shown.gone += index < shown.pruned
                 continue
             tree.append(sha256(b"\x00" + line).digest())
             shown.take(index, line)
             if not self.quick:
                 self.meaning.take(shard, index, line, values.of(index))
+        if shown.gone:
+            self.pruned.append((shard, shown))
         if values.next["index"] is not None:
             self.report.problem(f"{shard}: there are disclosed values that belong to no shown entry")
         return shown
+
+    def _say_pruned(self) -> None:
+        """Retention keeps the hashes. That it was retention, a later entry tells, with the root of what went."""
+        for shard, shown in self.pruned:
+            root = self.meaning.trees[shard].roots.get(shown.pruned, b"").hex()
+            place = self.meaning.prunings.get((shard, shown.pruned, root))
+            words = f"entry {place} records it" if place else "nothing here records it: ask for that entry"
+            if self.quick:
+                words = "--quick does not look for the entry that records it"
+            most = "up to " if self.bundle.manifest["filter"] else ""
+            self.report.warn(f"{most}{shown.gone} entries of {shard} were pruned, only their hashes are left; {words}")
 
     def _compare(self, checkpoint: Checkpoint, before: dict[str, Any], tree: Tree) -> None:
         if checkpoint.size < before["size"]:
@@ -539,7 +557,7 @@ class Verifier:
             self.report.problem(f"{checkpoint.origin}: history was rewritten since your last audit")
 
     def _say(self, checkpoint: Checkpoint, shown: Shown) -> None:
-        words = f"{checkpoint.origin}: {checkpoint.size} entries are signed, {shown.count} are shown"
+        words = f"{checkpoint.origin}: {checkpoint.size} entries are signed, {shown.kept + shown.count} are shown"
         if self.bundle.manifest["filter"]:
             words += "; that none of the others fits the filter cannot be proved"
         elif shown.is_one_piece:
@@ -548,22 +566,28 @@ class Verifier:
 
     def _period(self, checkpoint: Checkpoint, shown: Shown) -> None:
         """Without a filter nothing of the period may be withheld; an entry on each side shows where it ends."""
+        if shown.pruned >= checkpoint.size:
+            return  # what is left of it is shown
         since, until = self.bundle.manifest["since"], self.bundle.manifest["until"]
-        begun = shown.first == 0 or (since is not None and _time(shown.first_line) < since)
+        begun = shown.first <= shown.pruned or (since is not None and _time(shown.first_line) < since)
         ended = shown.last == checkpoint.size - 1 or (until is not None and _time(shown.last_line) >= until)
-        if checkpoint.size and not (shown.is_one_piece and begun and ended):
+        if not (shown.is_one_piece and begun and ended):
             self.report.problem(f"{checkpoint.origin}: entries of the period {since} to {until} are withheld")
 
 
 class Shown:
-    """Which entries of a shard are not withheld."""
+    """Which entries of a shard are not withheld. Below `pruned` some are `gone`, and the `kept` ones are no piece."""
 
-    def __init__(self) -> None:
+    def __init__(self, pruned: int) -> None:
+        self.pruned, self.gone, self.kept = pruned, 0, 0
         self.count, self.first, self.last = 0, -1, -1
         self.first_line = self.last_line = b""
 
     def take(self, index: int, line: bytes) -> None:
         """Count one."""
+        if index < self.pruned:
+            self.kept += 1
+            return
         if not self.count:
             self.first, self.first_line = index, line
         self.count += 1

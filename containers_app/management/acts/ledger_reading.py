@@ -9,6 +9,7 @@ from typing import Any
 
 from containers_app.audit import ledger, published
 from containers_app.audit.bundle import Written
+from containers_app.audit.erasure import erased_so_far
 from containers_app.audit.inspection import known_shards
 from containers_app.audit.ledger import SelfCheck, Subject, self_check
 from containers_app.audit.notes import read_verifier_key
@@ -60,7 +61,7 @@ def verify(options: Mapping[str, Any]) -> Said:
     checks = [self_check(shard, quick=options["quick"], vkeys=options["vkey"]) for shard in wanted]
     good = all(check.is_clean for check in checks)
     unsigned = [f"Shard {check.shard} has no checkpoint yet." for check in checks if not check.checkpoints]
-    lines = [line for check in checks for line in _told(check)]
+    lines = [*(line for check in checks for line in _told(check)), *_told_erased()]
     verdict = "VERIFIED" if good else "TAMPERED"
     body = {"verdict": verdict.lower(), "shards": [asdict(check) for check in checks]}
     return Said(code=VERIFIED if good else TAMPERED, lines=(*lines, *unsigned, verdict), body=body)
@@ -136,7 +137,13 @@ def _check_keys(vkeys: list[str]) -> None:
 
 def _told(check: SelfCheck) -> list[str]:
     head = f"shard {check.shard}: {check.size} entries, {check.checkpoints} checkpoints, root {check.root}"
-    return [head, *(f"TAMPERED: shard {check.shard}: {problem}" for problem in check.problems)]
+    gone = [f"shard {check.shard}: {check.pruned} payloads were pruned by retention"] if check.pruned else []
+    return [head, *gone, *(f"TAMPERED: shard {check.shard}: {problem}" for problem in check.problems)]
+
+
+def _told_erased() -> list[str]:
+    values, acts = erased_so_far()
+    return [f"{values} personal values were erased, by {acts} acts that the ledger has: no damage"] if acts else []
 
 
 def _filter(options: Mapping[str, Any]) -> dict[str, str]:

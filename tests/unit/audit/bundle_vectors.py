@@ -71,6 +71,7 @@ class Draft:
     key: SigningKey = KEY
     origin: str = ORIGIN
     text: str = SECRET
+    pruned: int = 0
 
     def lines(self) -> list[bytes]:
         return [one if isinstance(one, bytes) else canonical(one) for one in self.entries]
@@ -101,7 +102,8 @@ class Draft:
             {"path": path, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             for path, content in files.items()
         ]
-        shards = [{"shard": 2026, "origin": self.origin, "size": len(self.entries), "newer": newer}]
+        shard = {"shard": 2026, "origin": self.origin, "size": len(self.entries), "newer": newer}
+        shards = [shard | ({"pruned": self.pruned} if self.pruned else {})]
         period = {"since": self.since, "until": self.until, "filter": self.filter}
         return canonical({"format": "mycodocker-ledger-bundle/1", "shards": shards, "files": listed, **period})
 
@@ -178,6 +180,12 @@ VECTORS: Mapping[str, tuple[int, str, Callable[[], bytes]]] = {
         "7 personal values are erased",
         lambda: made(Draft(), lambda files: files.update({"2026/disclosures.jsonl": b""})),
     ),
+    "good-pruned": (
+        VERIFIED,
+        "2 entries of 2026 were pruned, only their hashes are left; nothing here records it",
+        lambda: made(Draft(withheld=frozenset({0, 2}), pruned=3)),
+    ),
+    "pruned-and-withheld": (TAMPERED, "are withheld", lambda: made(Draft(withheld=frozenset({0, 4}), pruned=3))),
     "entry-changed": (
         TAMPERED,
         "not those that were signed",
