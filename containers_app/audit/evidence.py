@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,13 +12,13 @@ from django.db.models import QuerySet
 
 from containers_app.audit.appending import answering
 from containers_app.audit.bundle import Signed
-from containers_app.audit.inspection import DIGESTS_AT_ONCE, disclosed_all, payload_of
+from containers_app.audit.inspection import DIGESTS_AT_ONCE, disclosed_all
 from containers_app.audit.merkle import leaf_hash
 from containers_app.audit.models import Anchoring, Entry, SignedCheckpoint
 from containers_app.audit.published import newest_checkpoints
 from containers_app.audit.router import ALIAS
 from containers_app.audit.selection import ROWS_AT_ONCE, Selection, in_pieces
-from containers_app.audit.shards import rank
+from containers_app.audit.shards import rank, year_of
 
 _PAIRED: Final = ("intent", "outcome")
 
@@ -62,7 +63,7 @@ def snapshot() -> Snapshot:
 
 
 def told(selection: Selection, snapshot: Snapshot, *, checkpoint: Callable[[], None]) -> Iterator[Told]:
-    """The signed entries of the selection in the ledger's order, read in bounded pieces.
+    """The signed entries of the selection in the ledger's order, read in bounded pieces; pruned ones tell nothing.
 
     `checkpoint` is called often, and may raise to stop. Raises AuditUnavailable.
     """
@@ -70,7 +71,23 @@ def told(selection: Selection, snapshot: Snapshot, *, checkpoint: Callable[[], N
         pieces = in_pieces(selection.rows(), shard=shard, size=snapshot.signed[shard].size)
         while piece := _next(pieces):
             checkpoint()
-            yield from _joined(piece, selection, snapshot)
+            yield from _joined([one for one in piece if one.payload], selection, snapshot)
+
+
+def pruned(selection: Selection, snapshot: Snapshot) -> dict[int, int]:
+    """How many payloads are gone of the shards that the period can be in, whatever their time. Raises AuditUnavailable.
+
+    Nothing of a pruned entry is left but its hash, so nobody knows whether it was of the period.
+    """
+    years = [moment.year if moment else None for moment in (selection.since, selection.until)]
+    near = [one for one in sorted(snapshot.signed, key=rank) if _is_near(year_of(one), *years)]
+    with answering():
+        counts = {one: Entry.objects.using(ALIAS).filter(shard=one, payload="").count() for one in near}
+    return {shard: count for shard, count in counts.items() if count}
+
+
+def _is_near(year: int, since: int | None, until: int | None) -> bool:
+    return (since is None or year >= since) and (until is None or year <= until)
 
 
 def asked(operation_id: str) -> Told | None:
@@ -133,7 +150,7 @@ def _joined(piece: Sequence[Entry], selection: Selection, snapshot: Snapshot) ->
 
 
 def _with_end(intent: Told, end: Entry | None, selection: Selection) -> Told:
-    if end is None or _intent_in(payload_of(end)) != intent.leaf_hash:
+    if end is None or _intent_in(_payload(end)) != intent.leaf_hash:
         return intent
     return replace(intent, ended=_place(end), is_cited=selection.includes(end.time))
 
@@ -150,9 +167,16 @@ def _pairs(ids: Sequence[str]) -> list[Entry]:
 
 
 def _told(entry: Entry, shown: Mapping[str, Any]) -> Told:
-    """The hash is computed, not copied, unless the payload was pruned and nothing but the hash is left."""
-    own = leaf_hash(entry.payload.encode()).hex() if entry.payload else entry.leaf_hash
-    return Told(place=_place(entry), leaf_hash=own, payload=shown)
+    """The hash is computed, not copied."""
+    return Told(place=_place(entry), leaf_hash=leaf_hash(entry.payload.encode()).hex(), payload=shown)
+
+
+def _payload(entry: Entry) -> dict[str, Any]:
+    try:
+        payload = json.loads(entry.payload)
+    except ValueError:
+        return {}
+    return payload if isinstance(payload, dict) else {}
 
 
 def _intent_in(payload: Mapping[str, Any]) -> object:

@@ -67,7 +67,7 @@ def disclosed_all(entries: Iterable[Entry]) -> list[dict[str, Any]]:
     that was tampered with until it is no JSON object stands under `damaged`. One query for all. Raises
     `AuditUnavailable`.
     """
-    payloads = [payload_of(entry) for entry in entries]
+    payloads = [_payload(entry) for entry in entries]
     texts = _texts(payloads)
     for payload in payloads:
         for holder, name in list(_commitments(payload)):
@@ -78,7 +78,7 @@ def disclosed_all(entries: Iterable[Entry]) -> list[dict[str, Any]]:
 
 def disclosures_of(entries: Iterable[Entry]) -> list[tuple[Entry, list[str]]]:
     """Return each of `entries` with the disclosure texts that are still there. One query for all."""
-    held = [(entry, payload_of(entry)) for entry in entries]
+    held = [(entry, _payload(entry)) for entry in entries]
     texts = _texts([payload for _, payload in held])
     return [
         (entry, [texts[holder[name]] for holder, name in _commitments(payload) if holder[name] in texts])
@@ -182,8 +182,7 @@ def _texts(payloads: Iterable[dict[str, Any]]) -> dict[str, str]:
     return texts
 
 
-def payload_of(entry: Entry) -> dict[str, Any]:
-    """The payload as it is stored; under `damaged` where it is no JSON object."""
+def _payload(entry: Entry) -> dict[str, Any]:
     try:
         payload = json.loads(entry.payload)
     except ValueError:

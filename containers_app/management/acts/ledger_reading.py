@@ -18,7 +18,6 @@ from containers_app.models.identifiers import uuid7
 from containers_app.operations.authority import Asker, record_denial
 from containers_app.operations.kinds import LEDGER_EXPORT
 from containers_app.operations.ledger_exports import read_export
-from containers_app.specs import fields
 from containers_app.specs.period import NAMED
 from containers_app.workflows.evidence_pack.pack import check_rights
 from containers_app.workflows.ledger_export import EVIDENCE, LedgerExportParams, measured, write_file
@@ -94,11 +93,8 @@ def _export(options: Mapping[str, Any], wish: Mapping[str, Any]) -> Said:
     _check_right(asker, params)
     if path.exists():
         raise InvalidRequest("'output' must name a file that is not there yet", field="output")
-    notes: dict[str, Any] = {
-        "reason": fields.line(options, "reason", longest=fields.LONGEST_REASON),
-        "ticket": fields.line(options, "ticket", longest=fields.LONGEST_TICKET),
-    }
-    size_bytes, sha256, written = _recorded(asker, params, path, notes=notes)
+    reason, ticket = options["reason"] or "", options["ticket"] or ""
+    size_bytes, sha256, written = _recorded(asker, params, path, reason=reason, ticket=ticket)
     lines = [f"{path}: {size_bytes} bytes, sha256 {sha256}", f"{written.entries} entries, {_range(written)}"]
     if written.newer:
         lines.append(f"{written.newer} entries are newer than the last checkpoint: not in it.")
@@ -125,7 +121,7 @@ ACTS: Mapping[str, Callable[[Mapping[str, Any]], Said]] = {
 
 
 def _recorded(
-    asker: Asker, params: LedgerExportParams, path: Path, *, notes: Mapping[str, Any]
+    asker: Asker, params: LedgerExportParams, path: Path, *, reason: str, ticket: str
 ) -> tuple[int, str, Written]:
     """Intent, file, outcome. On any failure there is no file, and the ledger says so."""
     about: dict[str, Any] = {
@@ -135,7 +131,7 @@ def _recorded(
         "subject": Subject(type=LEDGER_EXPORT.subject_type, name=params.format),
         "operation_id": str(uuid7()),
     }
-    ledger.intent(**about, params=LEDGER_EXPORT.record(params), **notes)
+    ledger.intent(**about, params=LEDGER_EXPORT.record(params), reason=reason, ticket=ticket)
     try:
         written = write_file(path, params, operation_id=about["operation_id"], checkpoint=lambda: None)
         size_bytes, sha256 = measured(path)

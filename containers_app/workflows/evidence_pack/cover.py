@@ -14,7 +14,7 @@ from containers_app import VERSION
 from containers_app.audit.canonical import timestamp
 from containers_app.audit.evidence import asked
 from containers_app.audit.exports import value_at
-from containers_app.audit.inspection import SelfCheck, self_check
+from containers_app.audit.ledger import SelfCheck, self_check
 from containers_app.audit.published import Anchored, last_outside_anchor
 from containers_app.audit.selection import Selection
 from containers_app.audit.values import printable
@@ -64,7 +64,7 @@ class Signature:
 
 @dataclass(frozen=True, kw_only=True)
 class Cover:
-    """The first page. `entries` and what follows are of the period; `newer` are those that no checkpoint has yet."""
+    """The first page. `newer` are the entries that no checkpoint has yet, `pruned` those that are gone, by shard."""
 
     conf: Conf
     selection: Selection
@@ -73,6 +73,7 @@ class Cover:
     outside: Anchored | None
     signatures: tuple[Signature, ...]
     newer: int
+    pruned: Mapping[int, int]
     gathered: Gathered
     bundle_sha256: str
 
@@ -87,7 +88,7 @@ class Cover:
             "asked": dict(self.asked),
             "entries": self.gathered.entries,
             "intentsCited": self.gathered.cited,
-            "pruned": self.gathered.pruned,
+            "pruned": {str(shard): count for shard, count in self.pruned.items()},
             "refusedAttempts": self.gathered.refused,
             "notSigned": self.newer,
             "goals": asdict(self.gathered.goals),
@@ -104,8 +105,8 @@ class Cover:
             yield f"{self.newer} entries are newer than the checkpoint: they are not in this report."
         if self.outside is None:
             yield "No checkpoint ever left this machine: who has all of it can have rewritten everything."
-        if self.gathered.pruned:
-            yield f"{self.gathered.pruned} entries were pruned: only their leaf hashes are left."
+        for shard, count in self.pruned.items():
+            yield f"{count} entries of shard {shard} were pruned: what they told is gone, and none of it is in here."
         if self.selection.until and self.selection.until > self.made_at:
             yield "The period was not over when this was made: it ends with the newest checkpoint."
         for one in self.signatures:

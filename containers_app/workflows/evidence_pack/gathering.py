@@ -53,7 +53,6 @@ class Gathered:
     last: str = ""
     cited: int = 0
     refused: int = 0
-    pruned: int = 0
     results: dict[str, Counter[str]] = field(default_factory=dict)
     actions: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     tables: dict[str, Table] = field(default_factory=dict)
@@ -78,7 +77,6 @@ class Gathered:
         self.entries, self.first, self.last = self.entries + 1, self.first or told.place, told.place
         outcome, action = outcome_of(told.payload), str(told.payload.get("action", ""))
         self.actions[action, str(told.payload.get("phase", "damaged")), outcome] += 1
-        self.pruned += told.payload.get("damaged") == ""
         self._watch_the_clock(told)
         if told.is_cited:
             self.cited += 1

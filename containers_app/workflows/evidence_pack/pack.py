@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, Final
 
 from containers_app.audit.bundle import Written, write_bundle
-from containers_app.audit.evidence import Snapshot, snapshot, told
+from containers_app.audit.evidence import Snapshot, pruned, snapshot, told
 from containers_app.audit.selection import Selection
 from containers_app.conf import load
 from containers_app.errors import PermissionDenied
@@ -80,7 +80,7 @@ def write_pack(target: BinaryIO, request: Request) -> Written:
         written = write_bundle(bundle, request.selection, newest=signed.newest, checkpoint=request.checkpoint)
         gathered = _gathered(request, signed, partial(spool, encoding="utf-8"))
         tables = _tables(request, gathered)
-        cover = _cover(request, gathered, bundle)
+        cover = _cover(request, gathered, bundle, gone=pruned(request.selection, signed))
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
             missing = _write_members(archive, cover, tables, bundle)
     return replace(written, entries=gathered.entries, first=gathered.first, last=gathered.last, missing=missing)
@@ -104,7 +104,7 @@ def _tables(request: Request, gathered: Gathered) -> list[Table]:
     ]
 
 
-def _cover(request: Request, gathered: Gathered, bundle: IO[bytes]) -> Cover:
+def _cover(request: Request, gathered: Gathered, bundle: IO[bytes], *, gone: Mapping[int, int]) -> Cover:
     signatures, newer = signatures_of(bundle, checkpoint=request.checkpoint)
     bundle.seek(0)
     return Cover(
@@ -115,6 +115,7 @@ def _cover(request: Request, gathered: Gathered, bundle: IO[bytes]) -> Cover:
         outside=anchored(),
         signatures=signatures,
         newer=newer,
+        pruned=gone,
         gathered=gathered,
         bundle_sha256=file_digest(bundle, "sha256").hexdigest(),  # type: ignore[arg-type]
     )

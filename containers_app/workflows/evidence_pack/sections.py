@@ -15,7 +15,7 @@ _RESULT: Final = ("details", "result")
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One table: the actions that it is about (`noun.` means all of that noun), and its own columns.
+    """One table: the actions that it is about (with a mark at its end: all that begin so), and its own columns.
 
     A column has a heading and a path in the payload. `wish` columns are read out of the intent; `told` ones are found
     out by who fills the table.
@@ -37,7 +37,7 @@ class Section:
 
     def takes(self, action: str) -> bool:
         """Whether entries of this action stand here."""
-        return any(action == one or (one.endswith(".") and action.startswith(one)) for one in self.actions)
+        return any(action == one or (one.endswith((".", "_")) and action.startswith(one)) for one in self.actions)
 
 
 _BEGIN: Final[Mapping[str, str]] = {
@@ -98,9 +98,9 @@ SECTIONS: Final = (
     Section(
         name="verifications",
         title="Verifications of backups",
-        actions=("backup.verify", "backup.found_missing", "backup.found_corrupt"),
+        actions=("backup.verify", "backup.found_"),
         own={"file": ("File", (*_RESULT, "backupFile")), "bytesRead": ("Bytes read", (*_RESULT, "bytesRead"))},
-        note="`found_missing` and `found_corrupt` are what the scheduler found by itself.",
+        note="What begins with backup.found_ was found without a verification, by a look at the files.",
     ),
     Section(
         name="drills",
@@ -136,23 +136,23 @@ SECTIONS: Final = (
         name="retention",
         title="Keeping, holding and pruning",
         actions=(
-            *("backup.pinned", "backup.unpinned", "backup.held", "backup.released", "retention.", "privacy."),
-            *("audit.prune", "audit.hold", "audit.hold_placed", "audit.hold_released"),
+            *("backup.pinned", "backup.unpinned", "backup.held", "backup.released", "retention.", "system.retention"),
+            *("audit.prune", "audit.pruned", "audit.hold_", "privacy."),
         ),
         own=_BEFORE_AFTER,
     ),
     Section(
         name="plans",
         title="Changes of backup plans",
-        actions=("plan.", "config.plan", "config.plan_added", "config.plan_changed", "config.plan_removed"),
+        actions=("plan.", "config.plan_"),
         own=_BEFORE_AFTER,
         note="This version keeps no backup plans of its own: backups are asked for by people and by keys.",
     ),
     Section(name="configuration", title="Changes of the configuration", actions=("config.",), own=_BEFORE_AFTER),
-    Section(name="access", title="Changes of users, groups and keys", actions=("access.",), own=_DETAILS),
+    Section(name="access", title="Changes of users, passwords, groups and keys", actions=("access.",), own=_DETAILS),
     Section(
         name="signIns",
-        title="Sign-ins, sign-outs and passwords",
+        title="Sign-ins and sign-outs",
         actions=("auth.",),
         own={"channel": ("Way", ("source", "channel")), "address": ("Address", ("source", "ip"))},
     ),
@@ -161,7 +161,8 @@ SECTIONS: Final = (
         title="What was read, downloaded and exported",
         actions=(
             *("backup.browse", "backup.compare", "backup.download", "backup.link", "backup.link_used"),
-            *("audit.download", "audit.export", "audit.view", "audit.verify", "audit.review"),
+            *("audit.download", "audit.export", "audit.verify"),
+            *("audit.view", "audit.view_entry", "audit.view_proof"),
         ),
         own={"channel": ("Way", ("source", "channel")), "address": ("Address", ("source", "ip"))},
     ),
@@ -174,15 +175,15 @@ SECTIONS: Final = (
     ),
     Section(
         name="lifecycle",
-        title="Starts, stops and tests of connections",
-        actions=("container.", "host.test"),
+        title="Starts, stops, cancellations and tests of connections",
+        actions=("container.", "operation.cancel", "host.test"),
     ),
     Section(
         name="ledger",
         title="What happened to the ledger itself",
         actions=("audit.",),
         own=_DETAILS,
-        note="New shards, changed keys, losses that an administrator accepted.",
+        note="New shards, changed keys, losses that an administrator accepted, reviews and saved views.",
     ),
     Section(name="system", title="The product itself", actions=("system.",), own=_DETAILS),
 )

@@ -9,7 +9,7 @@ import pytest
 
 from containers_app.audit import appending, evidence, selection
 from containers_app.audit.appending import writable
-from containers_app.audit.evidence import Snapshot, asked, checkpoints_of, snapshot, told
+from containers_app.audit.evidence import Snapshot, asked, checkpoints_of, pruned, snapshot, told
 from containers_app.audit.models import Entry, SignedCheckpoint
 from containers_app.audit.selection import Selection
 from containers_app.errors import AuditUnavailable
@@ -90,12 +90,19 @@ def test_an_end_outside_of_the_period_is_named_and_does_not_count(
     assert (only.ended, only.is_cited) == ("2026/1", False)
 
 
-def test_the_hash_of_a_pruned_entry_is_the_one_that_was_kept(begin: Begin, signer: Signer) -> None:
-    begin()
-    kept = Entry.objects.get()
-    writable(Entry).update(payload="")
-    (only,) = facts(EVERYTHING, signed(signer, kept.shard))
-    assert (only.leaf_hash, only.payload) == (kept.leaf_hash, {"damaged": ""})
+def test_pruned_entries_tell_nothing_and_are_counted_by_their_shard(
+    begin: Begin, signer: Signer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(appending, "_now", lambda: FIRST)
+    for _ in range(3):
+        begin()
+    writable(Entry).filter(leaf_index__lt=2).update(payload="")
+    found = signed(signer, 2026)
+    assert [one.place for one in facts(EVERYTHING, found)] == ["2026/2"]
+    assert pruned(EVERYTHING, found) == {2026: 2}
+    assert pruned(Selection(since=FIRST, until=FIRST + timedelta(days=1)), found) == {2026: 2}
+    assert pruned(Selection(since=FIRST + timedelta(days=30)), found) == {}
+    assert pruned(Selection(until=FIRST - timedelta(days=400)), found) == {}
 
 
 def test_the_work_can_be_stopped_between_pieces(begin: Begin, signer: Signer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import zipfile
@@ -11,6 +12,7 @@ from typing import Any, NoReturn
 
 import pytest
 from django.contrib.auth.models import Permission
+from pypdf import PdfReader
 from pytest_django import Settings
 
 from containers_app.audit import ledger
@@ -147,3 +149,16 @@ def test_a_wrong_wish_names_the_field(body: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         read_export(body)
     assert caught.value.field == field
+
+
+@pytest.mark.reports
+def test_the_pdf_is_the_page_in_print(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pack, "pdf_of", document.pdf_of)
+    row = made(user=recipes.auditor("<b>aude</b>"))
+    with zipfile.ZipFile(folder / (row.result or {})["fileName"]) as archive:
+        pages = PdfReader(io.BytesIO(archive.read("evidence.pdf"))).pages
+        digest = hashlib.sha256(archive.read("bundle.zip")).hexdigest()
+    text = "".join(page.extract_text() for page in pages).replace("\n", "")
+    assert all(
+        words in text for words in (digest, "What this does not prove", "<b>aude</b>", "Refused and failed attempts")
+    )

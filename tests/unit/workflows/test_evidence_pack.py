@@ -14,10 +14,12 @@ import pytest
 
 from containers_app.audit.appending import writable
 from containers_app.audit.bundle import NothingSigned
+from containers_app.audit.evidence import Told
 from containers_app.audit.ledger import Subject
 from containers_app.audit.models import Anchoring, Disclosure, Entry, SignedCheckpoint
 from containers_app.audit.selection import Selection
 from containers_app.models import ApiKey
+from containers_app.workflows.evidence_pack.sections import section_of
 from tests import recipes
 from tests.unit.audit.test_verifier import Auditor
 from tests.unit.workflows.evidence_bench import (
@@ -40,8 +42,11 @@ from tests.unit.workflows.evidence_bench import (
 pytestmark = [pytest.mark.django_db(databases=["default", "audit"]), pytest.mark.usefixtures("groups")]
 EVENTS = (
     *("auth.login", "access.user_changed", "config.host_changed", "backup.pinned", "backup.download", "audit.view"),
-    *("engine.unattributed", "backup.found_corrupt", "audit.rotate_key", "system.start", "plan.changed", "new.thing"),
+    *("engine.unattributed", "backup.found_corrupt", "audit.rotate_key", "system.start", "audit.hold_placed"),
+    *("backup.found_complete", "audit.view_entry", "privacy.erase"),
 )
+# What these say makes sense of its own to who verifies, so they are not among all sorts.
+PECULIAR = ("operation.fenced", "audit.accept_rollback")
 OPERATIONS = (
     *("container.backup", "backup.verify", "backup.drill", "backup.restore", "container.clone", "backup.delete"),
     *("container.stop", "audit.export"),
@@ -112,7 +117,7 @@ def test_each_row_names_a_leaf_that_the_bundle_proves(all_sorts: None, bench: Be
     assert hashlib.sha256(pack.read("evidence.json")).hexdigest() in pack.text("evidence.html")
 
 
-@pytest.mark.parametrize("action", [*OPERATIONS, *EVENTS])
+@pytest.mark.parametrize("action", [*OPERATIONS, *EVENTS, *PECULIAR])
 def test_each_action_has_the_table_that_it_is_looked_for_in(action: str, clock: Clock, bench: Bench) -> None:
     tables = {
         "container.backup": "backups",
@@ -133,8 +138,12 @@ def test_each_action_has_the_table_that_it_is_looked_for_in(action: str, clock: 
         "engine.unattributed": "unattributed",
         "audit.rotate_key": "ledger",
         "system.start": "system",
-        "plan.changed": "plans",
-        "new.thing": "other",
+        "operation.fenced": "unknown",
+        "backup.found_complete": "verifications",
+        "audit.hold_placed": "retention",
+        "audit.view_entry": "reads",
+        "audit.accept_rollback": "ledger",
+        "privacy.erase": "retention",
     }
     if action in OPERATIONS:
         done(action)
@@ -144,6 +153,23 @@ def test_each_action_has_the_table_that_it_is_looked_for_in(action: str, clock: 
         action,
         "2026/1" if action in OPERATIONS else "2026/0",
     )
+
+
+@pytest.mark.parametrize(
+    ("action", "section"), [("plan.changed", "plans"), ("config.plan_added", "plans"), ("new.thing", "other")]
+)
+def test_an_action_of_a_later_version_has_a_table_too(action: str, section: str) -> None:
+    payload = {"phase": "event", "outcome": "success", "action": action, "category": "config"}
+    assert section_of(Told(place="2026/0", leaf_hash="", payload=payload)).name == section
+
+
+def test_pruned_entries_stand_on_the_first_page(clock: Clock, bench: Bench) -> None:
+    event("auth.login")
+    event("auth.login")
+    writable(Entry).filter(leaf_index=0).update(payload="")
+    pack = bench.pack()
+    assert (pack.cover["pruned"], pack.cover["entries"], len(pack.rows("signIns"))) == ({"2026": 1}, 1, 1)
+    assert any(words.startswith("1 entries of shard 2026 were pruned") for words in pack.cover["unproven"])
 
 
 def test_a_backup_has_what_its_intent_and_its_end_say(clock: Clock, bench: Bench) -> None:
