@@ -41,7 +41,7 @@ check: setup-dev ## style, types, layers, settings, migrations
 	$(PYTHON_IN) manage.py check --fail-level WARNING
 	$(PYTHON_IN) manage.py makemigrations --check --dry-run
 
-test: check ## check, then every test this machine can run (MYCO_REQUIRE=engine,engines,compose,postgres,redis,browser,archivers: no excuse)
+test: check ## check, then every test this machine can run (MYCO_REQUIRE=engine,engines,compose,postgres,redis,browser,archivers,reports: no excuse)
 	@exec $(PYTHON_IN) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(TESTS)
 
 lock: ## renew requirements/*.txt from requirements/*.in (ARGUMENTS=--upgrade for newer versions)

@@ -267,6 +267,8 @@ LOGGING: dict[str, Any] = {
         "django.security": {"level": "ERROR"},
         "urllib3": {"level": "WARNING"},
         "docker": {"level": "WARNING"},
+        "weasyprint": {"level": "ERROR"},  # it tells of every page that it sets
+        "fontTools": {"level": "ERROR"},
     },
 }
 

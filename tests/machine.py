@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
+from ctypes.util import find_library
 from pathlib import Path
 from types import MappingProxyType
 
@@ -89,6 +90,15 @@ def _lack_of_archivers() -> str | None:
     return _missing_programs("archivers", "age", "age-keygen", "gzip", "zstd", "jq")
 
 
+def _lack_of_reports() -> str | None:
+    missing = [name for name in ("pango-1.0", "pangoft2-1.0", "harfbuzz-subset") if find_library(name) is None]
+    if missing:
+        return f"not installed: the libraries {', '.join(missing)} (as root: bin/install-packages reports)"
+    if not any(Path("/usr/share/fonts").rglob("DejaVuSans.ttf")):
+        return "not installed: the font DejaVu (as root: bin/install-packages reports)"
+    return None
+
+
 REQUIREMENTS: Mapping[str, Callable[[], str | None]] = MappingProxyType(
     {
         "engine": _lack_of_engine,
@@ -98,6 +108,7 @@ REQUIREMENTS: Mapping[str, Callable[[], str | None]] = MappingProxyType(
         "redis": _lack_of_redis,
         "browser": _lack_of_browser,
         "archivers": _lack_of_archivers,
+        "reports": _lack_of_reports,
     }
 )
 

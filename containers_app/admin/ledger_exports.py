@@ -25,6 +25,7 @@ from containers_app.operations.kinds import LEDGER_EXPORT
 from containers_app.operations.ledger_exports import download_export, is_there, read_export
 from containers_app.operations.submit import submit
 from containers_app.operations.visibility import visible_to
+from containers_app.specs.period import NAMED
 from containers_app.templatetags.console import visible
 
 PERMISSION = LEDGER_EXPORT.permission
@@ -35,13 +36,18 @@ _FORMATS = (
     ("jsonl", "JSONL, the stored text of each entry"),
     ("csv", "CSV, for a spreadsheet"),
     ("ocsf", "OCSF 1.3.0, for a collector of security events"),
+    ("evidence", "Evidence pack: a report in HTML, PDF and JSON, with its signed bundle"),
 )
+_PERIODS = (("", "The days below"), *((name, name.replace("-", " ").capitalize()) for name in NAMED))
+# What `read_export` calls what the form calls otherwise.
+_GOALS = {"rtoGoalSeconds": "rto_goal", "rpoGoalSeconds": "rpo_goal"}
 
 
 class ExportForm(ReasonForm):
     """What to export; `read_export` judges it, as it does for the interface."""
 
     format = forms.ChoiceField(choices=_FORMATS)
+    period = forms.ChoiceField(required=False, choices=_PERIODS, help_text="Of the calendar, in UTC.")
     since = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}), help_text="In UTC.")
     until = forms.DateField(
         required=False, widget=forms.DateInput(attrs={"type": "date"}), help_text="This day is still inside."
@@ -52,18 +58,27 @@ class ExportForm(ReasonForm):
         help_text="A bundle that is filtered cannot prove that nothing else fits.",
     )
     filter_value = forms.CharField(required=False, max_length=128)
-    field_order = ("format", "since", "until", "filter_by", "filter_value", "reason", "ticket")
+    rto_goal = forms.IntegerField(
+        required=False, label="RTO goal in seconds", help_text="Of an evidence pack: what drills are compared with."
+    )
+    rpo_goal = forms.IntegerField(required=False, label="RPO goal in seconds")
+    field_order = (
+        *("format", "period", "since", "until", "filter_by", "filter_value"),
+        *("rto_goal", "rpo_goal", "reason", "ticket"),
+    )
 
     def clean(self) -> dict[str, Any]:
         """The wish as `params`."""
         values = super().clean() or {}
-        body: dict[str, Any] = {name: str(values[name]) for name in ("format", "since", "until") if values.get(name)}
+        texts = ("format", "period", "since", "until")
+        body: dict[str, Any] = {name: str(values[name]) for name in texts if values.get(name)}
+        body |= {name: values[own] for name, own in _GOALS.items() if values.get(own) is not None}
         if values.get("filter_by") or values.get("filter_value"):
             body["filter"] = {values.get("filter_by", ""): values.get("filter_value", "")}
         try:
             values["params"] = read_export(body)
         except InvalidRequest as error:
-            name = error.field or ""
+            name = _GOALS.get(error.field or "", error.field or "")
             self.add_error(name if name in self.fields else "filter_value", visible(error.message))
         return values
 

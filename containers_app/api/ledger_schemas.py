@@ -8,6 +8,7 @@ from drf_spectacular.utils import OpenApiResponse, inline_serializer
 from rest_framework import serializers
 
 from containers_app.api.serializers import ErrorSerializer, OperationSerializer, WarningSerializer
+from containers_app.specs.period import NAMED
 from containers_app.workflows.ledger_export import FORMATS
 
 _TEXT, _WHOLE = serializers.CharField, serializers.IntegerField
@@ -24,11 +25,16 @@ EXPORT_REQUEST: Any = inline_serializer(
         "format": serializers.ChoiceField(choices=FORMATS, required=False, help_text="bundle if it is absent."),
         "since": _optional("A day (all of it), or a moment in RFC 3339. Absent: from the first entry."),
         "until": _optional("A day, which is still inside, or a moment, which is not. Absent: to the newest entry."),
+        "period": serializers.ChoiceField(
+            choices=NAMED, required=False, help_text="Instead of since and until, a period of the calendar in UTC."
+        ),
         "filter": serializers.DictField(
             child=_TEXT(),
             required=False,
             help_text="Equalities: actor, verb, object, outcome, channel, operation, request, ticket.",
         ),
+        "rtoGoalSeconds": _WHOLE(required=False, min_value=1, help_text="What an evidence pack compares drills with."),
+        "rpoGoalSeconds": _WHOLE(required=False, min_value=1),
         "reason": _optional("Why; kept in the ledger."),
         "ticket": _optional("A change ticket; kept in the ledger."),
     },

@@ -71,12 +71,16 @@ class Signed:
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What an export holds: how many entries, and the places (`shard/leaf index`) of the first and the last."""
+    """What an export holds: how many entries, and the places (`shard/leaf index`) of the first and the last.
+
+    `missing` says in words what could not be made of it; empty: nothing.
+    """
 
     entries: int
     first: str = ""
     last: str = ""
     newer: int = 0
+    missing: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -85,7 +85,7 @@ def _jsonl(entries: Iterable[Entry]) -> Iterator[bytes]:
 def _csv(entries: Sequence[Entry]) -> Iterator[bytes]:
     for entry, shown in zip(entries, disclosed_all(entries), strict=True):
         place = (entry.shard, entry.leaf_index, entry.leaf_hash)
-        yield _row([*place, *(_at(shown, path) for path in CSV_COLUMNS.values())])
+        yield csv_row([*place, *(value_at(shown, path) for path in CSV_COLUMNS.values())])
 
 
 def _ocsf(entries: Sequence[Entry]) -> Iterator[bytes]:
@@ -93,7 +93,8 @@ def _ocsf(entries: Sequence[Entry]) -> Iterator[bytes]:
         yield json.dumps(activity(entry, shown), ensure_ascii=False).encode() + b"\n"
 
 
-def _row(cells: Sequence[object]) -> bytes:
+def csv_row(cells: Sequence[object]) -> bytes:
+    """One line of a CSV file; no cell is a formula to a spreadsheet."""
     line = io.StringIO()
     csv.writer(line).writerow([_harmless(cell) for cell in cells])
     return line.getvalue().encode()
@@ -105,7 +106,8 @@ def _harmless(cell: object) -> str:
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
-def _at(shown: Mapping[str, Any], path: Sequence[str]) -> object:
+def value_at(shown: Mapping[str, Any], path: Sequence[str]) -> object:
+    """What stands at this path of a payload; empty where nothing does."""
     holder: Any = shown
     for name in path:
         holder = holder.get(name, "") if isinstance(holder, dict) else ""
@@ -113,4 +115,4 @@ def _at(shown: Mapping[str, Any], path: Sequence[str]) -> object:
 
 
 FORMS: Final[Mapping[str, Callable[[Sequence[Entry]], Iterator[bytes]]]] = {"jsonl": _jsonl, "csv": _csv, "ocsf": _ocsf}
-HEADERS: Final[Mapping[str, bytes]] = {"csv": _row([*_PLACE, *CSV_COLUMNS])}
+HEADERS: Final[Mapping[str, bytes]] = {"csv": csv_row([*_PLACE, *CSV_COLUMNS])}

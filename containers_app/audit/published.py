@@ -112,6 +112,13 @@ def newest_checkpoint(shard: int) -> SignedCheckpoint | None:
     return found
 
 
+def newest_checkpoints() -> list[SignedCheckpoint]:
+    """The last checkpoint of each shard, in the order of the shards. Raises django.db.Error."""
+    known = Head.objects.using(ALIAS).values_list("shard", flat=True)
+    found = [newest_checkpoint(shard) for shard in sorted(known, key=shards.rank)]
+    return [one for one in found if one is not None]
+
+
 def last_outside_anchor() -> Anchored | None:
     """The last checkpoint that reached another system, and when. Raises `AuditUnavailable`."""
     with answering():

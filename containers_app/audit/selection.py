@@ -44,6 +44,10 @@ class Selection:
             rows = rows.filter(time__lt=self.until)
         return rows.filter(**{COLUMNS[name]: value for name, value in self.equal.items()})
 
+    def includes(self, moment: datetime) -> bool:
+        """Whether the period has this moment."""
+        return (not self.since or self.since <= moment) and (not self.until or moment < self.until)
+
     def words(self) -> dict[str, Any]:
         """What was asked for, as manifests and answers say it: `since`, `until` (null: open) and `filter`."""
         return {

@@ -18,11 +18,12 @@ from containers_app.operations.backup_contents import Extract, Pieces, Reader
 from containers_app.operations.visibility import find
 from containers_app.specs import fields
 from containers_app.specs.period import period
-from containers_app.workflows.ledger_export import FORMATS, LedgerExportParams, folder_of, remove_old
+from containers_app.workflows.ledger_export import EVIDENCE, FORMATS, LedgerExportParams, folder_of, remove_old
 
-FIELDS = frozenset({"format", "since", "until", "filter"})
+FIELDS = frozenset({"format", "since", "until", "period", "filter", "rtoGoalSeconds", "rpoGoalSeconds"})
 _BLOCK_BYTES = 1 << 18
 _LONGEST_VALUE = 128
+_LONGEST_GOAL = 10 * 365 * 86_400
 
 
 def read_export(body: Mapping[str, Any]) -> LedgerExportParams:
@@ -30,12 +31,25 @@ def read_export(body: Mapping[str, Any]) -> LedgerExportParams:
     since, until = period(body)
     chosen = fields.mapping(body, "filter")
     fields.only(chosen, frozenset(COLUMNS), inside="filter.")
+    form = fields.choice(body, "format", FORMATS, default="bundle")
+    if form == EVIDENCE and chosen:
+        raise InvalidRequest("'filter' is not for an evidence pack, which tells of the whole period", field="filter")
     return LedgerExportParams(
-        format=fields.choice(body, "format", FORMATS, default="bundle"),
+        format=form,
         since=since.isoformat() if since else "",
         until=until.isoformat() if until else "",
         filter={name: _value(chosen, name) for name in chosen},
+        rto_goal_seconds=_goal(body, "rtoGoalSeconds", form),
+        rpo_goal_seconds=_goal(body, "rpoGoalSeconds", form),
     )
+
+
+def _goal(body: Mapping[str, Any], name: str, form: str) -> int | None:
+    if body.get(name) is None:
+        return None
+    if form != EVIDENCE:
+        raise InvalidRequest(f"'{name}' is for the format '{EVIDENCE}' only", field=name)
+    return fields.whole(body, name, lowest=1, highest=_LONGEST_GOAL)
 
 
 def _value(chosen: Mapping[str, Any], name: str) -> str:

@@ -17,20 +17,39 @@ from containers_app.audit.exports import FORMS, write_entries
 from containers_app.audit.selection import Selection
 from containers_app.audit.signed import newest_checkpoint
 from containers_app.workflows.context import Context, Done
+from containers_app.workflows.evidence_pack.gathering import Goals
+from containers_app.workflows.evidence_pack.pack import Request, check_rights, write_pack
 
 BUNDLE: Final = "bundle"
-FORMATS: Final = (BUNDLE, *FORMS)
-_ENDINGS: Final[Mapping[str, str]] = {BUNDLE: "zip", "jsonl": "jsonl", "csv": "csv", "ocsf": "ocsf.jsonl"}
+EVIDENCE: Final = "evidence"
+FORMATS: Final = (BUNDLE, *FORMS, EVIDENCE)
+_ENDINGS: Final[Mapping[str, str]] = {
+    BUNDLE: "zip",
+    EVIDENCE: "evidence.zip",
+    "jsonl": "jsonl",
+    "csv": "csv",
+    "ocsf": "ocsf.jsonl",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerExportParams:
-    """`since` and `until` are ISO 8601 in UTC, or empty for no end; `filter` has the keys of `selection.COLUMNS`."""
+    """`since` and `until` are ISO 8601 in UTC, or empty for no end; `filter` has the keys of `selection.COLUMNS`.
+
+    The goals, in seconds, are for the evidence pack, which compares drills with them; None: there is none.
+    """
 
     format: str
     since: str = ""
     until: str = ""
     filter: Mapping[str, str] = field(default_factory=dict)
+    rto_goal_seconds: int | None = None
+    rpo_goal_seconds: int | None = None
+
+    @property
+    def goals(self) -> Goals:
+        """What drills are compared with."""
+        return Goals(rto_seconds=self.rto_goal_seconds, rpo_seconds=self.rpo_goal_seconds)
 
     def selection(self) -> Selection:
         """The entries that are meant."""
@@ -45,33 +64,44 @@ def folder_of(data_directory: str | Path) -> Path:
 
 def name_of(operation_id: str, form: str) -> str:
     """The file's name; nothing of it is chosen by who asks."""
-    return f"ledger-{operation_id}.{_ENDINGS[form]}"
+    return f"ledger-{operation_id}.{_ENDINGS.get(form, form)}"
 
 
 def export_ledger(context: Context, params: LedgerExportParams) -> Done:
     """Write the file under its name only when it is complete and on the disk.
 
-    Raises NothingSigned for a bundle without a checkpoint, StorageError, AuditUnavailable; then no file is left.
+    Raises NothingSigned for a bundle or an evidence pack without a checkpoint, PermissionDenied for who may not see
+    what a pack tells, StorageError, AuditUnavailable; then no file is left.
     """
+    if params.format == EVIDENCE:
+        check_rights(context.facts.may)
     context.stage("write the entries")
     folder = folder_of(context.scratch_folder)
     path = folder / name_of(context.facts.operation_id, params.format)
     with storage_faults("writing the export"):
         folder.mkdir(mode=0o700, exist_ok=True)
-        written = write_file(path, params, checkpoint=context.checkpoint)
+        written = write_file(path, params, operation_id=context.facts.operation_id, checkpoint=context.checkpoint)
         size_bytes, sha256 = measured(path)
     context.progress(size_bytes)
     if written.newer:
         context.warn("NOT_SIGNED_YET", f"{written.newer} entries are newer than the last checkpoint: not in the bundle")
-    return Done(result=_result(params, path, written) | {"sizeBytes": size_bytes, "sha256": sha256})
+    if written.missing:
+        context.warn("NO_PDF", written.missing)
+    return Done(
+        partial=bool(written.missing),
+        result=_result(params, path, written) | {"sizeBytes": size_bytes, "sha256": sha256},
+    )
 
 
-def write_file(path: Path, params: LedgerExportParams, *, checkpoint: Callable[[], None]) -> Written:
-    """Write the export to `path`, readable for its owner only; on any failure nothing is there. Raises OSError."""
+def write_file(path: Path, params: LedgerExportParams, *, operation_id: str, checkpoint: Callable[[], None]) -> Written:
+    """Write the export to `path`, readable for its owner only; on any failure nothing is there.
+
+    An evidence pack names the operation that asked for it. Raises OSError.
+    """
     beside = path.with_name(f"{path.name}.part")
     try:
         with open(beside, "xb", opener=_private) as target:
-            written = _write(target, params, checkpoint)
+            written = _write(target, params, operation_id=operation_id, folder=path.parent, checkpoint=checkpoint)
             target.flush()
             os.fsync(target.fileno())
         beside.rename(path)
@@ -95,7 +125,18 @@ def remove_old(folder: Path, *, keep: timedelta) -> int:
     return len(old)
 
 
-def _write(target: BinaryIO, params: LedgerExportParams, checkpoint: Callable[[], None]) -> Written:
+def _write(
+    target: BinaryIO, params: LedgerExportParams, *, operation_id: str, folder: Path, checkpoint: Callable[[], None]
+) -> Written:
+    if params.format == EVIDENCE:
+        request = Request(
+            selection=params.selection(),
+            goals=params.goals,
+            operation_id=operation_id,
+            folder=folder,
+            checkpoint=checkpoint,
+        )
+        return write_pack(target, request)
     if params.format == BUNDLE:
         return write_bundle(target, params.selection(), newest=newest_checkpoint, checkpoint=checkpoint)
     return write_entries(target, params.selection(), form=params.format, checkpoint=checkpoint)

@@ -100,6 +100,7 @@ READ: dict[str, Callable[[dict[str, Any]], str]] = {
     "host": to("containers_app_dockerhost_change", "dockerhost"),
     "ledger": to("audit_entry_changelist"),
     "ledger-filtered": query("audit_entry_changelist", "?since=2020-01-01&until=2020-12-31&phase=event"),
+    "ledger-exports": to("audit_entry_exports"),
     "ledger-entry": to("audit_entry_change", "entry"),
     "ledger-holds": to("audit_entry_holds"),
     "keys": to("containers_app_apikey_changelist"),

@@ -19,9 +19,11 @@ from containers_app.models.identifiers import uuid7
 from containers_app.operations.authority import Asker, record_denial
 from containers_app.operations.kinds import LEDGER_EXPORT
 from containers_app.operations.ledger_exports import read_export
-from containers_app.workflows.ledger_export import LedgerExportParams, measured, write_file
+from containers_app.specs.period import NAMED
+from containers_app.workflows.evidence_pack.pack import check_rights
+from containers_app.workflows.ledger_export import EVIDENCE, LedgerExportParams, measured, write_file
 
-VERIFIED, TAMPERED, CANNOT = 0, 1, 2
+VERIFIED, TAMPERED, CANNOT, INCOMPLETE = 0, 1, 2, 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,15 +42,21 @@ def add_acts(acts: Any) -> None:
     verify.add_argument("--quick", action="store_true", help="hashes, heads and checkpoints, not the columns")
     verify.add_argument("--vkey", action="append", default=[], help="trust this key, not those of the database")
     bundle = acts.add_parser("bundle", help="write a signed bundle for an auditor")
-    bundle.add_argument("--since", help="a day, or a moment in RFC 3339; without it from the first entry")
-    bundle.add_argument("--until", help="a day, which is still inside, or a moment, which is not")
     bundle.add_argument("--filter", action="append", default=[], metavar="NAME=VALUE", help="only these; see the docs")
-    bundle.add_argument("--output", required=True, metavar="FILE.zip", help="a file that is not there yet")
-    bundle.add_argument("--user", metavar="NAME", help="ask as this user, with that one's rights")
-    bundle.add_argument("--reason", help="why; kept in the ledger")
+    evidence = acts.add_parser("evidence", help="write the evidence pack of a period: HTML, PDF, JSON and its bundle")
+    evidence.add_argument("--rto-goal", type=int, metavar="SECONDS", help="compare drills with this")
+    evidence.add_argument("--rpo-goal", type=int, metavar="SECONDS", help="the same for the age of what is restored")
+    for one in (bundle, evidence):
+        one.add_argument("--since", help="a day, or a moment in RFC 3339; without it from the first entry")
+        one.add_argument("--until", help="a day, which is still inside, or a moment, which is not")
+        one.add_argument("--period", choices=NAMED, help="instead of both, a period of the calendar in UTC")
+        one.add_argument("--output", required=True, metavar="FILE.zip", help="a file that is not there yet")
+        one.add_argument("--user", metavar="NAME", help="ask as this user, with that one's rights")
+        one.add_argument("--reason", help="why; kept in the ledger")
+        one.add_argument("--ticket", help="a reference to another system; kept in the ledger")
     checkpoint = acts.add_parser("checkpoint", help="show the newest checkpoint and the key that signed it")
     checkpoint.add_argument("--shard", type=int, help="of this one, not of the newest")
-    for one in (verify, bundle, checkpoint):
+    for one in (verify, bundle, evidence, checkpoint):
         one.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -69,18 +77,32 @@ def verify(options: Mapping[str, Any]) -> Said:
 
 def bundle(options: Mapping[str, Any]) -> Said:
     """Write the file, readable for its owner only; intent and outcome are in the ledger. Raises MycoError."""
+    return _export(options, {"filter": _filter(options)})
+
+
+def evidence(options: Mapping[str, Any]) -> Said:
+    """The same for the evidence pack; the exit code is 3 where this machine can make no PDF. Raises MycoError."""
+    goals = {"rtoGoalSeconds": options["rto_goal"], "rpoGoalSeconds": options["rpo_goal"]}
+    return _export(options, {"format": EVIDENCE, **given(goals)})
+
+
+def _export(options: Mapping[str, Any], wish: Mapping[str, Any]) -> Said:
     asker = asker_of(options["user"])
-    _check_right(asker)
     path = Path(options["output"])
+    period = {name: options[name] for name in ("since", "until", "period")}
+    params = read_export({**given(period), **wish})
+    _check_right(asker, params)
     if path.exists():
         raise InvalidRequest("'output' must name a file that is not there yet", field="output")
-    params = read_export({**given({name: options[name] for name in ("since", "until")}), "filter": _filter(options)})
-    size_bytes, sha256, written = _recorded(asker, params, path, reason=options["reason"] or "")
+    reason, ticket = options["reason"] or "", options["ticket"] or ""
+    size_bytes, sha256, written = _recorded(asker, params, path, reason=reason, ticket=ticket)
     lines = [f"{path}: {size_bytes} bytes, sha256 {sha256}", f"{written.entries} entries, {_range(written)}"]
     if written.newer:
         lines.append(f"{written.newer} entries are newer than the last checkpoint: not in it.")
+    if written.missing:
+        lines.append(f"WARNING: {written.missing}")
     body = {"file": str(path), "sizeBytes": size_bytes, "sha256": sha256, **asdict(written)}
-    return Said(code=VERIFIED, lines=tuple(lines), body=body)
+    return Said(code=INCOMPLETE if written.missing else VERIFIED, lines=tuple(lines), body=body)
 
 
 def checkpoint(options: Mapping[str, Any]) -> Said:
@@ -94,11 +116,14 @@ def checkpoint(options: Mapping[str, Any]) -> Said:
 ACTS: Mapping[str, Callable[[Mapping[str, Any]], Said]] = {
     "verify": verify,
     "bundle": bundle,
+    "evidence": evidence,
     "checkpoint": checkpoint,
 }
 
 
-def _recorded(asker: Asker, params: LedgerExportParams, path: Path, *, reason: str) -> tuple[int, str, Written]:
+def _recorded(
+    asker: Asker, params: LedgerExportParams, path: Path, *, reason: str, ticket: str
+) -> tuple[int, str, Written]:
     """Intent, file, outcome. On any failure there is no file, and the ledger says so."""
     about: dict[str, Any] = {
         "action": LEDGER_EXPORT.action,
@@ -107,9 +132,9 @@ def _recorded(asker: Asker, params: LedgerExportParams, path: Path, *, reason: s
         "subject": Subject(type=LEDGER_EXPORT.subject_type, name=params.format),
         "operation_id": str(uuid7()),
     }
-    ledger.intent(**about, params=LEDGER_EXPORT.record(params), reason=reason)
+    ledger.intent(**about, params=LEDGER_EXPORT.record(params), reason=reason, ticket=ticket)
     try:
-        written = write_file(path, params, checkpoint=lambda: None)
+        written = write_file(path, params, operation_id=about["operation_id"], checkpoint=lambda: None)
         size_bytes, sha256 = measured(path)
     except (MycoError, OSError) as error:
         code = error.code if isinstance(error, MycoError) else "STORAGE_ERROR"
@@ -120,11 +145,15 @@ def _recorded(asker: Asker, params: LedgerExportParams, path: Path, *, reason: s
     return size_bytes, sha256, written
 
 
-def _check_right(asker: Asker) -> None:
-    if not asker.may(LEDGER_EXPORT.permission, LEDGER_EXPORT.scope):
-        error = PermissionDenied(f"you may not export the ledger: it needs '{LEDGER_EXPORT.permission}'")
+def _check_right(asker: Asker, params: LedgerExportParams) -> None:
+    try:
+        if not asker.may(LEDGER_EXPORT.permission, LEDGER_EXPORT.scope):
+            raise PermissionDenied(f"you may not export the ledger: it needs '{LEDGER_EXPORT.permission}'")
+        if params.format == EVIDENCE and not asker.system:
+            check_rights(lambda permission: asker.may(permission, LEDGER_EXPORT.scope))
+    except PermissionDenied as error:
         record_denial(asker, error, TERMINAL)
-        raise error
+        raise
 
 
 def _check_keys(vkeys: list[str]) -> None:

@@ -25,7 +25,7 @@ from containers_app.templatetags.console import visible
 
 
 class Command(BaseCommand):
-    """Exit codes: 0 done, 1 refused; of what only reads 0 done or verified, 1 tampered, 2 cannot."""
+    """Exit codes: 0 done, 1 refused; of what only reads 0 done or verified, 1 tampered, 2 cannot, 3 incomplete."""
 
     help = "Verify the ledger, write a bundle, hold, erase, prune; accept that entries are lost, or change the key."
 

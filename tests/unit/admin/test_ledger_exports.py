@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,6 +17,7 @@ from containers_app.audit import ledger
 from containers_app.errors import AuditUnavailable
 from containers_app.models import Operation
 from containers_app.operations import runner
+from containers_app.specs.period import named
 from tests import recipes
 
 pytestmark = [
@@ -79,6 +81,10 @@ def test_the_ledgers_page_leads_there_for_who_may(aude: Client) -> None:
         ({"filter_value": "x"}, "unknown field"),
         ({"filter_by": "actor"}, "is required"),
         ({"format": "pdf"}, "not one of the available choices"),
+        ({"period": "last-month", "since": "2026-01-01"}, "instead of"),
+        ({"format": "evidence", "filter_by": "actor", "filter_value": "7"}, "not for an evidence pack"),
+        ({"format": "evidence", "rto_goal": "0"}, "rtoGoalSeconds"),
+        ({"rpo_goal": "60"}, "for the format"),
     ],
 )
 def test_a_wrong_form_says_why_and_runs_nothing(fields: dict[str, str], words: str, aude: Client) -> None:
@@ -110,3 +116,11 @@ def test_a_ledger_that_is_away_is_said_and_nothing_runs(aude: Client, monkeypatc
     monkeypatch.setattr(ledger, "intent", refuse)
     assert "the ledger does not answer" in aude.post(PAGE, CSV).content.decode()
     assert not Operation.objects.exists()
+
+
+def test_an_evidence_pack_is_asked_for_by_the_name_of_a_period(aude: Client) -> None:
+    row = asked(aude, format="evidence", period="last-quarter", rto_goal="900", rpo_goal="86400", reason="audit")
+    since, until = named("last-quarter", datetime.now(UTC).date())
+    wanted = {"format": "evidence", "since": since.isoformat(), "until": until.isoformat(), "rto_goal_seconds": 900}
+    assert {name: row.params[name] for name in wanted} == wanted
+    assert ("Last quarter" in aude.get(PAGE).content.decode(), row.reason) == (True, "audit")

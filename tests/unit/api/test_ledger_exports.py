@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,10 @@ from pytest_django import Settings
 from containers_app.audit import ledger
 from containers_app.models import Operation
 from containers_app.operations import runner
+from containers_app.workflows.evidence_pack import pack
 from tests import recipes
 from tests.unit.api.asking import ASYNC
+from tests.unit.workflows.evidence_bench import Bench
 
 pytestmark = [
     pytest.mark.django_db(databases=["default", "audit"], transaction=True),
@@ -77,7 +81,14 @@ def test_a_repetition_with_the_same_key_is_the_same_export(aude: Client) -> None
     assert ask(aude, {"format": "jsonl"}, **{"Idempotency-Key": "k"}).status_code == 409
 
 
-@pytest.mark.parametrize("body", [{"format": "pdf"}, {"from": "2026-01-01"}, {"filter": {"who": "x"}}, []])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *({"format": "pdf"}, {"from": "2026-01-01"}, {"filter": {"who": "x"}}, []),
+        *({"period": "last-week"}, {"period": "last-year", "since": "2026-01-01"}, {"rtoGoalSeconds": 60}),
+        {"format": "evidence", "filter": {"actor": "7"}},
+    ],
+)
 def test_a_wrong_body_is_refused_and_nothing_runs(body: object, aude: Client) -> None:
     assert ask(aude, body).status_code == 400
     assert not Operation.objects.exists()
@@ -94,3 +105,17 @@ def test_a_key_that_may_only_read_the_ledger_may_not_export_it(client: Client) -
     headers = {"Authorization": f"Bearer {key}", **ASYNC}
     answer = client.post(EXPORTS, data="{}", content_type="application/json", headers=headers)
     assert (answer.status_code, "'export'" in answer.json()["error"]) == (403, True)
+
+
+def test_an_evidence_pack_is_made_and_fetched(aude: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Bench(tmp_path, monkeypatch)
+    monkeypatch.setattr(pack, "pdf_of", lambda html: b"%PDF")
+    body = {"format": "evidence", "period": "this-year", "rtoGoalSeconds": 900, "reason": "audit"}
+    assert ask(aude, body).status_code == 202
+    row = Operation.objects.get(kind="ledgerExport")
+    runner.run(row.pk)
+    fetched = content(aude, row)
+    with zipfile.ZipFile(io.BytesIO(b"".join(fetched))) as archive:
+        cover = json.loads(archive.read("evidence.json"))["cover"]
+    assert (cover["goals"]["rto_seconds"], cover["asked"]["reason"], cover["asked"]["leaf"][4:]) == (900, "audit", "/0")
+    assert f'filename="ledger-{row.pk}.evidence.zip"' in fetched["Content-Disposition"]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 import stat
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
 from django.db import connections
 
@@ -20,6 +22,8 @@ from containers_app.audit.models import Entry, SignedCheckpoint
 from containers_app.audit.notes import new_key
 from containers_app.audit.signer import Signer
 from containers_app.audit.signer_folder import SignerFolder
+from containers_app.workflows.evidence_pack import pack
+from containers_app.workflows.evidence_pack.document import NoPdf
 from tests import recipes
 from tests.unit.api.conftest import silent
 from tests.unit.audit.test_verifier import Auditor, all_words
@@ -205,3 +209,61 @@ def test_without_a_checkpoint_there_is_none_to_show() -> None:
     assert command("checkpoint")[0] == 2
     record(0)
     assert command("checkpoint")[0] == 2
+
+
+def test_an_evidence_pack_is_written_with_who_asked_and_why(
+    signed: SignedCheckpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pack, "pdf_of", lambda html: b"%PDF")
+    recipes.auditor("aude")
+    target = tmp_path / "evidence.zip"
+    wish = ("--user", "aude", "--reason", "the yearly audit", "--ticket", "AUD-9", "--rto-goal", "900")
+    code, printed = command("evidence", "--output", str(target), "--since", "2020-01-01", *wish)
+    assert (code, "3 entries, from" in printed) == (0, True)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    with zipfile.ZipFile(target) as archive:
+        cover = json.loads(archive.read("evidence.json"))["cover"]
+        bundle = archive.read("bundle.zip")
+    assert [cover["asked"][name] for name in ("by", "reason", "ticket")] == ["aude", "the yearly audit", "AUD-9"]
+    assert (cover["checkpoints"][0]["note"], cover["goals"]["rto_seconds"]) == (signed.note, 900)
+    assert Auditor(tmp_path).check(bundle, vkey=signed.vkey)["code"] == 0
+    rows = ledger.entries().filter(action="audit.export").order_by("id")
+    assert list(rows.values_list("phase", "outcome", "ticket")) == [("intent", "", "AUD-9"), ("outcome", "success", "")]
+
+
+def test_an_evidence_pack_without_its_pdf_ends_with_three(
+    signed: SignedCheckpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(html: str) -> NoReturn:
+        raise NoPdf("install the libraries")
+
+    monkeypatch.setattr(pack, "pdf_of", refuse)
+    code, printed = command("evidence", "--output", str(tmp_path / "evidence.zip"), "--period", "this-year")
+    assert (code, "WARNING: install the libraries" in printed) == (3, True)
+    with zipfile.ZipFile(tmp_path / "evidence.zip") as archive:
+        assert "evidence.pdf" not in archive.namelist()
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--since", "yesterday"), ("--period", "last-year", "--until", "2026-01-01"), ("--rto-goal", "0")]
+)
+def test_a_wrong_wish_for_evidence_runs_nothing(
+    arguments: tuple[str, ...], signed: SignedCheckpoint, tmp_path: Path
+) -> None:
+    assert command("evidence", "--output", str(tmp_path / "evidence.zip"), *arguments)[0] == 2
+    assert not ledger.entries().filter(action="audit.export").exists()
+
+
+def test_an_operator_gets_no_evidence(signed: SignedCheckpoint, tmp_path: Path) -> None:
+    recipes.operator("olga")
+    code, _ = command("evidence", "--output", str(tmp_path / "evidence.zip"), "--user", "olga")
+    assert (code, list(tmp_path.glob("*.zip"))) == (2, [])
+    assert ledger.entries().filter(action="authz.denied").count() == 1
+
+
+def test_who_may_export_and_not_see_containers_gets_no_evidence(signed: SignedCheckpoint, tmp_path: Path) -> None:
+    user = recipes.stranger("eve")
+    user.user_permissions.add(Permission.objects.get(codename="export_ledger"))
+    assert command("evidence", "--output", str(tmp_path / "evidence.zip"), "--user", "eve")[0] == 2
+    assert list(tmp_path.glob("*.zip")) == []
+    assert ledger.entries().filter(action="authz.denied").count() == 1
