@@ -20,6 +20,8 @@ from containers_app.audit.origin import source_of
 from containers_app.errors import MycoError, PermissionDenied
 from containers_app.models import Container
 from containers_app.operations.authority import Asker, record_denial
+from containers_app.operations.backup_contents import Reader
+from containers_app.operations.registering import Author
 from containers_app.operations.visibility import visible_to
 from containers_app.templatetags.console import badge, foreign, visible
 
@@ -86,6 +88,16 @@ class ReadOnlyAdmin(Base):
 def asker_of(request: HttpRequest) -> Asker:
     """The signed-in user."""
     return Asker(user=request.user)
+
+
+def author_of(request: HttpRequest) -> Author:
+    """The signed-in user, for what needs no reason."""
+    return Author(asker=asker_of(request), source=source_of(request, channel="ui"))
+
+
+def reader_of(request: HttpRequest) -> Reader:
+    """The signed-in user, for what is read."""
+    return Reader(asker=asker_of(request), source=source_of(request, channel="ui"))
 
 
 def refused(request: HttpRequest, message: str) -> Exception:

@@ -12,12 +12,14 @@ from django.urls import path, reverse
 from django.utils import timezone
 
 from containers_app import VERSION
+from containers_app.admin.base import author_of
 from containers_app.admin.coverage import CoverageView
 from containers_app.admin.stack_backup import StackBackUpView
 from containers_app.admin.stack_clone import StackCloneView
 from containers_app.admin.stacks import StackListView, StackView
 from containers_app.conf import load
 from containers_app.models import State
+from containers_app.operations.accounts import recording_password
 from containers_app.operations.authority import Asker
 from containers_app.operations.coverage import coverage_of
 from containers_app.operations.visibility import LEDGER_READERS, visible_to
@@ -67,6 +69,11 @@ class ConsoleSite(admin.AdminSite):
             "running_operations": running.count() if may_see else 0,
             "navigation": _navigation(request),
         }
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """One's own; the ledger is told."""
+        with recording_password(str(request.user.pk), author_of(request)):
+            return super().password_change(request, extra_context)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """The dashboard."""

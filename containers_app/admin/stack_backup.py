@@ -35,6 +35,7 @@ class StackBackUpForm(BackUpForm):
     def __init__(self, data: Any = None, *, stack: Stack) -> None:
         super().__init__(data)
         self._stack = stack
+        self.needing(STACK_BACKUP.action)
 
     def read(self, values: Mapping[str, Any]) -> StackBackupParams:
         """The typed params. Raises InvalidRequest."""

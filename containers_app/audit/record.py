@@ -59,7 +59,7 @@ class OnBehalf:
 class Actor:
     """Who acts. `id` never changes and names nobody by itself; `label` (a name, an address) can be erased later.
 
-    `on_behalf_of` is whose wish it was, where somebody else acts: a link's maker, the asker of what was never begun.
+    `on_behalf_of` is whose wish it was, where somebody else acts: the asker of what the reconciler closes.
     """
 
     type: ActorType

@@ -12,12 +12,13 @@ from containers_app.audit.bundle import Written
 from containers_app.audit.inspection import known_shards
 from containers_app.audit.ledger import SelfCheck, Subject, self_check
 from containers_app.audit.notes import read_verifier_key
-from containers_app.errors import InvalidRequest, MycoError, PermissionDenied
+from containers_app.errors import AuditUnavailable, InvalidRequest, MycoError, PermissionDenied
 from containers_app.management.acts.command import TERMINAL, asker_of, given
 from containers_app.models.identifiers import uuid7
 from containers_app.operations.authority import Asker, record_denial
 from containers_app.operations.kinds import LEDGER_EXPORT
 from containers_app.operations.ledger_exports import read_export
+from containers_app.operations.notes import check_notes
 from containers_app.workflows.ledger_export import LedgerExportParams, measured, write_file
 
 VERIFIED, TAMPERED, CANNOT = 0, 1, 2
@@ -45,6 +46,7 @@ def add_acts(acts: Any) -> None:
     bundle.add_argument("--output", required=True, metavar="FILE.zip", help="a file that is not there yet")
     bundle.add_argument("--user", metavar="NAME", help="ask as this user, with that one's rights")
     bundle.add_argument("--reason", help="why; kept in the ledger")
+    bundle.add_argument("--ticket", help="a change ticket; kept in the ledger")
     checkpoint = acts.add_parser("checkpoint", help="show the newest checkpoint and the key that signed it")
     checkpoint.add_argument("--shard", type=int, help="of this one, not of the newest")
     for one in (verify, bundle, checkpoint):
@@ -62,8 +64,9 @@ def verify(options: Mapping[str, Any]) -> Said:
     unsigned = [f"Shard {check.shard} has no checkpoint yet." for check in checks if not check.checkpoints]
     lines = [line for check in checks for line in _told(check)]
     verdict = "VERIFIED" if good else "TAMPERED"
+    told = () if _record_check(checks, good=good) else ("The ledger did not take the entry of this verification.",)
     body = {"verdict": verdict.lower(), "shards": [asdict(check) for check in checks]}
-    return Said(code=VERIFIED if good else TAMPERED, lines=(*lines, *unsigned, verdict), body=body)
+    return Said(code=VERIFIED if good else TAMPERED, lines=(*lines, *unsigned, *told, verdict), body=body)
 
 
 def bundle(options: Mapping[str, Any]) -> Said:
@@ -73,8 +76,10 @@ def bundle(options: Mapping[str, Any]) -> Said:
     path = Path(options["output"])
     if path.exists():
         raise InvalidRequest("'output' must name a file that is not there yet", field="output")
+    reason, ticket = options["reason"] or "", options["ticket"] or ""
+    check_notes(LEDGER_EXPORT.action, reason=reason, ticket=ticket)
     params = read_export({**given({name: options[name] for name in ("since", "until")}), "filter": _filter(options)})
-    size_bytes, sha256, written = _recorded(asker, params, path, reason=options["reason"] or "")
+    size_bytes, sha256, written = _recorded(asker, params, path, reason=reason, ticket=ticket)
     lines = [f"{path}: {size_bytes} bytes, sha256 {sha256}", f"{written.entries} entries, {_range(written)}"]
     if written.newer:
         lines.append(f"{written.newer} entries are newer than the last checkpoint: not in it.")
@@ -97,7 +102,9 @@ ACTS: Mapping[str, Callable[[Mapping[str, Any]], Said]] = {
 }
 
 
-def _recorded(asker: Asker, params: LedgerExportParams, path: Path, *, reason: str) -> tuple[int, str, Written]:
+def _recorded(
+    asker: Asker, params: LedgerExportParams, path: Path, *, reason: str, ticket: str
+) -> tuple[int, str, Written]:
     """Intent, file, outcome. On any failure there is no file, and the ledger says so."""
     about: dict[str, Any] = {
         "action": LEDGER_EXPORT.action,
@@ -106,7 +113,7 @@ def _recorded(asker: Asker, params: LedgerExportParams, path: Path, *, reason: s
         "subject": Subject(type=LEDGER_EXPORT.subject_type, name=params.format),
         "operation_id": str(uuid7()),
     }
-    ledger.intent(**about, params=LEDGER_EXPORT.record(params), reason=reason)
+    ledger.intent(**about, params=LEDGER_EXPORT.record(params), reason=reason, ticket=ticket)
     try:
         written = write_file(path, params, checkpoint=lambda: None)
         size_bytes, sha256 = measured(path)
@@ -117,6 +124,22 @@ def _recorded(asker: Asker, params: LedgerExportParams, path: Path, *, reason: s
     details = {"sha256": sha256, **asdict(written)}
     ledger.outcome(**about, outcome="success", size_bytes=size_bytes, details=details)
     return size_bytes, sha256, written
+
+
+def _record_check(checks: list[SelfCheck], *, good: bool) -> bool:
+    """False when it was not taken: a ledger that is halted or damaged can be verified all the same."""
+    try:
+        ledger.event(
+            action="audit.verify",
+            actor=asker_of(None).as_actor(),
+            source=TERMINAL,
+            subject=Subject(type="ledger"),
+            outcome="success" if good else "failure",
+            details={str(check.shard): {"size": check.size, "root": check.root} for check in checks},
+        )
+    except AuditUnavailable:
+        return False
+    return True
 
 
 def _check_right(asker: Asker) -> None:
