@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString
 from containers_app.admin.base import ReadOnlyAdmin, asker_of, moment, refused
 from containers_app.audit import ledger
 from containers_app.audit.origin import source_of
+from containers_app.audit.verbs import records
 from containers_app.models import ApiKey
 from containers_app.models.access import Scope
 from containers_app.templatetags.console import badge, foreign, visible
@@ -52,6 +53,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
             *super().get_urls(),
         ]
 
+    @records("access.key_issued")
     def issue_view(self, request: HttpRequest) -> HttpResponse:
         """The form, and after a POST the key's text: once, and in this answer only."""
         if not request.user.has_perm("containers_app.add_apikey"):
@@ -62,6 +64,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
             context["text"] = self._issue(request, form.cleaned_data)
         return TemplateResponse(request, "myco/key_issue.html", context, headers={"Cache-Control": "no-store"})
 
+    @records("access.key_revoked")
     def revoke_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """What will end, and after a POST its mark as revoked; the row stays."""
         if not request.user.has_perm("containers_app.revoke_apikey"):

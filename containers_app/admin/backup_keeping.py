@@ -19,6 +19,7 @@ from containers_app.admin.notes import notes_of, notes_page
 from containers_app.admin.restore import RestoreView
 from containers_app.admin.stack_restore import StackRestoreView
 from containers_app.audit.origin import source_of
+from containers_app.audit.verbs import records
 from containers_app.errors import MycoError, PermissionDenied
 from containers_app.models import Backup, DockerHost, Operation
 from containers_app.models.backups import BackupState
@@ -119,11 +120,13 @@ class BackupKeeping(Base):
             *super().get_urls(),
         ]
 
+    @records(VERIFY.action)
     def verify_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """Read all of it back. POST only."""
         row = _row_for(request, "verify", pk)
         return self._at_once(request, VERIFY, VerifyParams(backup=str(row.pk), name=row.file_name), row)
 
+    @records(DRILL.action)
     def drill_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """Boot it in isolation, and remove everything again. POST only."""
         row = _row_for(request, "drill", pk)
@@ -137,6 +140,7 @@ class BackupKeeping(Base):
         return _to_operation(made) if made else _to_page(row.pk)
 
     def _kept_by(self, act: Callable[[Backup, Author], Backup], verb: str, action: str) -> Callable[..., HttpResponse]:
+        @records(action)
         def view(request: HttpRequest, pk: Any) -> HttpResponse:
             row, form = _row_for(request, verb, pk), notes_of(request, action)
             if not form.is_valid():
@@ -146,6 +150,7 @@ class BackupKeeping(Base):
 
         return view
 
+    @records("backup.held")
     def hold_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """The form of a hold; a POST begins it."""
         row = _row_for(request, "hold", pk)
@@ -156,6 +161,7 @@ class BackupKeeping(Base):
                 return _to_page(pk)
         return self._form(request, row, form, act="Hold", sentence="It cannot be deleted while the hold is on it.")
 
+    @records(DELETE_BACKUP.action)
     def remove_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """The form that takes the name; a POST with it deletes the backup."""
         row = _row_for(request, "delete", pk)
@@ -174,6 +180,7 @@ class BackupKeeping(Base):
         sentence = "Its manifest is removed first, then its files. What other backups need stays."
         return self._form(request, row, form, act="Delete", sentence=sentence)
 
+    @records()
     def orphans_view(self, request: HttpRequest) -> HttpResponse:
         """The sets in the storage that no record knows."""
         if not sees_system(asker_of(request)):
@@ -186,6 +193,7 @@ class BackupKeeping(Base):
             context["problem"] = error.message
         return TemplateResponse(request, "myco/orphans.html", context)
 
+    @records(ADOPT.action)
     def adopt_view(self, request: HttpRequest) -> HttpResponse:
         """Record one of them. POST only."""
         if not sees_system(asker_of(request)) or _missing(request, ADOPT.permission):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -34,6 +34,8 @@ else:
 class ReadOnlyAdmin(Base):
     """A list and a page, for who has the view permission."""
 
+    # What Django's own forms write to the ledger: nothing is changed by them.
+    verbs: ClassVar[tuple[str, ...]] = ()
     page_title = ""
     page_template = ""
     noun = ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -43,6 +44,14 @@ _STACK = "stacks/<str:host>/<str:project>/"
 class ConsoleSite(admin.AdminSite):
     """Django's admin site with our frame."""
 
+    # Of Django's own pages, by their names.
+    verbs: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "login": ("auth.login", "auth.login_failed"),
+        "logout": ("auth.logout",),
+        "password_change": ("access.password_changed",),
+        **dict.fromkeys(("index", "app_index", "catch_all_view", "autocomplete_view", "i18n_javascript"), ()),
+        **dict.fromkeys(("password_change_done", "shortcut"), ()),
+    }
     site_header = site_title = "MycoDocker"
     index_title = "Dashboard"
     index_template = "myco/dashboard.html"

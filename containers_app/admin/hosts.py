@@ -18,6 +18,7 @@ from containers_app.admin.base import ReadOnlyAdmin, asker_of, moment, refused, 
 from containers_app.admin.host_forms import HostForm, NewHostForm
 from containers_app.admin.notes import notes_of, notes_page
 from containers_app.audit.origin import source_of
+from containers_app.audit.verbs import records
 from containers_app.errors import MycoError, PermissionDenied
 from containers_app.models import DockerHost
 from containers_app.operations.answers import published_error
@@ -56,6 +57,7 @@ class DockerHostAdmin(ReadOnlyAdmin):
             *super().get_urls(),
         ]
 
+    @records("config.host_added", HOST_TEST.action)
     def register_view(self, request: HttpRequest) -> HttpResponse:
         """The form of a new host; a POST registers it and asks its Engine."""
         if not request.user.has_perm(ADD):
@@ -67,6 +69,7 @@ class DockerHostAdmin(ReadOnlyAdmin):
                 return self._tested(request, host, form)
         return self._form(request, form, title="Register a host")
 
+    @records("config.host_changed", HOST_TEST.action)
     def edit_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The form of a host that is there; a POST changes it and asks its Engine."""
         host = self._of(request, pk)
@@ -77,6 +80,7 @@ class DockerHostAdmin(ReadOnlyAdmin):
                 return self._tested(request, changed, form)
         return self._form(request, form, title=f"Change {host.name}", host=host)
 
+    @records("config.host_removed", "config.host_changed")
     def remove_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Remove a host that nothing refers to, disable any other. POST only."""
         host, form = self._of(request, pk), notes_of(request, "config.host_removed")
@@ -93,6 +97,7 @@ class DockerHostAdmin(ReadOnlyAdmin):
         messages.success(request, "Records refer to this host, so it stays, and is disabled.")
         return _page_of(pk)
 
+    @records(HOST_TEST.action)
     def test_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Ask the Engine through a worker; the verdict comes on the host's page. POST only."""
         host = visible_to(asker_of(request), "host").filter(pk=pk).first()

@@ -51,10 +51,10 @@ class EntryAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The list, under how the ledger stands."""
-        if self.has_view_permission(request):
-            record_look(reader_of(request), LIST, chosen={name: request.GET[name] for name in request.GET})
         more = {"standing": status(), "may_export": request.user.has_perm(PERMISSION)}
-        return super().changelist_view(request, {**more, **(extra_context or {})})
+        page = super().changelist_view(request, {**more, **(extra_context or {})})
+        record_look(reader_of(request), LIST, chosen={name: request.GET[name] for name in request.GET})
+        return page
 
     def get_urls(self) -> list[URLPattern]:
         """The exports, before Django's own."""

@@ -81,6 +81,8 @@ class _ExportView(View):
 class ExportsPage(_ExportView):
     """The form, above the last exports."""
 
+    verbs = (LEDGER_EXPORT.action,)
+
     def get(self, request: HttpRequest) -> HttpResponse:
         """The empty form."""
         return _page(request, _form())

@@ -45,6 +45,8 @@ class StackBackUpForm(BackUpForm):
 class StackBackUpView(View):
     """Form, what will happen, confirmation."""
 
+    kind = STACK_BACKUP
+
     def get(self, request: HttpRequest, host: str, project: str) -> HttpResponse:
         """The form with what is usual."""
         stack = _checked(request, host, project)

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
 from containers_app.admin.base import author_of, moment
+from containers_app.audit.verbs import records
 from containers_app.operations.accounts import record_changed, record_created, recording_password, rights_of
 
 admin.site.unregister(User)
@@ -23,6 +24,10 @@ admin.site.unregister(Group)  # the product keeps its groups; a change here woul
 class ConsoleUserAdmin(UserAdmin):  # type: ignore[type-arg] # no parameter at run time
     """Users and their groups; only superusers make superusers."""
 
+    verbs: ClassVar[tuple[str, ...]] = (
+        *("access.user_created", "access.user_changed", "access.user_enabled", "access.user_disabled"),
+        "access.roles_changed",
+    )
     list_display = ("username", "is_active", "is_staff", "group_names", "signed_in")
     sortable_by: ClassVar[Any] = ()
     filter_horizontal: ClassVar[Any] = ()
@@ -88,6 +93,7 @@ class ConsoleUserAdmin(UserAdmin):  # type: ignore[type-arg] # no parameter at r
         else:
             record_created(form.instance, author_of(request))
 
+    @records("access.password_reset", "access.password_changed")
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         """Set it, and tell the ledger; both, or none of it."""
         with recording_password(id, author_of(request)):

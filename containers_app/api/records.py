@@ -66,6 +66,7 @@ class OperationCancelView(ConsoleView):
     """Stop one operation."""
 
     access = {"POST": ("cancel",)}
+    verbs = {"POST": ("operation.cancel",)}
 
     @extend_schema(operation_id="operations_cancel", request=None, responses={202: OperationSerializer})
     def post(self, request: ApiRequest, operation_id: UUID) -> Response:
@@ -102,8 +103,9 @@ class EntriesView(ConsoleView):
     def get(self, request: ApiRequest) -> Response:
         """Newest first: the stored text with its leaf hash. Operators get what they did themselves."""
         query = self.query(request)
+        page = self.page(filtered(visible_to(asker_of(request), "entry"), query, self.columns), EntrySerializer)
         record_look(reader_of(request), LIST, chosen=query)
-        return self.page(filtered(visible_to(asker_of(request), "entry"), query, self.columns), EntrySerializer)
+        return page
 
 
 class EntryView(ConsoleView):

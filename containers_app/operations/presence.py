@@ -25,7 +25,7 @@ START, STOP = "system.start", "system.stop"
 CLOCK_TOLERANCE_SECONDS = 1.0
 # Secrets, what may be an address, and what is called like a secret: as keyed hashes, which only say that they changed.
 _HASHED = frozenset(
-    {"age_identity", "environment_name", "anchor_email", "anchor_webhook", "anchor_webhook_key", "anchor_syslog"}
+    ("age_identity", "environment_name", "anchor_email", "anchor_webhook", "anchor_webhook_key", "anchor_syslog")
 )
 _NOT_CHOSEN = frozenset({"own_ports", "own_sockets"})
 _SELF = ledger.Actor(type="system", label="scheduler")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib.auth.management.commands import changepassword
 from django.contrib.auth.models import User
@@ -17,6 +17,8 @@ from containers_app.operations.registering import Author
 
 class Command(changepassword.Command):
     """Whoever runs the product's commands on its machine may set any password."""
+
+    verbs: ClassVar[tuple[str, ...]] = ("access.password_reset",)
 
     def handle(self, *args: Any, **options: Any) -> Any:
         """Ask for it and set it; the entry comes first, and nobody waits for a lock while somebody types."""

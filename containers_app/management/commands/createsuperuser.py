@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib.auth.management.commands import createsuperuser
 from django.contrib.auth.models import User
@@ -16,6 +16,8 @@ from containers_app.operations.registering import Author
 
 class Command(createsuperuser.Command):
     """Whoever runs the product's commands on its machine may make administrators."""
+
+    verbs: ClassVar[tuple[str, ...]] = ("access.user_created",)
 
     def handle(self, *args: Any, **options: Any) -> Any:
         """Make it, and take it away again when the ledger cannot be told."""
