@@ -145,7 +145,7 @@ def test_a_follower_that_died_of_a_bug_is_started_again(followers: Followers, mo
     with site("b_site", listed=LISTED) as (_, _, host):
         monkeypatch.setattr(inventory, "reconcile", fail)
         followers.tend()
-        wait_until(lambda: not threads("b_site"), what="the death of the threads")
+        wait_until(lambda: threads("b_site") == ["attribution of b_site"], what="the death of the threads")
         monkeypatch.setattr(inventory, "reconcile", real)
         followers.tend()
         wait_until(lambda: present(host), what="the look of the new ones")
