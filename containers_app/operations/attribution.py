@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -10,7 +11,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from containers_app.audit import denials
+from containers_app.audit import denials, ledger
 from containers_app.audit.ledger import Actor, Source, Subject
 from containers_app.engine.gateway import EngineReader
 from containers_app.engine.helper_image import HELPER_LABEL
@@ -23,6 +24,7 @@ ACTION: Final = "engine.unattributed"
 # Between a row and the Engine's word for it: a worker's clock, a slow write of the end.
 SLACK_SECONDS: Final = 5.0
 _MOST_OPERATIONS = 500
+_MOST_TOLD = 20
 _NOBODY = Actor(type="anonymous")
 # What takes something back; an operation that failed does it whenever it can.
 _TAKING_BACK = frozenset(("kill", "stop", "start", "destroy", "disconnect", "delete", "untag", "unpause", "rename"))
@@ -53,7 +55,10 @@ class Attribution:
         return HELPER_LABEL in labels or any(str(operation.pk) == owner for operation in operations)
 
     def record(self, deed: Deed) -> None:
-        """Tell it, under flood control. Raises AuditUnavailable."""
+        """Tell it once, under flood control. Raises AuditUnavailable."""
+        first, last = _moment(deed.first).isoformat(), _moment(deed.last).isoformat()
+        if self._is_told(deed, first, last):
+            return
         denials.record(
             denials.Denial(
                 action=ACTION,
@@ -65,11 +70,17 @@ class Attribution:
                 details={
                     "actions": deed.requests(),
                     "events": deed.count,
-                    "first": _moment(deed.first).isoformat(),
-                    "last": _moment(deed.last).isoformat(),
+                    "first": first,
+                    "last": last,
                 },
             )
         )
+
+    def _is_told(self, deed: Deed, first: str, last: str) -> bool:
+        """Whether it came again, because the process that told it was killed before it noted how far it was."""
+        same = ledger.entries().filter(object_id=deed.id, action=ACTION, host=self._host.name)[:_MOST_TOLD]
+        told = [json.loads(entry.payload)["details"] for entry in same] if deed.id else []
+        return any(one["first"] <= first and last <= one["last"] for one in told)
 
     def _around(self, deed: Deed) -> QuerySet[Operation]:
         """What ran here at that time, or is still to be taken back."""

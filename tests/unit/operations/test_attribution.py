@@ -174,12 +174,24 @@ def test_the_entry_says_what_was_done_where_and_when_and_nobodys_name() -> None:
     assert payload["details"] == {"actions": ["kill", "destroy"], "events": 2, "first": moment, "last": moment}
 
 
+def test_a_deed_that_comes_again_is_told_once() -> None:
+    reader: Any = Reader()
+    judge = Attribution(recipes.host(), reader, ahead_seconds=0.0)
+    whole = deed("kill", "destroy")
+    whole.last += 1.5
+    for one in (whole, whole, deed("destroy", at=0.5)):
+        judge.record(one)
+    assert ledger.entries().filter(action=ACTION).count() == 1
+    judge.record(deed("create", at=2.0))
+    assert ledger.entries().filter(action=ACTION).count() == 2
+
+
 def test_a_flood_on_one_host_is_counted_and_another_host_has_its_own_count() -> None:
     reader: Any = Reader()
     for name in ("local", "site-b"):
         host = recipes.host(name)
-        for _deed in range(denials.BURST + 15):
-            Attribution(host, reader, ahead_seconds=0.0).record(deed("stop"))
+        for number in range(denials.BURST + 15):
+            Attribution(host, reader, ahead_seconds=0.0).record(deed("stop", at=number))
     denials.control.settle_all()
     for name in ("local", "site-b"):
         entries = [json.loads(row.payload) for row in ledger.entries().filter(action=ACTION, host=name)]
