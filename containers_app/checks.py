@@ -11,6 +11,7 @@ from django.db import DatabaseError
 
 from containers_app.audit.guards import missing_guards
 from containers_app.conf import load
+from containers_app.operations.notes import known_names
 
 
 @register()
@@ -38,6 +39,15 @@ def lease_outlives_heartbeat(app_configs: Any, **options: Any) -> list[CheckMess
     if load().lease_seconds >= 3:
         return []
     return [Error("MYCO_LEASE_SECONDS is under 3.", hint="The heartbeat runs every third of it.", id="myco.E003")]
+
+
+@register()
+def required_notes_are_of_known_acts(app_configs: Any, **options: Any) -> list[CheckMessage]:
+    """myco.E004: a reason or ticket is required for something that does not exist, so for nothing."""
+    conf = load()
+    unknown = sorted((conf.require_reason | conf.require_ticket) - known_names())
+    hint = f"Known are {', '.join(sorted(known_names()))}."
+    return [Error(f"MYCO_REQUIRE_… names '{name}', which is no act.", hint=hint, id="myco.E004") for name in unknown]
 
 
 @register(Tags.database)

@@ -37,6 +37,8 @@ class Conf:
     sendfile: str
     age_identity: str = field(repr=False)
     environment_name: str
+    require_reason: frozenset[str]
+    require_ticket: frozenset[str]
     public_url: str
     signer_directory: str
     ledger_name: str

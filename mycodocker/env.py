@@ -51,6 +51,8 @@ with _env.prefixed("MYCO_"):
     TRUSTED_PROXIES = _env.int("TRUSTED_PROXIES", 0)
     WORKER_PROCESSES = _env.int("WORKER_PROCESSES", 2)
     ENVIRONMENT_NAME = _env.str("ENVIRONMENT_NAME", "")
+    REQUIRE_REASON = _env.str("REQUIRE_REASON", "")
+    REQUIRE_TICKET = _env.str("REQUIRE_TICKET", "")
     AUDIT_GUARDS = _env.bool("AUDIT_GUARDS", True)
     SIGNER_DIR = _env.str("SIGNER_DIR", str(DATA_DIR / "signer"))
     LEDGER_NAME = _env.str("LEDGER_NAME", "")
@@ -98,6 +100,11 @@ def backup_roots() -> tuple[str, ...]:
     if not roots or not all(root.startswith("/") for root in roots):
         raise ValueError("MYCO_BACKUP_ROOTS must hold absolute folders, separated by commas")
     return roots
+
+
+def names(text: str) -> frozenset[str]:
+    """The words of a setting, with commas between."""
+    return frozenset(word.strip() for word in text.split(",") if word.strip())
 
 
 def bind_roots() -> tuple[str, ...]:

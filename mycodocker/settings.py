@@ -234,6 +234,8 @@ MYCODOCKER: dict[str, Any] = {
     "sendfile": env.sendfile(),
     "age_identity": env.AGE_IDENTITY,
     "environment_name": env.ENVIRONMENT_NAME,
+    "require_reason": env.names(env.REQUIRE_REASON),
+    "require_ticket": env.names(env.REQUIRE_TICKET),
     "public_url": PUBLIC_URL,
     "signer_directory": env.SIGNER_DIR,
     "ledger_name": env.ledger_name(),

@@ -47,8 +47,10 @@ def stranger(name: str = "charlie") -> User:
 
 
 def key_of(user: User, *scopes: str, days: int = 30) -> str:
-    """The text of a new key, of all scopes unless some are named."""
-    return ApiKey.objects.issue(user=user, name="test", scopes=list(scopes) or EVERY_SCOPE, expires_in_days=days).text
+    """The text of a key that was used before, of all scopes unless some are named."""
+    made = ApiKey.objects.issue(user=user, name="test", scopes=list(scopes) or EVERY_SCOPE, expires_in_days=days)
+    ApiKey.objects.filter(pk=made.row.pk).update(last_used_at=timezone.now() - timedelta(days=1))
+    return made.text
 
 
 def asker(user: User) -> Asker:

@@ -1,4 +1,4 @@
-"""Access: API keys, shown once and revoked by a mark; users, without their hashes."""
+"""API keys, shown once and revoked by a mark."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.models import Group, User
-from django.db.models import ManyToManyField
+from django.contrib.auth.models import User
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -19,6 +18,7 @@ from django.utils.safestring import SafeString
 from containers_app.admin.base import ReadOnlyAdmin, asker_of, moment, refused
 from containers_app.audit import ledger
 from containers_app.audit.origin import source_of
+from containers_app.audit.verbs import records
 from containers_app.models import ApiKey
 from containers_app.models.access import Scope
 from containers_app.templatetags.console import badge, foreign, visible
@@ -53,6 +53,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
             *super().get_urls(),
         ]
 
+    @records("access.key_issued")
     def issue_view(self, request: HttpRequest) -> HttpResponse:
         """The form, and after a POST the key's text: once, and in this answer only."""
         if not request.user.has_perm("containers_app.add_apikey"):
@@ -60,10 +61,10 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         form = KeyForm(request.POST or None)
         context = {**self.admin_site.each_context(request), "title": "Issue an API key", "form": form, "text": ""}
         if request.method == "POST" and form.is_valid():
-            self._record(request, "access.key_issued", form.cleaned_data["name"])
-            context["text"] = ApiKey.objects.issue(**form.cleaned_data).text
+            context["text"] = self._issue(request, form.cleaned_data)
         return TemplateResponse(request, "myco/key_issue.html", context, headers={"Cache-Control": "no-store"})
 
+    @records("access.key_revoked")
     def revoke_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """What will end, and after a POST its mark as revoked; the row stays."""
         if not request.user.has_perm("containers_app.revoke_apikey"):
@@ -78,18 +79,25 @@ class ApiKeyAdmin(ReadOnlyAdmin):
             self._revoke(request, row)
         return HttpResponseRedirect(reverse("admin:containers_app_apikey_change", args=[pk]))
 
+    def _issue(self, request: HttpRequest, values: dict[str, Any]) -> str:
+        with transaction.atomic():
+            made = ApiKey.objects.issue(**values)
+            self._record(request, "access.key_issued", made.row, expires=made.row.expires_at.isoformat())
+        return made.text
+
     def _revoke(self, request: HttpRequest, row: ApiKey) -> None:
         if row.revoked_at is None:
-            self._record(request, "access.key_revoked", str(row))
+            self._record(request, "access.key_revoked", row)
         won = ApiKey.objects.filter(pk=row.pk, revoked_at=None).update(revoked_at=timezone.now())
         messages.success(request, "The key is revoked." if won else "The key was revoked before.")
 
-    def _record(self, request: HttpRequest, action: str, name: str) -> None:
+    def _record(self, request: HttpRequest, action: str, row: ApiKey, **details: Any) -> None:
         ledger.event(
             action=action,
             actor=asker_of(request).as_actor(),
             source=source_of(request, channel="ui"),
-            subject=ledger.Subject(type="api_key", name=name),
+            subject=ledger.Subject(type="api_key", id=str(row.pk), name=str(row)),
+            details={"owner": str(row.user_id), "scopes": row.scopes, **details},
         )
 
     def page(self, request: HttpRequest, row: ApiKey) -> dict[str, Any]:
@@ -134,85 +142,3 @@ def _state(row: ApiKey) -> tuple[str, str]:
     if row.revoked_at:
         return "deleted", "Revoked"
     return ("up", "Alive") if row.is_alive else ("cancelled", "Expired")
-
-
-admin.site.unregister(User)
-admin.site.unregister(Group)  # the product keeps its groups; a change here would leave no trace in the ledger
-
-
-@admin.register(User)
-class ConsoleUserAdmin(UserAdmin):  # type: ignore[type-arg] # no parameter at run time
-    """Users and their groups; only superusers make superusers."""
-
-    list_display = ("username", "is_active", "is_staff", "group_names", "signed_in")
-    sortable_by: ClassVar[Any] = ()
-    filter_horizontal: ClassVar[Any] = ()
-    fieldsets: ClassVar[Any] = (
-        (None, {"fields": ("username", "password")}),
-        ("Personal info", {"fields": ("first_name", "last_name", "email")}),
-        ("Permissions", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
-        ("Dates", {"fields": ("signed_in", "joined")}),
-    )
-    formfield_overrides: ClassVar[Any] = {ManyToManyField: {"widget": forms.CheckboxSelectMultiple}}
-
-    @admin.display(description="Last log-in")
-    def signed_in(self, user: User) -> SafeString:
-        """When, in UTC."""
-        return moment(user.last_login)
-
-    @admin.display(description="Joined")
-    def joined(self, user: User) -> SafeString:
-        """When, in UTC."""
-        return moment(user.date_joined)
-
-    @admin.display(description="Groups")
-    def group_names(self, user: User) -> str:
-        """The groups."""
-        return ", ".join(user.groups.values_list("name", flat=True)) or "none"
-
-    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
-        """What could raise one's own rights."""
-        fixed = () if request.user.is_superuser else ("is_superuser", "user_permissions")
-        own = ("groups",) if obj is not None and obj.pk == request.user.pk and not request.user.is_superuser else ()
-        return (*fixed, *own, "signed_in", "joined")
-
-    def get_exclude(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
-        """No hash for who only looks."""
-        return () if self.has_change_permission(request, obj) else ("password",)
-
-    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
-        """Without the password for who only looks."""
-        fieldsets = super().get_fieldsets(request, obj)
-        if self.has_change_permission(request, obj):
-            return fieldsets
-        return [
-            (title, {**options, "fields": [name for name in options["fields"] if name != "password"]})
-            for title, options in fieldsets
-        ]
-
-    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """A superuser is changed by superusers only: whoever sets a password may sign in with it."""
-        reaches_up = obj is not None and obj.is_superuser and not request.user.is_superuser
-        return not reaches_up and super().has_change_permission(request, obj)
-
-    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Never: history keeps its names; deactivate instead."""
-        return False
-
-    def log_change(self, request: HttpRequest, obj: User, message: Any) -> Any:
-        """Django's own history, and the ledger."""
-        self._record(request, "access.user_changed", obj)
-        return super().log_change(request, obj, message)
-
-    def log_addition(self, request: HttpRequest, obj: User, message: Any) -> Any:
-        """Django's own history, and the ledger."""
-        self._record(request, "access.user_created", obj)
-        return super().log_addition(request, obj, message)
-
-    def _record(self, request: HttpRequest, action: str, user: User) -> None:
-        ledger.event(
-            action=action,
-            actor=asker_of(request).as_actor(),
-            source=source_of(request, channel="ui"),
-            subject=ledger.Subject(type="user", id=str(user.pk)),
-        )

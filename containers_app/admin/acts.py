@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from django import forms
 from django.contrib import admin, messages
@@ -18,6 +18,7 @@ from containers_app.conf import load
 from containers_app.errors import MycoError, PermissionDenied
 from containers_app.models import Container, DockerHost, Operation
 from containers_app.operations.kinds import Kind, Params
+from containers_app.operations.notes import needed_notes
 from containers_app.operations.submit import Request, submit
 from containers_app.operations.visibility import visible_to
 from containers_app.templatetags.console import visible
@@ -28,6 +29,12 @@ class ReasonForm(forms.Form):
 
     reason = forms.CharField(required=False, max_length=500, help_text="Kept in the ledger.")
     ticket = forms.CharField(required=False, max_length=64, help_text="For example CHG-1234.")
+
+    def needing(self, verb: str) -> Self:
+        """The form, with the notes that the settings require for this verb of the ledger."""
+        for note in needed_notes(verb):
+            self.fields[note].required = True
+        return self
 
 
 class ProtectableForm(ReasonForm):
@@ -51,19 +58,22 @@ class ActView(View):
     def get(self, request: HttpRequest) -> HttpResponse:
         """The empty form."""
         self.check(request)
-        return self.show_form(request, self.make_form(self.rows(request)))
+        return self.show_form(request, self._form(self.rows(request)))
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """First what will happen, then, confirmed, one operation for each container."""
         self.check(request)
         rows = self.rows(request)
-        form = self.make_form(rows, request.POST)
+        form = self._form(rows, request.POST)
         self.judge(form, rows)
         if not form.is_valid() or not rows or "back" in request.POST:
             return self.show_form(request, form)
         if "confirmed" not in request.POST:
             return self.preview(request, form, rows)
         return self.act(request, form, rows)
+
+    def _form(self, rows: QuerySet[Container], data: Any = None) -> ReasonForm:
+        return self.make_form(rows, data).needing(self.kind.action)
 
     def make_form(self, rows: QuerySet[Container], data: Any = None) -> ReasonForm:
         """The form for these containers."""

@@ -164,6 +164,8 @@ class ContentPage(ContentsPage):
 class LinkPage(ContentsPage):
     """A download link."""
 
+    verbs = ("backup.link",)
+
     def post(self, request: HttpRequest, backup_id: UUID) -> HttpResponseBase:
         """Make one, and show it once."""
         made = make_link(self.reader(request), _wish(backup_id, request.POST))

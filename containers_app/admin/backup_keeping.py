@@ -15,9 +15,11 @@ from django.views.decorators.http import require_POST
 
 from containers_app.admin.acts import ReasonForm, request_by, tell
 from containers_app.admin.base import asker_of, refused
+from containers_app.admin.notes import notes_of, notes_page
 from containers_app.admin.restore import RestoreView
 from containers_app.admin.stack_restore import StackRestoreView
 from containers_app.audit.origin import source_of
+from containers_app.audit.verbs import records
 from containers_app.errors import MycoError, PermissionDenied
 from containers_app.models import Backup, DockerHost, Operation
 from containers_app.models.backups import BackupState
@@ -99,9 +101,9 @@ class BackupKeeping(Base):
         at_once = {
             "verify": self.verify_view,
             "drill": self.drill_view,
-            "pin": self._kept_by(pin, "pin"),
-            "unpin": self._kept_by(unpin, "pin"),
-            "release": self._kept_by(release, "hold"),
+            "pin": self._kept_by(pin, "pin", "backup.pinned"),
+            "unpin": self._kept_by(unpin, "pin", "backup.unpinned"),
+            "release": self._kept_by(release, "hold", "backup.released"),
         }
         wrap = self.admin_site.admin_view
         return [
@@ -118,40 +120,52 @@ class BackupKeeping(Base):
             *super().get_urls(),
         ]
 
+    @records(VERIFY.action)
     def verify_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """Read all of it back. POST only."""
         row = _row_for(request, "verify", pk)
-        made = _submitted(request, VERIFY, VerifyParams(backup=str(row.pk), name=row.file_name), row.host, _no_notes())
-        return _to_operation(made) if made else _to_page(pk)
+        return self._at_once(request, VERIFY, VerifyParams(backup=str(row.pk), name=row.file_name), row)
 
+    @records(DRILL.action)
     def drill_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """Boot it in isolation, and remove everything again. POST only."""
         row = _row_for(request, "drill", pk)
-        made = _submitted(request, DRILL, DrillParams(backup=str(row.pk)), row.host, _no_notes())
-        return _to_operation(made) if made else _to_page(pk)
+        return self._at_once(request, DRILL, DrillParams(backup=str(row.pk)), row)
 
-    def _kept_by(self, act: Callable[[Backup, Author], Backup], verb: str) -> Callable[..., HttpResponse]:
+    def _at_once(self, request: HttpRequest, kind: Kind, params: Params, row: Backup) -> HttpResponse:
+        form = notes_of(request, kind.action)
+        if not form.is_valid():
+            return notes_page(request, form, act=f"{kind.verb} {visible(row.file_name)}")
+        made = _submitted(request, kind, params, row.host, form)
+        return _to_operation(made) if made else _to_page(row.pk)
+
+    def _kept_by(self, act: Callable[[Backup, Author], Backup], verb: str, action: str) -> Callable[..., HttpResponse]:
+        @records(action)
         def view(request: HttpRequest, pk: Any) -> HttpResponse:
-            row = _row_for(request, verb, pk)
-            _done(request, row, lambda: act(row, _author(request, _no_notes())))
+            row, form = _row_for(request, verb, pk), notes_of(request, action)
+            if not form.is_valid():
+                return notes_page(request, form, act=f"Change {visible(row.file_name)}")
+            _done(request, row, lambda: act(row, _author(request, form)))
             return _to_page(pk)
 
         return view
 
+    @records("backup.held")
     def hold_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """The form of a hold; a POST begins it."""
         row = _row_for(request, "hold", pk)
-        form = HoldForm(request.POST or None)
+        form = HoldForm(request.POST or None).needing("backup.held")
         if request.method == "POST" and form.is_valid():
             until = form.cleaned_data["until"]
             if _done(request, row, lambda: hold(row, _author(request, form), until=until)):
                 return _to_page(pk)
         return self._form(request, row, form, act="Hold", sentence="It cannot be deleted while the hold is on it.")
 
+    @records(DELETE_BACKUP.action)
     def remove_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """The form that takes the name; a POST with it deletes the backup."""
         row = _row_for(request, "delete", pk)
-        form = DeleteForm(request.POST or None, row=row)
+        form = DeleteForm(request.POST or None, row=row).needing(DELETE_BACKUP.action)
         if request.method == "POST" and form.is_valid():
             values = form.cleaned_data
             params = DeleteParams(
@@ -166,6 +180,7 @@ class BackupKeeping(Base):
         sentence = "Its manifest is removed first, then its files. What other backups need stays."
         return self._form(request, row, form, act="Delete", sentence=sentence)
 
+    @records()
     def orphans_view(self, request: HttpRequest) -> HttpResponse:
         """The sets in the storage that no record knows."""
         if not sees_system(asker_of(request)):
@@ -178,17 +193,21 @@ class BackupKeeping(Base):
             context["problem"] = error.message
         return TemplateResponse(request, "myco/orphans.html", context)
 
+    @records(ADOPT.action)
     def adopt_view(self, request: HttpRequest) -> HttpResponse:
         """Record one of them. POST only."""
         if not sees_system(asker_of(request)) or _missing(request, ADOPT.permission):
             raise refused(request, "you may not adopt backups")
+        form = notes_of(request, ADOPT.action)
+        if not form.is_valid():
+            return notes_page(request, form, act="Adopt a backup")
         params = AdoptParams(path=request.POST.get("path", ""))
         try:
             host = host_of_orphan(params.path)
         except MycoError as error:
             messages.error(request, error.message)
             return HttpResponseRedirect(reverse(f"admin:{_NAME}_orphans"))
-        made = _submitted(request, ADOPT, params, host, _no_notes())
+        made = _submitted(request, ADOPT, params, host, form)
         return _to_operation(made) if made else HttpResponseRedirect(reverse(f"admin:{_NAME}_orphans"))
 
     def _form(self, request: HttpRequest, row: Backup, form: ReasonForm, *, act: str, sentence: str) -> HttpResponse:
@@ -261,12 +280,6 @@ def _row_for(request: HttpRequest, verb: str, pk: Any) -> Backup:
     if row is None:
         raise refused(request, "you may not do this to this backup")
     return row
-
-
-def _no_notes() -> ReasonForm:
-    form = ReasonForm({})
-    form.full_clean()
-    return form
 
 
 def _author(request: HttpRequest, form: ReasonForm) -> Author:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -20,6 +20,8 @@ from containers_app.audit.origin import source_of
 from containers_app.errors import MycoError, PermissionDenied
 from containers_app.models import Container
 from containers_app.operations.authority import Asker, record_denial
+from containers_app.operations.backup_contents import Reader
+from containers_app.operations.registering import Author
 from containers_app.operations.visibility import visible_to
 from containers_app.templatetags.console import badge, foreign, visible
 
@@ -32,6 +34,8 @@ else:
 class ReadOnlyAdmin(Base):
     """A list and a page, for who has the view permission."""
 
+    # What Django's own forms write to the ledger: nothing is changed by them.
+    verbs: ClassVar[tuple[str, ...]] = ()
     page_title = ""
     page_template = ""
     noun = ""
@@ -86,6 +90,16 @@ class ReadOnlyAdmin(Base):
 def asker_of(request: HttpRequest) -> Asker:
     """The signed-in user."""
     return Asker(user=request.user)
+
+
+def author_of(request: HttpRequest) -> Author:
+    """The signed-in user, for what needs no reason."""
+    return Author(asker=asker_of(request), source=source_of(request, channel="ui"))
+
+
+def reader_of(request: HttpRequest) -> Reader:
+    """The signed-in user, for what is read."""
+    return Reader(asker=asker_of(request), source=source_of(request, channel="ui"))
 
 
 def refused(request: HttpRequest, message: str) -> Exception:

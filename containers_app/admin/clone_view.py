@@ -35,7 +35,7 @@ class CloneView(ActView):
         rows = self.rows(request)
         data = request.POST.copy()
         data.update(self._proposal(request, rows))
-        return self.show_form(request, self.make_form(rows, data))
+        return self.show_form(request, self._form(rows, data))
 
     def _proposal(self, request: HttpRequest, rows: QuerySet[Container]) -> dict[str, str]:
         plan = own_plan(request, CLONE, rows[0].engine_id, rows[0].host) if len(rows) == 1 else None

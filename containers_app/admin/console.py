@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -12,12 +13,14 @@ from django.urls import path, reverse
 from django.utils import timezone
 
 from containers_app import VERSION
+from containers_app.admin.base import author_of
 from containers_app.admin.coverage import CoverageView
 from containers_app.admin.stack_backup import StackBackUpView
 from containers_app.admin.stack_clone import StackCloneView
 from containers_app.admin.stacks import StackListView, StackView
 from containers_app.conf import load
 from containers_app.models import State
+from containers_app.operations.accounts import recording_password
 from containers_app.operations.authority import Asker
 from containers_app.operations.coverage import coverage_of
 from containers_app.operations.visibility import LEDGER_READERS, visible_to
@@ -41,6 +44,14 @@ _STACK = "stacks/<str:host>/<str:project>/"
 class ConsoleSite(admin.AdminSite):
     """Django's admin site with our frame."""
 
+    # Of Django's own pages, by their names.
+    verbs: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "login": ("auth.login", "auth.login_failed"),
+        "logout": ("auth.logout",),
+        "password_change": ("access.password_changed",),
+        **dict.fromkeys(("index", "app_index", "catch_all_view", "autocomplete_view", "i18n_javascript"), ()),
+        **dict.fromkeys(("password_change_done", "shortcut"), ()),
+    }
     site_header = site_title = "MycoDocker"
     index_title = "Dashboard"
     index_template = "myco/dashboard.html"
@@ -67,6 +78,11 @@ class ConsoleSite(admin.AdminSite):
             "running_operations": running.count() if may_see else 0,
             "navigation": _navigation(request),
         }
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """One's own; the ledger is told."""
+        with recording_password(str(request.user.pk), author_of(request)):
+            return super().password_change(request, extra_context)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """The dashboard."""

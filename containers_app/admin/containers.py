@@ -23,6 +23,7 @@ from containers_app.admin.lifecycle import LifecycleActions, buttons
 from containers_app.admin.ports import published_ports
 from containers_app.admin.stacks import stack_address
 from containers_app.admin.trends import trend_context
+from containers_app.audit.verbs import records
 from containers_app.models import Container
 from containers_app.operations.visibility import visible_to
 from containers_app.templatetags.console import badge, foreign, hexid, icon, visible
@@ -124,11 +125,13 @@ class ContainerAdmin(LifecycleActions, ReadOnlyAdmin):
         """For the action's menu entry."""
         return request.user.has_perm("containers_app.backup_container")
 
+    @records()
     @admin.action(description="Clone…", permissions=["clone"])
     def clone_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
         """Go to the form; nothing is done yet."""
         return to_form("clone", queryset)
 
+    @records()
     @admin.action(description="Back up…", permissions=["back_up"])
     def back_up_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
         """Go to the form; nothing is done yet."""

@@ -13,16 +13,19 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
+from containers_app.admin.acts import ReasonForm, request_by
 from containers_app.admin.base import ReadOnlyAdmin, asker_of, moment, refused, text_of
 from containers_app.admin.host_forms import HostForm, NewHostForm
+from containers_app.admin.notes import notes_of, notes_page
 from containers_app.audit.origin import source_of
+from containers_app.audit.verbs import records
 from containers_app.errors import MycoError, PermissionDenied
 from containers_app.models import DockerHost
 from containers_app.operations.answers import published_error
 from containers_app.operations.hosts import values_of
 from containers_app.operations.kinds import HOST_TEST
 from containers_app.operations.registering import ADD, CHANGE, Author, add, change, remove
-from containers_app.operations.submit import Request, submit
+from containers_app.operations.submit import submit
 from containers_app.operations.visibility import visible_to
 from containers_app.specs.host import PLAIN_WARNING, HostValues, is_plain
 from containers_app.templatetags.console import badge, foreign
@@ -54,32 +57,37 @@ class DockerHostAdmin(ReadOnlyAdmin):
             *super().get_urls(),
         ]
 
+    @records("config.host_added", HOST_TEST.action)
     def register_view(self, request: HttpRequest) -> HttpResponse:
         """The form of a new host; a POST registers it and asks its Engine."""
         if not request.user.has_perm(ADD):
             raise refused(request, "you may not register hosts")
-        form = NewHostForm(request.POST or None)
+        form = NewHostForm(request.POST or None).needing("config.host_added").needing(HOST_TEST.action)
         if request.method == "POST" and form.is_valid():
             host = _saved(form, lambda: add(HostValues(**form.chosen()), _author(request, form)))
             if host is not None:
-                return self._tested(request, host)
+                return self._tested(request, host, form)
         return self._form(request, form, title="Register a host")
 
+    @records("config.host_changed", HOST_TEST.action)
     def edit_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The form of a host that is there; a POST changes it and asks its Engine."""
         host = self._of(request, pk)
-        form = HostForm(request.POST or None, host=host)
+        form = HostForm(request.POST or None, host=host).needing("config.host_changed").needing(HOST_TEST.action)
         if request.method == "POST" and form.is_valid():
             changed = _saved(form, lambda: change(host, form.chosen(), _author(request, form)))
             if changed is not None:
-                return self._tested(request, changed)
+                return self._tested(request, changed, form)
         return self._form(request, form, title=f"Change {host.name}", host=host)
 
+    @records("config.host_removed", "config.host_changed")
     def remove_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Remove a host that nothing refers to, disable any other. POST only."""
-        host = self._of(request, pk)
+        host, form = self._of(request, pk), notes_of(request, "config.host_removed")
+        if not form.is_valid():
+            return notes_page(request, form, act=f"Remove {host.name}")
         try:
-            gone = remove(host, _author(request))
+            gone = remove(host, _author(request, form))
         except MycoError as error:
             messages.error(request, error.message)
             return _page_of(pk)
@@ -89,21 +97,20 @@ class DockerHostAdmin(ReadOnlyAdmin):
         messages.success(request, "Records refer to this host, so it stays, and is disabled.")
         return _page_of(pk)
 
+    @records(HOST_TEST.action)
     def test_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Ask the Engine through a worker; the verdict comes on the host's page. POST only."""
         host = visible_to(asker_of(request), "host").filter(pk=pk).first()
         if host is None or not self.has_view_permission(request, host):
             raise refused(request, "you may not see this host")
-        return self._tested(request, host)
+        form = notes_of(request, HOST_TEST.action)
+        if not form.is_valid():
+            return notes_page(request, form, act=f"Test {host.name}")
+        return self._tested(request, host, form)
 
-    def _tested(self, request: HttpRequest, host: DockerHost) -> HttpResponse:
-        wish = Request(
-            kind=HOST_TEST,
-            params=HostTestParams(host=host.name),
-            host=host,
-            asker=asker_of(request),
-            source=source_of(request, channel="ui"),
-        )
+    def _tested(self, request: HttpRequest, host: DockerHost, form: ReasonForm) -> HttpResponse:
+        params = HostTestParams(host=host.name)
+        wish = request_by(request, kind=HOST_TEST, params=params, host=host, form=form)
         try:
             submit(wish)
         except PermissionDenied as error:
@@ -167,13 +174,12 @@ def _page_of(pk: int) -> HttpResponseRedirect:
     return HttpResponseRedirect(reverse("admin:containers_app_dockerhost_change", args=[pk]))
 
 
-def _author(request: HttpRequest, form: HostForm | None = None) -> Author:
-    given = form.cleaned_data if form is not None else {}
+def _author(request: HttpRequest, form: ReasonForm) -> Author:
     return Author(
         asker=asker_of(request),
         source=source_of(request, channel="ui"),
-        reason=given.get("reason", ""),
-        ticket=given.get("ticket", ""),
+        reason=form.cleaned_data["reason"],
+        ticket=form.cleaned_data["ticket"],
     )
 
 

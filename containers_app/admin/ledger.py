@@ -12,7 +12,7 @@ from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from containers_app.admin.base import ReadOnlyAdmin, moment, text_of
+from containers_app.admin.base import ReadOnlyAdmin, moment, reader_of, text_of
 from containers_app.admin.filters import known, over
 from containers_app.admin.keyset import KeysetChangeList
 from containers_app.admin.ledger_exports import PERMISSION, export_urls
@@ -21,6 +21,7 @@ from containers_app.audit.inspection import disclosed_all
 from containers_app.audit.published import status
 from containers_app.audit.record import ActorType, Channel, Outcome, Phase
 from containers_app.operations.ledger_keeping import ERASE
+from containers_app.operations.ledger_reads import ENTRY, LIST, place_of, record_look
 from containers_app.operations.visibility import LEDGER_READERS, SYSTEM
 from containers_app.templatetags.console import badge, foreign
 
@@ -59,7 +60,9 @@ class EntryAdmin(ReadOnlyAdmin):
             "may_erase": may(ERASE),
             "may_see_holds": may(SYSTEM),
         }
-        return super().changelist_view(request, {**more, **(extra_context or {})})
+        page = super().changelist_view(request, {**more, **(extra_context or {})})
+        record_look(reader_of(request), LIST, chosen={name: request.GET[name] for name in request.GET})
+        return page
 
     def get_urls(self) -> list[URLPattern]:
         """The exports, the holds and the erasure, before Django's own."""
@@ -71,6 +74,7 @@ class EntryAdmin(ReadOnlyAdmin):
 
     def page(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """The stored text, and the values that are still disclosed."""
+        record_look(reader_of(request), ENTRY, of=place_of(row))
         (shown,) = disclosed_all([row])
         return {"title": f"Entry {row.leaf_index:,}", "shown": json.dumps(shown, indent=2, ensure_ascii=False)}
 

@@ -96,13 +96,15 @@ class _ExportView(View):
 class ExportsPage(_ExportView):
     """The form, above the last exports."""
 
+    verbs = (LEDGER_EXPORT.action,)
+
     def get(self, request: HttpRequest) -> HttpResponse:
         """The empty form."""
-        return _page(request, ExportForm())
+        return _page(request, _form())
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Ask for one."""
-        form = ExportForm(request.POST)
+        form = _form(request.POST)
         if not form.is_valid():
             return _page(request, form)
         params = form.cleaned_data["params"]
@@ -139,6 +141,10 @@ def export_urls() -> list[URLPattern]:
         path("exports/", guard(ExportsPage.as_view()), name="audit_entry_exports"),
         path("exports/<uuid:operation_id>/", guard(ExportContentPage.as_view()), name="audit_entry_export"),
     ]
+
+
+def _form(data: Any = None) -> ExportForm:
+    return ExportForm(data).needing(LEDGER_EXPORT.action)
 
 
 def _page(request: HttpRequest, form: ExportForm) -> TemplateResponse:

@@ -14,7 +14,8 @@ from django.views.generic import View
 
 from containers_app.admin.acts import ReasonForm, tell
 from containers_app.admin.base import asker_of, refused
-from containers_app.audit.erasure import Target
+from containers_app.audit.erasure import ACTION, Target
+from containers_app.audit.holds import PLACED, RELEASED
 from containers_app.audit.origin import source_of
 from containers_app.errors import MycoError
 from containers_app.operations.ledger_keeping import ERASE, HOLD, all_holds, erase, look, place_hold, release_hold
@@ -64,6 +65,7 @@ class HoldsPage(_PermittedView):
     """All holds, and for who may the form for one more."""
 
     permissions = (HOLD, SYSTEM)
+    verbs = (PLACED,)
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """The list."""
@@ -87,6 +89,7 @@ class ReleasePage(_PermittedView):
     """The release of one hold, with its reason."""
 
     permissions = (HOLD,)
+    verbs = (RELEASED,)
 
     def get(self, request: HttpRequest, hold_id: UUID) -> HttpResponse:
         """The empty form."""
@@ -110,6 +113,7 @@ class ErasePage(_PermittedView):
     """Erasure: the form, then what will go, then it is done."""
 
     permissions = (ERASE,)
+    verbs = (ACTION,)
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """The empty form."""

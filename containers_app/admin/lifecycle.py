@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
 from containers_app.admin.acts import ActView, ProtectableForm, ReasonForm, act_address, to_form
+from containers_app.audit.verbs import records
 from containers_app.models import Container
 from containers_app.operations.kinds import REMOVE, RESTART, START, STOP, Params
 from containers_app.templatetags.console import visible
@@ -199,21 +200,25 @@ class LifecycleActions(Base):
         """For the menu's entry."""
         return request.user.has_perm(REMOVE.permission)
 
+    @records()
     @admin.action(description="Start…", permissions=["operate"])
     def start_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
         """Go to the form."""
         return to_form("start", queryset)
 
+    @records()
     @admin.action(description="Stop…", permissions=["operate"])
     def stop_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
         """Go to the form."""
         return to_form("stop", queryset)
 
+    @records()
     @admin.action(description="Restart…", permissions=["operate"])
     def restart_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
         """Go to the form."""
         return to_form("restart", queryset)
 
+    @records()
     @admin.action(description="Remove…", permissions=["remove"])
     def remove_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
         """Go to the form."""

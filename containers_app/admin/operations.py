@@ -17,6 +17,7 @@ from containers_app.admin.filters import known, over
 from containers_app.admin.outcome import outcome
 from containers_app.audit.origin import source_of
 from containers_app.audit.record import Channel
+from containers_app.audit.verbs import records
 from containers_app.errors import MycoError, PermissionDenied
 from containers_app.models import Operation, State
 from containers_app.operations.answers import published_error
@@ -57,6 +58,7 @@ class OperationAdmin(ReadOnlyAdmin):
         stop = self.admin_site.admin_view(require_POST(self.cancel_view))
         return [path("<uuid:pk>/cancel/", stop, name="containers_app_operation_cancel"), *super().get_urls()]
 
+    @records("operation.cancel")
     def cancel_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """Ask for a stop. POST only."""
         operation = visible_to(asker_of(request), "operation").filter(pk=pk).first()

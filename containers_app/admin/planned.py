@@ -60,16 +60,18 @@ class PlannedView(View):
     def get(self, request: HttpRequest, **address: Any) -> HttpResponse:
         """The empty form."""
         subject = self._found(request, address)
-        return self._page(request, self.form_template, subject, self.first_form(request, subject))
+        return self._page(
+            request, self.form_template, subject, self.first_form(request, subject).needing(self.kind.action)
+        )
 
     def post(self, request: HttpRequest, **address: Any) -> HttpResponse:
         """First the plan, then, confirmed, exactly that."""
         subject, data = self._found(request, address), request.POST.copy()
-        form = self.make_form(subject, data)
+        form = self.make_form(subject, data).needing(self.kind.action)
         if "use" in data and form.is_valid():
             plan = own_plan(request, self.kind, self.key(subject), self.host(subject, form))
             data.update(proposal(plan, request.POST["use"], fields=form.fields))
-            form = self.make_form(subject, data)
+            form = self.make_form(subject, data).needing(self.kind.action)
         if not form.is_valid() or {"back", "use"} & set(data):
             return self._page(request, self.form_template, subject, form)
         if "confirmed" in data and data.get("plan_hash"):

@@ -35,6 +35,7 @@ class StackBackUpForm(BackUpForm):
     def __init__(self, data: Any = None, *, stack: Stack) -> None:
         super().__init__(data)
         self._stack = stack
+        self.needing(STACK_BACKUP.action)
 
     def read(self, values: Mapping[str, Any]) -> StackBackupParams:
         """The typed params. Raises InvalidRequest."""
@@ -43,6 +44,8 @@ class StackBackUpForm(BackUpForm):
 
 class StackBackUpView(View):
     """Form, what will happen, confirmation."""
+
+    kind = STACK_BACKUP
 
     def get(self, request: HttpRequest, host: str, project: str) -> HttpResponse:
         """The form with what is usual."""

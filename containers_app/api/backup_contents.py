@@ -93,6 +93,7 @@ class LinksView(ContentsView):
     """Links to downloads."""
 
     access = {"POST": ("download",)}
+    verbs = {"POST": ("backup.link",)}
 
     @extend_schema(operation_id="backups_links", request=LinkWish, responses={201: LinkSerializer})
     def post(self, request: ApiRequest, backup_id: UUID) -> Response:

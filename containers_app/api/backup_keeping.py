@@ -52,6 +52,7 @@ class BackupView(ConsoleView):
     """One backup."""
 
     access = {"GET": ("read",), "DELETE": ("delete",)}
+    verbs = {"DELETE": ("backup.delete",)}
 
     @extend_schema(operation_id="backups_read", responses=BackupSerializer)
     def get(self, request: ApiRequest, backup_id: UUID) -> Response:
@@ -79,6 +80,7 @@ class BackupVerifyView(ConsoleView):
 
     published = True
     access = {"POST": ("verify",)}
+    verbs = {"POST": ("backup.verify",)}
 
     @extend_schema(operation_id="backups_verify", request=NOTES_REQUEST, responses=VERIFY_RESPONSES)
     def post(self, request: ApiRequest, backup_id: UUID) -> Response:
@@ -105,6 +107,8 @@ class _KeepView(ConsoleView):
 class BackupPinView(_KeepView):
     """Keep a backup."""
 
+    verbs = {"POST": ("backup.pinned",)}
+
     @extend_schema(operation_id="backups_pin", request=NOTES_REQUEST, responses=BackupSerializer)
     def post(self, request: ApiRequest, backup_id: UUID) -> Response:
         """Keep it until the pin is taken out."""
@@ -113,6 +117,8 @@ class BackupPinView(_KeepView):
 
 class BackupUnpinView(_KeepView):
     """Keep a backup no longer."""
+
+    verbs = {"POST": ("backup.unpinned",)}
 
     @extend_schema(operation_id="backups_unpin", request=NOTES_REQUEST, responses=BackupSerializer)
     def post(self, request: ApiRequest, backup_id: UUID) -> Response:
@@ -124,6 +130,7 @@ class BackupReleaseView(_KeepView):
     """End a legal hold."""
 
     verb = "hold"
+    verbs = {"POST": ("backup.released",)}
 
     @extend_schema(operation_id="backups_release", request=NOTES_REQUEST, responses=BackupSerializer)
     def post(self, request: ApiRequest, backup_id: UUID) -> Response:
@@ -135,6 +142,7 @@ class BackupHoldView(ConsoleView):
     """Begin a legal hold."""
 
     access = {"POST": ("keep",)}
+    verbs = {"POST": ("backup.held",)}
 
     @extend_schema(operation_id="backups_hold", request=HOLD_REQUEST, responses=BackupSerializer)
     def post(self, request: ApiRequest, backup_id: UUID) -> Response:
@@ -164,6 +172,7 @@ class OrphanAdoptView(ConsoleView):
 
     published = True
     access = {"POST": (ADOPT.permission, ADOPT.scope)}
+    verbs = {"POST": ("backup.adopt",)}
 
     @extend_schema(operation_id="orphans_adopt", request=ADOPT_REQUEST, responses=ADOPT_RESPONSES)
     def post(self, request: ApiRequest) -> Response:

@@ -34,6 +34,7 @@ class BackupRestoreView(ConsoleView):
     published = True
     # Declared, not left to the verb: who may not restore must not learn which backups there are.
     access = {"POST": (RESTORE.permission, RESTORE.scope)}
+    verbs = {"POST": ("backup.restore",)}
 
     @extend_schema(operation_id="backups_restore", request=RESTORE_REQUEST, responses=RESTORE_RESPONSES)
     def post(self, request: ApiRequest, backup_id: UUID) -> Response:
@@ -47,6 +48,7 @@ class BackupDrillView(ConsoleView):
 
     published = True
     access = {"POST": (DRILL.permission, DRILL.scope)}
+    verbs = {"POST": ("backup.drill",)}
 
     @extend_schema(operation_id="backups_drill", request=DRILL_REQUEST, responses=DRILL_RESPONSES)
     def post(self, request: ApiRequest, backup_id: UUID) -> Response:

@@ -51,6 +51,7 @@ class HostsView(ConsoleView):
         "GET": ("containers_app.view_dockerhost", "read"),
         "POST": ("containers_app.add_dockerhost", "hosts"),
     }
+    verbs = {"POST": ("config.host_added",)}
 
     @extend_schema(operation_id="hosts_list", parameters=parameters(frozenset()), responses=HostSerializer(many=True))
     def get(self, request: ApiRequest) -> Response:
@@ -77,6 +78,7 @@ class HostView(ConsoleView):
         "PATCH": ("containers_app.change_dockerhost", "hosts"),
         "DELETE": ("containers_app.change_dockerhost", "hosts"),
     }
+    verbs = {"PATCH": ("config.host_changed",), "DELETE": ("config.host_removed", "config.host_changed")}
 
     @extend_schema(operation_id="hosts_read", responses=HostSerializer)
     def get(self, request: ApiRequest, host_id: int) -> Response:
@@ -112,6 +114,7 @@ class HostTestView(ConsoleView):
     published = True
     # Declared, not left to the verb: who may not test must not learn which hosts there are.
     access = {"POST": (HOST_TEST.permission, HOST_TEST.scope)}
+    verbs = {"POST": ("host.test",)}
 
     @extend_schema(operation_id="hosts_test", request=None, responses=HOST_TEST_RESPONSES)
     def post(self, request: ApiRequest, host_id: int) -> Response:

@@ -34,6 +34,7 @@ class ExportsView(ConsoleView):
 
     published = True
     access = {"POST": (LEDGER_EXPORT.permission, LEDGER_EXPORT.scope)}
+    verbs = {"POST": ("audit.export",)}
 
     @extend_schema(operation_id="ledger_export", request=EXPORT_REQUEST, responses=EXPORT_RESPONSES)
     def post(self, request: ApiRequest) -> Response:

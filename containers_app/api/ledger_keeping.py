@@ -14,8 +14,8 @@ from rest_framework.response import Response
 from containers_app.api.auth import asker_of
 from containers_app.api.strict_json import read_object
 from containers_app.api.views import ConsoleView
-from containers_app.audit.erasure import BY, Found
-from containers_app.audit.holds import Act, LegalHold
+from containers_app.audit.erasure import ACTION, BY, Found
+from containers_app.audit.holds import PLACED, RELEASED, Act, LegalHold
 from containers_app.audit.origin import source_of
 from containers_app.errors import InvalidRequest
 from containers_app.operations.ledger_keeping import (
@@ -84,6 +84,7 @@ class HoldsView(ConsoleView):
     """Legal holds."""
 
     access = {"GET": (SYSTEM, "ledger"), "POST": (HOLD, SCOPE)}
+    verbs = {"POST": (PLACED,)}
 
     @extend_schema(operation_id="ledger_holds", responses=_HOLDS)
     def get(self, request: ApiRequest) -> Response:
@@ -103,6 +104,7 @@ class HoldReleaseView(ConsoleView):
     """One hold."""
 
     access = {"POST": (HOLD, SCOPE)}
+    verbs = {"POST": (RELEASED,)}
 
     @extend_schema(operation_id="ledger_hold_release", request=_REQUEST, responses=_HOLD)
     def post(self, request: ApiRequest, hold_id: UUID) -> Response:
@@ -115,6 +117,7 @@ class ErasuresView(ConsoleView):
     """Erasure of personal data."""
 
     access = {"POST": (ERASE, SCOPE)}
+    verbs = {"POST": (ACTION,)}
 
     @extend_schema(operation_id="ledger_erase", request=_ERASURE_REQUEST, responses=_ERASURE)
     def post(self, request: ApiRequest) -> Response:

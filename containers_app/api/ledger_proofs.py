@@ -12,7 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from containers_app.api.records import entry_of, shard_in
+from containers_app.api.records import entry_of, reader_of, shard_in
 from containers_app.api.views import ConsoleView
 from containers_app.audit.published import (
     Anchored,
@@ -24,6 +24,7 @@ from containers_app.audit.published import (
     outside_state,
 )
 from containers_app.errors import InvalidRequest
+from containers_app.operations.ledger_reads import PROOF, place_of, record_look
 from containers_app.operations.visibility import LEDGER_READERS
 from containers_app.specs import fields
 
@@ -94,7 +95,9 @@ class EntryProofView(ConsoleView):
     def get(self, request: Request, index: int) -> HttpResponse:
         """A file for c2sp.org/tlog-proof: it shows that the last checkpoint covers the entry."""
         entry = entry_of(request, index, shard_in(self.query(request)))
-        answer = HttpResponse(entry_proof(entry), content_type="text/plain; charset=utf-8")
+        proof = entry_proof(entry)
+        record_look(reader_of(request), PROOF, of=place_of(entry))
+        answer = HttpResponse(proof, content_type="text/plain; charset=utf-8")
         name = f"entry-{entry.shard}-{entry.leaf_index}.tlog-proof"
         answer["Content-Disposition"] = f'attachment; filename="{name}"'
         return answer

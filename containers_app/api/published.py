@@ -47,11 +47,19 @@ class Wish:
     digest: str
 
 
+_READERS: Mapping[str, tuple[Kind, Callable[[str, Mapping[str, Any]], Params]]] = {
+    "clone": (CLONE, read_clone),
+    "backup": (BACKUP, read_backup),
+    **lifecycle.READERS,
+}
+
+
 class ContainersView(ConsoleView):
     """Act on containers; list the inventory."""
 
     published = True
     access = {"GET": ("read",), "POST": Declared.VERB}
+    verbs = {"POST": tuple(kind.action for kind, _reader in _READERS.values())}
     filters = frozenset({"host", "state", "stack", "label", "unprotected"})
 
     @extend_schema(
@@ -88,13 +96,6 @@ def read_wish(body: Mapping[str, Any]) -> Wish:
         ticket=fields.line(body, "ticket", longest=fields.LONGEST_TICKET),
         digest=request_digest(json.dumps(body, sort_keys=True).encode()),
     )
-
-
-_READERS: Mapping[str, tuple[Kind, Callable[[str, Mapping[str, Any]], Params]]] = {
-    "clone": (CLONE, read_clone),
-    "backup": (BACKUP, read_backup),
-    **lifecycle.READERS,
-}
 
 
 def _request(request: ApiRequest, wish: Wish, *, limited: bool) -> Request:

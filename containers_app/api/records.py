@@ -18,7 +18,9 @@ from containers_app.api.views import ConsoleView
 from containers_app.audit.origin import source_of
 from containers_app.audit.selection import COLUMNS
 from containers_app.errors import InvalidRequest
+from containers_app.operations.backup_contents import Reader
 from containers_app.operations.cancel import cancel
+from containers_app.operations.ledger_reads import ENTRY, LIST, place_of, record_look
 from containers_app.operations.visibility import LEDGER_READERS, find, visible_to
 
 
@@ -64,6 +66,7 @@ class OperationCancelView(ConsoleView):
     """Stop one operation."""
 
     access = {"POST": ("cancel",)}
+    verbs = {"POST": ("operation.cancel",)}
 
     @extend_schema(operation_id="operations_cancel", request=None, responses={202: OperationSerializer})
     def post(self, request: ApiRequest, operation_id: UUID) -> Response:
@@ -100,7 +103,9 @@ class EntriesView(ConsoleView):
     def get(self, request: ApiRequest) -> Response:
         """Newest first: the stored text with its leaf hash. Operators get what they did themselves."""
         query = self.query(request)
-        return self.page(filtered(visible_to(asker_of(request), "entry"), query, self.columns), EntrySerializer)
+        page = self.page(filtered(visible_to(asker_of(request), "entry"), query, self.columns), EntrySerializer)
+        record_look(reader_of(request), LIST, chosen=query)
+        return page
 
 
 class EntryView(ConsoleView):
@@ -113,7 +118,13 @@ class EntryView(ConsoleView):
     def get(self, request: ApiRequest, index: int) -> Response:
         """By leaf index, in the newest shard unless `shard` names another."""
         found = entry_of(request, index, shard_in(self.query(request)))
+        record_look(reader_of(request), ENTRY, of=place_of(found))
         return Response(EntrySerializer([found], many=True).data[0])
+
+
+def reader_of(request: ApiRequest) -> Reader:
+    """Who reads through the API."""
+    return Reader(asker=asker_of(request), source=source_of(request._request, channel="api"))
 
 
 def shard_in(query: Mapping[str, str]) -> int | None:

@@ -134,6 +134,7 @@ class StackCloneView(_StackActView):
     read = staticmethod(read_stack_clone)
     # Declared, not left to the verb: who may not clone must not learn which hosts there are.
     access = {"POST": (STACK_CLONE.permission, STACK_CLONE.scope)}
+    verbs = {"POST": (STACK_CLONE.action,)}
 
     @extend_schema(operation_id="stacks_clone", request=STACK_CLONE_REQUEST, responses=STACK_CLONE_RESPONSES)
     def post(self, request: ApiRequest) -> Response:
@@ -147,6 +148,7 @@ class StackBackupView(_StackActView):
     kind = STACK_BACKUP
     read = staticmethod(read_stack_backup)
     access = {"POST": (STACK_BACKUP.permission, STACK_BACKUP.scope)}
+    verbs = {"POST": (STACK_BACKUP.action,)}
 
     @extend_schema(operation_id="stacks_backup", request=STACK_BACKUP_REQUEST, responses=STACK_BACKUP_RESPONSES)
     def post(self, request: ApiRequest) -> Response:
@@ -160,6 +162,7 @@ class StackRestoreView(_StackActView):
     kind = STACK_RESTORE
     read = staticmethod(read_stack_restore)
     access = {"POST": (STACK_RESTORE.permission, STACK_RESTORE.scope)}
+    verbs = {"POST": (STACK_RESTORE.action,)}
 
     @extend_schema(operation_id="stacks_restore", request=STACK_RESTORE_REQUEST, responses=STACK_RESTORE_RESPONSES)
     def post(self, request: ApiRequest) -> Response:

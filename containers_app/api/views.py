@@ -26,6 +26,8 @@ class ConsoleView(APIView):
 
     permission_classes: Sequence[type[BasePermission]] = (Declared,)
     access: ClassVar[Access] = {}
+    # What the ledger has of each unsafe method.
+    verbs: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     published: ClassVar[bool] = False
     filters: ClassVar[frozenset[str]] = frozenset()
     # Those that hold a path of a container.

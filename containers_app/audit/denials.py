@@ -1,4 +1,4 @@
-"""Keeps a flood of refused requests from filling the ledger: few entries, and every refusal counted in one of them."""
+"""Keeps a flood of what anybody can repeat from filling the ledger: few entries, and each time counted in one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import AddressValueError, IPv6Network, NetmaskValueError
 from threading import Lock
@@ -32,7 +32,9 @@ _LOG: Final = logging.getLogger(__name__)
 class Denial:
     """A request that was refused or made no sense: `code` is the error code the asker saw.
 
-    `roles` gives the actor's, and is asked when the entry is written: a refusal that is only counted costs no query.
+    Or, with an `outcome` of its own and no code, something else that can be repeated at will, such as a look at the
+    ledger. `details` are those of the entry. `roles` gives the actor's, and is asked when the entry is written: a
+    refusal that is only counted costs no query.
     """
 
     action: str
@@ -42,14 +44,16 @@ class Denial:
     subject: Subject = NOTHING
     message: str = ""
     outcome: Outcome = "denied"
+    details: Mapping[str, object] = field(default_factory=dict)
     roles: Callable[[], tuple[str, ...]] | None = field(default=None, repr=False, compare=False)
 
     @property
     def key(self) -> tuple[str, str]:
-        """Who is counted together: one known actor, else one address (for IPv6 its /64, which one host owns)."""
+        """Who is counted together: one known actor, one Docker host, else one address (for IPv6 one owner's /64)."""
+        what = self.code or self.action
         if self.actor.id and self.actor.type != "anonymous":
-            return f"{self.actor.type} {self.actor.id}", self.code
-        return _address_group(self.source.ip), self.code
+            return f"{self.actor.type} {self.actor.id}", what
+        return self.subject.host or _address_group(self.source.ip), what
 
 
 def _crowd(denial: Denial) -> Denial:
@@ -119,6 +123,12 @@ class FloodControl:
             due = self._make_room(denial.key) + self._settle(now, SETTLED_AT_ONCE)
             own = self._admit(denial, now)
         return self._write_all(due, own)
+
+    def settle(self) -> None:
+        """Write the counts that have waited for 10 s. Raises `AuditUnavailable`."""
+        with self._lock:
+            due = self._settle(self._clock(), SETTLED_AT_ONCE)
+        self._write_all(due, None)
 
     def settle_all(self) -> None:
         """Write all counts that wait, whatever their age. Raises `AuditUnavailable`."""
@@ -210,6 +220,7 @@ def _write(denial: Denial, suppressed: int) -> int:
         outcome=denial.outcome,
         error_code=denial.code,
         error_message=denial.message,
+        details=denial.details,
         suppressed=suppressed,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, cast
 
 from django.db.models import Exists, OuterRef, QuerySet
 
@@ -15,7 +15,7 @@ from containers_app.audit.canonical import Unrecordable
 from containers_app.audit.inspection import SelfCheck, disclosed, disclosed_all, self_check
 from containers_app.audit.merkle import leaf_hash
 from containers_app.audit.models import Entry
-from containers_app.audit.record import NOTHING, Actor, Channel, Fact, Outcome, Source, Subject
+from containers_app.audit.record import NOTHING, Actor, ActorType, Channel, Fact, OnBehalf, Outcome, Source, Subject
 from containers_app.audit.router import ALIAS
 from containers_app.errors import AuditUnavailable
 from containers_app.specs.receipt import Receipt
@@ -24,6 +24,7 @@ __all__ = [
     "Actor",
     "Channel",
     "Entry",
+    "OnBehalf",
     "OpenIntent",
     "Outcome",
     "ReceiptRefused",
@@ -60,8 +61,7 @@ class OpenIntent:
     receipt: Receipt
     action: str
     recorded_at: datetime
-    actor_type: str
-    actor_id: str
+    asker: OnBehalf
     subject: Subject
 
 
@@ -250,7 +250,6 @@ def _open_intent(entry: Entry) -> OpenIntent:
         receipt=_receipt(entry),
         action=entry.action,
         recorded_at=entry.time,
-        actor_type=entry.actor_type,
-        actor_id=entry.actor_id,
+        asker=OnBehalf(type=cast(ActorType, entry.actor_type), id=entry.actor_id),
         subject=Subject(type=entry.object_type, id=entry.object_id, name=entry.object_name, host=entry.host),
     )

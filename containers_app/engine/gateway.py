@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -13,7 +15,7 @@ from containers_app.engine.exec_verbs import ExecVerbs
 from containers_app.engine.helper_verbs import HelperVerbs
 from containers_app.engine.images import ImageVerbs
 from containers_app.engine.networks import NetworkVerbs
-from containers_app.engine.streams import ByteStream, EventStream
+from containers_app.engine.streams import EVENT_TYPES, ByteStream, EventStream
 from containers_app.engine.transport import EngineConnection, container_id, name_segment, network_id
 from containers_app.engine.volumes import VolumeVerbs
 from containers_app.errors import ArchiveTruncated, ContainerNotFound, EngineError, ImageNotFound
@@ -29,6 +31,8 @@ from containers_app.specs.stack import ONE_OFF_LABEL, PROJECT_LABEL
 _CLOCK_STEP_SECONDS = 1e-6
 # What a container that says it may take for ever to stop is given.
 LONGEST_STOP_SECONDS = 3600
+# SystemTime in UTC; the digits after microseconds are more than a date takes.
+_SECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?(?=[\d.]*Z)", re.ASCII)
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@+-]{0,511}", re.ASCII)
 
 
@@ -126,6 +130,12 @@ class EngineReader:
         """The folder on the Engine's host below which it keeps everything."""
         return str(self._object("/info", subject="engine").get("DockerRootDir", ""))
 
+    def clock_ahead_seconds(self) -> float:
+        """How far the clock of the Engine's host is ahead of ours; 0 where it does not say."""
+        text = str(self._object("/info", subject="engine").get("SystemTime", ""))
+        found = _SECONDS.match(text)
+        return datetime.fromisoformat(found[0] + "+00:00").timestamp() - time.time() if found else 0.0
+
     def networks(self) -> tuple[NetworkSummary, ...]:
         """All networks: the only way to see that one name stands for two of them."""
         return tuple(
@@ -156,11 +166,13 @@ class EngineReader:
 
     @contextmanager
     def events(self, since_epoch_seconds: float | None) -> Iterator[EventStream]:
-        """Container events from a moment on, or from now; the stream waits without a limit and can be aborted.
+        """Events of containers, volumes, networks and images, from a moment on or from now.
+
+        The stream waits without a limit and can be aborted.
 
         Events of that very moment come again: better twice than never.
         """
-        parameters = {"filters": json.dumps({"type": ["container"]})}
+        parameters = {"filters": json.dumps({"type": list(EVENT_TYPES)})}
         if since_epoch_seconds is not None:
             parameters["since"] = f"{max(since_epoch_seconds - _CLOCK_STEP_SECONDS, 0.0):.9f}"
         limits = self._connection.limits

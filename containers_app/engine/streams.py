@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
 import threading
@@ -16,8 +17,9 @@ from containers_app.engine.errors import STREAM_FAILURES, stream_failure
 from containers_app.engine.transport import EngineLimits
 from containers_app.errors import EngineUnavailable, StreamBroken
 from containers_app.specs.endpoint import Endpoint
-from containers_app.specs.engine import EngineEvent
+from containers_app.specs.engine import OPERATION_LABEL, EngineEvent
 
+EVENT_TYPES = ("container", "volume", "network", "image")
 EVENT_LIMIT_BYTES = 1024 * 1024
 _EVENT_BLOCK_BYTES = 64 * 1024
 _FRAME_HEAD_BYTES = 8
@@ -144,7 +146,7 @@ class FrameStream:
 
 
 class EventStream:
-    """The Engine's container events as they happen; it waits without a limit, and `abort` ends it from another thread.
+    """The Engine's events as they happen; it waits without a limit, and `abort` ends it from another thread.
 
     Iterating raises StreamBroken when the Engine goes away; it stops quietly after `abort`.
     """
@@ -219,19 +221,24 @@ def _own_socket(response: requests.Response) -> socket.socket | None:
 
 
 def _event(line: bytes) -> EngineEvent | None:
-    """One line of `GET /events` (Engine API, operation SystemEvents), or None for what is not a container's."""
+    """One line of `GET /events` (Engine API, operation SystemEvents), or None for what is of no known type."""
     try:
         raw: Any = json.loads(line)
     except ValueError as error:
         raise StreamBroken("The Engine sent an event that is not JSON.") from error
-    if not isinstance(raw, dict) or raw.get("Type") != "container":
+    if not isinstance(raw, dict) or raw.get("Type") not in EVENT_TYPES:
         return None
     verb, _, rest = str(raw.get("Action", "")).partition(":")
     actor = raw.get("Actor") or {}
     attributes = actor.get("Attributes") or {}
+    object_id, kind = str(actor.get("ID", "")), str(raw["Type"])
     return EngineEvent(
         action=verb,
-        container_id=str(actor.get("ID", "")),
+        type=kind,
+        object_id=object_id,
+        container_id=object_id if kind == "container" else str(attributes.get("container", "")),
+        operation_id=str(attributes.get(OPERATION_LABEL, "")),
+        command_sha256=hashlib.sha256(rest.strip().encode()).hexdigest() if verb == "exec_create" else "",
         name=str(attributes.get("name", "")),
         image=str(attributes.get("image", "")),
         at_epoch_seconds=_seconds(raw),

@@ -12,6 +12,7 @@ class DockerHost(models.Model):
 
     `tls_directory` is a folder below MYCO_TLS_ROOT, on the machine of the workers. `queue` is the broker queue of the
     workers that reach this Engine: they may stand next to it. A host that is not `enabled` gets no new operation.
+    `events_until`: up to there, by the Engine's clock, everything that was done on it was compared with the ledger.
     """
 
     LOCAL: ClassVar[str] = "local"
@@ -30,6 +31,7 @@ class DockerHost(models.Model):
     platform = models.CharField(max_length=64, blank=True)
     last_seen_at = models.DateTimeField(null=True)
     checked_at = models.DateTimeField(null=True)
+    events_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

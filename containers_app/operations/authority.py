@@ -13,6 +13,7 @@ from containers_app.errors import MycoError
 from containers_app.models import ApiKey, Operation
 from containers_app.operations.kinds import KINDS
 
+COMMAND = "command"
 # What parts of the product ask for by themselves, and nothing else.
 # `command` is whoever runs the product's commands on its machine: what operators may, and no power over hosts.
 _ACTS_OF_COMMANDS = (
@@ -21,7 +22,7 @@ _ACTS_OF_COMMANDS = (
 )
 SYSTEMS: Mapping[str, frozenset[str]] = {
     "verifier": frozenset({"containers_app.verify_backup"}),
-    "command": frozenset(f"containers_app.{act}" for act in (*_ACTS_OF_COMMANDS, "remove_container")),
+    COMMAND: frozenset(f"containers_app.{act}" for act in (*_ACTS_OF_COMMANDS, "remove_container")),
 }
 _SYSTEM_PRINCIPAL = "system:"
 
@@ -51,6 +52,11 @@ class Asker:
         if self.system:
             return self.system
         return f"{self.user.get_username()} (key {self.api_key.prefix})" if self.api_key else self.user.get_username()
+
+    @property
+    def is_automatic(self) -> bool:
+        """Whether the product asks by itself, without a person behind it."""
+        return bool(self.system) and self.system != COMMAND
 
     def has_scope(self, scope: str) -> bool:
         """Whether the user may sign in, and the key has the scope."""

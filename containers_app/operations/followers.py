@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from django.db import DatabaseError, close_old_connections, connections
 
+from containers_app.audit import denials
 from containers_app.conf import load
 from containers_app.engine.connection import open_reader
 from containers_app.engine.streams import EventStream
 from containers_app.errors import MycoError
 from containers_app.models import DockerHost
+from containers_app.operations.attribution import Attribution
+from containers_app.operations.engine_watch import Deed, Journal
 from containers_app.operations.hosts import endpoint_of, limits, local_host, values_of
 from containers_app.specs.host import HostValues
 from containers_app.workflows import inventory
@@ -53,19 +58,26 @@ class Followers:
 
 
 class Follower:
-    """Two threads for one host: one reads the whole list now and then, one follows the events in between."""
+    """Threads for one host: one reads the whole list now and then, one follows the events in between.
+
+    A third one compares what the events say was done with the operations; what is not theirs goes into the ledger.
+    """
 
     def __init__(self, host: DockerHost) -> None:
         self._host = host
         self._stop = threading.Event()
         self._events: EventStream | None = None
+        self._journal = Journal(host.events_until.timestamp() if host.events_until else None)
+        self._ahead_seconds = 0.0
+        self._noted: float | None = None
         self._threads = (
             self._thread("inventory", load().inventory_seconds, self._list),
             self._thread("events", _RETRY_SECONDS, self._follow),
+            self._thread("attribution", _RETRY_SECONDS, self._attribute),
         )
 
     def is_alive(self) -> bool:
-        """Whether both threads run."""
+        """Whether all threads run."""
         return all(thread.is_alive() for thread in self._threads)
 
     def stop(self) -> None:
@@ -74,7 +86,7 @@ class Follower:
         self._abort_events()
 
     def join(self, seconds: float) -> None:
-        """Wait for the threads, at most so long for both together."""
+        """Wait for the threads, at most so long for all together."""
         until = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(timeout=max(0.0, until - time.monotonic()))
@@ -105,16 +117,45 @@ class Follower:
             inventory.note_unreachable(self._host, error)
 
     def _follow(self) -> None:
-        since = time.time()
+        since = self._journal.resume() or time.time()
         with open_reader(endpoint_of(self._host), limits(load())) as reader:
+            self._ahead_seconds = reader.clock_ahead_seconds()
             inventory.reconcile(self._host, reader)
             with reader.events(since) as events:
                 self._events = events
                 if self._stop.is_set():  # `stop` may have come before there was a stream to abort
                     return
                 for event in events:
-                    if not event.action.startswith(_IGNORED):
+                    self._journal.add(event, time.monotonic())
+                    if event.type == "container" and not event.action.startswith(_IGNORED):
                         self._refresh(event.container_id)
+
+    def _attribute(self) -> None:
+        deeds = self._journal.due(time.monotonic())
+        try:
+            if deeds:
+                self._judge(deeds)
+        finally:
+            self._journal.put_back(deeds)
+        denials.control.settle()
+        self._note_until()
+
+    def _judge(self, deeds: list[Deed]) -> None:
+        """Takes each out of the list once it is settled, so that a failure leaves the others."""
+        with open_reader(endpoint_of(self._host), limits(load())) as reader:
+            attribution = Attribution(self._host, reader, ahead_seconds=self._ahead_seconds)
+            while deeds:
+                if not attribution.is_ours(deeds[0]):
+                    attribution.record(deeds[0])
+                del deeds[0]
+
+    def _note_until(self) -> None:
+        """Where a scheduler that starts later goes on; rounded up, for nothing is to be told twice."""
+        until = self._journal.until()
+        if until is not None and until != self._noted:
+            moment = datetime.fromtimestamp(math.ceil(until * 1e6) / 1e6, UTC)
+            DockerHost.objects.filter(pk=self._host.pk).update(events_until=moment)
+            self._noted = until
 
     def _refresh(self, container_id: str) -> None:
         with open_reader(endpoint_of(self._host), limits(load())) as reader:

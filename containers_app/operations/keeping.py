@@ -13,6 +13,7 @@ from containers_app.audit import ledger
 from containers_app.errors import BackupDeleted, BackupHeld, Busy, InvalidRequest, PermissionDenied
 from containers_app.models import Backup
 from containers_app.models.backups import BackupState, held_at
+from containers_app.operations.notes import check_notes
 from containers_app.operations.registering import Author
 from containers_app.workflows.set_record import subject_of, timestamp
 
@@ -21,13 +22,13 @@ PIN, HOLD, SCOPE = "containers_app.pin_backup", "containers_app.hold_backup", "k
 
 def pin(backup: Backup, by: Author) -> Backup:
     """Keep it until the pin is taken out. Raises PermissionDenied, BackupDeleted, Busy or AuditUnavailable."""
-    _permit(backup, by, PIN)
+    _permit(backup, by, PIN, "backup.pinned")
     return backup if backup.pinned else _change(backup, by, "backup.pinned", Q(pinned=False), pinned=True)
 
 
 def unpin(backup: Backup, by: Author) -> Backup:
     """Take the pin out. Raises as `pin`."""
-    _permit(backup, by, PIN)
+    _permit(backup, by, PIN, "backup.unpinned")
     return _change(backup, by, "backup.unpinned", Q(pinned=True), pinned=False) if backup.pinned else backup
 
 
@@ -36,7 +37,7 @@ def hold(backup: Backup, by: Author, *, until: datetime | None = None) -> Backup
 
     Raises as `pin`, InvalidRequest without a reason or for a moment that is over, and BackupHeld when it is held.
     """
-    _permit(backup, by, HOLD)
+    _permit(backup, by, HOLD, "backup.held")
     if not by.reason:
         raise InvalidRequest("'reason' is required: it says why the backup must not be deleted", field="reason")
     if until is not None and until <= timezone.now():
@@ -49,16 +50,17 @@ def hold(backup: Backup, by: Author, *, until: datetime | None = None) -> Backup
 
 def release(backup: Backup, by: Author) -> Backup:
     """Take the hold off, be it over or not. Raises as `pin`."""
-    _permit(backup, by, HOLD)
+    _permit(backup, by, HOLD, "backup.released")
     if not backup.hold_reason:
         return backup
     same = Q(hold_reason=backup.hold_reason, hold_owner=backup.hold_owner, hold_until=backup.hold_until)
     return _change(backup, by, "backup.released", same, hold_reason="", hold_owner="", hold_until=None)
 
 
-def _permit(backup: Backup, by: Author, permission: str) -> None:
+def _permit(backup: Backup, by: Author, permission: str, verb: str) -> None:
     if not by.asker.may(permission, SCOPE):
         raise PermissionDenied(f"you may not do this: it needs the permission '{permission}' (key scope '{SCOPE}')")
+    check_notes(verb, reason=by.reason, ticket=by.ticket)
     if backup.state == BackupState.DELETED:
         raise BackupDeleted(f"{backup.file_name} was deleted")
 

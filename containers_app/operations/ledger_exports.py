@@ -86,8 +86,17 @@ def is_there(row: Operation) -> bool:
 
 
 def sweep_exports(conf: Conf) -> int:
-    """Remove the files that are older than the setting says. Returns how many. Raises OSError."""
-    return remove_old(folder_of(conf.data_directory), keep=timedelta(days=conf.export_days))
+    """Remove the files that are older than the setting says; the ledger has it. Returns how many. Raises OSError."""
+    removed = remove_old(folder_of(conf.data_directory), keep=timedelta(days=conf.export_days))
+    if removed:
+        ledger.event(
+            action="system.retention",
+            actor=ledger.Actor(type="system", label="reconciler"),
+            source=ledger.Source(channel="scheduler"),
+            subject=Subject(type="ledger", name="exports"),
+            details={"removed": removed, "keep_seconds": int(conf.export_days * 24 * 3600)},
+        )
+    return removed
 
 
 def _path_of(row: Operation) -> Path:

@@ -182,7 +182,7 @@ def _close_orphan_intents() -> int:
 def _close(orphan: ledger.OpenIntent) -> None:
     ledger.outcome(
         action=orphan.action,
-        actor=ledger.Actor(type="system", label="reconciler"),
+        actor=ledger.Actor(type="system", label="reconciler", on_behalf_of=orphan.asker),
         source=ledger.Source(channel="scheduler"),
         subject=orphan.subject,
         operation_id=orphan.receipt.operation_id,
@@ -196,7 +196,7 @@ def _close(orphan: ledger.OpenIntent) -> None:
 def _sweep_exports(conf: Conf) -> int:
     try:
         return sweep_exports(conf)
-    except OSError as error:
+    except (OSError, MycoError) as error:
         logger.warning("exports not swept yet: %s", type(error).__name__)
         return 0
 

@@ -19,6 +19,7 @@ from containers_app.models import Backup, Container, DockerHost, Operation
 from containers_app.models.operations import ACTIVE_STATES
 from containers_app.operations.authority import Asker
 from containers_app.operations.hosts import registered_endpoint, values_of
+from containers_app.operations.notes import check_notes
 from containers_app.specs.host import HostValues, check_name, check_queue
 
 ADD, CHANGE, SCOPE = "containers_app.add_dockerhost", "containers_app.change_dockerhost", "hosts"
@@ -39,7 +40,7 @@ class Author:
 
 def add(values: HostValues, by: Author) -> DockerHost:
     """Register a host. Raises PermissionDenied, InvalidRequest, NameTaken or AuditUnavailable; then there is none."""
-    _permit(by, ADD)
+    _permit(by, ADD, "config.host_added")
     check_name(values.name)
     if values.name == DockerHost.LOCAL:
         raise NameTaken("'local' is the host that the environment names: choose another name", field="name")
@@ -59,7 +60,7 @@ def change(host: DockerHost, changes: Mapping[str, Any], by: Author) -> DockerHo
 
     Raises PermissionDenied, InvalidRequest, Busy or AuditUnavailable; then it is as it was.
     """
-    _permit(by, CHANGE)
+    _permit(by, CHANGE, "config.host_changed")
     before = values_of(host)
     after = replace(before, **changes)
     if after == before:
@@ -77,7 +78,7 @@ def remove(host: DockerHost, by: Author) -> bool:
 
     Raises PermissionDenied, InvalidRequest for `local`, Busy or AuditUnavailable.
     """
-    _permit(by, CHANGE)
+    _permit(by, CHANGE, "config.host_removed")
     if host.is_local:
         raise InvalidRequest("'local' is the host that the environment names: disable it instead", field="name")
     if is_referenced(host):
@@ -97,9 +98,10 @@ def is_referenced(host: DockerHost) -> bool:
     return rows or _unfinished(host).exists()
 
 
-def _permit(by: Author, permission: str) -> None:
+def _permit(by: Author, permission: str, verb: str) -> None:
     if not by.asker.may(permission, SCOPE):
         raise PermissionDenied(f"you may not do this: it needs the permission '{permission}' (key scope '{SCOPE}')")
+    check_notes(verb, reason=by.reason, ticket=by.ticket)
 
 
 def _check(values: HostValues) -> None:

@@ -11,6 +11,7 @@ from django.db import connections
 from containers_app.conf import load
 from containers_app.operations.backup_checks import check_backups
 from containers_app.operations.followers import Followers, guarded
+from containers_app.operations.presence import Presence
 from containers_app.operations.recovery import reconcile
 from containers_app.operations.verifications import schedule_verifications
 
@@ -23,8 +24,10 @@ class Scheduler:
     def __init__(self) -> None:
         self._stop = threading.Event()
         self._followers = Followers()
+        self._presence = Presence()
         conf = load()
         self._threads = (
+            self._thread("presence", conf.reconcile_seconds, self._presence.look),
             self._thread("reconcile", conf.reconcile_seconds, reconcile),
             # Apart from the sweep, which a storage that hangs must not delay either.
             self._thread("backups", conf.reconcile_seconds, check_backups),
@@ -47,6 +50,7 @@ class Scheduler:
         for thread in self._threads:
             thread.join(timeout=max(0.0, deadline - time.monotonic()))
         self._followers.join(max(0.0, deadline - time.monotonic()))
+        self._presence.leave()
 
     def _thread(self, name: str, period_seconds: float, act: Callable[[], object]) -> threading.Thread:
         return threading.Thread(target=self._repeat, args=(name, period_seconds, act), name=name, daemon=True)

@@ -20,6 +20,7 @@ from containers_app.models.operations import ACTIVE_STATES
 from containers_app.operations.authority import Asker
 from containers_app.operations.dispatch import publish
 from containers_app.operations.kinds import Kind, Params
+from containers_app.operations.notes import check_notes
 from containers_app.operations.secrets import sealed
 from containers_app.specs.receipt import Receipt
 
@@ -58,11 +59,12 @@ class Submitted:
 def submit(request: Request) -> Submitted:
     """Record the wish and tell a worker.
 
-    Raises PermissionDenied, InvalidRequest for a disabled host, Throttled, IdempotencyConflict, AuditUnavailable or
-    DatabaseUnavailable; after any of them nothing runs.
+    Raises PermissionDenied, InvalidRequest for a disabled host and for a missing reason or ticket, Throttled,
+    IdempotencyConflict, AuditUnavailable or DatabaseUnavailable; after any of them nothing runs.
     """
     if not request.asker.may(request.kind.permission, request.kind.scope):
         raise PermissionDenied(_why_not(request))
+    _check_notes(request)
     known = _known(request)
     if known:
         return Submitted(operation=known, replayed=True)
@@ -91,6 +93,12 @@ def _why_not(request: Request) -> str:
         act = f"{request.kind.verb.lower()} {_NOUNS[request.kind.subject_type]}"
         return f"you may not {act}: it needs the permission '{request.kind.permission}'"
     return f"you may not {request.kind.verb.lower()} containers: ask an administrator for the group 'operators'"
+
+
+def _check_notes(request: Request) -> None:
+    """What the product asks for by itself has nobody who could say why; a plan changes nothing."""
+    if not request.asker.is_automatic and not getattr(request.params, "dry_run", False):
+        check_notes(request.kind.action, reason=request.reason, ticket=request.ticket)
 
 
 def _known(request: Request) -> Operation | None:

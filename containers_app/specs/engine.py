@@ -65,10 +65,11 @@ class NetworkSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineEvent:
-    """Something happened to a container.
+    """Something happened to a container, a volume, a network or an image (`type`), whose id is `object_id`.
 
-    `action` is the Engine's verb alone (`start`, `die`, `exec_create`): an exec's command line may hold a secret and is
-    dropped. `detail` is kept for `health_status` only.
+    `action` is the Engine's verb alone (`start`, `die`, `exec_create`): an exec's command line may hold a secret, so of
+    it there is `command_sha256`, in hex. `detail` is kept for `health_status` only. `container_id` is of the container
+    that it happened to, or because of: a network is connected to one. `operation_id` is of our label, if it has one.
     """
 
     action: str
@@ -77,3 +78,7 @@ class EngineEvent:
     image: str
     at_epoch_seconds: float
     detail: str = ""
+    type: str = "container"
+    object_id: str = ""
+    operation_id: str = ""
+    command_sha256: str = ""

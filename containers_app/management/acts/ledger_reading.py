@@ -13,12 +13,13 @@ from containers_app.audit.erasure import erased_so_far
 from containers_app.audit.inspection import known_shards
 from containers_app.audit.ledger import SelfCheck, Subject, self_check
 from containers_app.audit.notes import read_verifier_key
-from containers_app.errors import InvalidRequest, MycoError, PermissionDenied
+from containers_app.errors import AuditUnavailable, InvalidRequest, MycoError, PermissionDenied
 from containers_app.management.acts.command import TERMINAL, asker_of, given
 from containers_app.models.identifiers import uuid7
 from containers_app.operations.authority import Asker, record_denial
 from containers_app.operations.kinds import LEDGER_EXPORT
 from containers_app.operations.ledger_exports import read_export
+from containers_app.operations.notes import check_notes
 from containers_app.specs.period import NAMED
 from containers_app.workflows.evidence_pack.pack import check_rights
 from containers_app.workflows.ledger_export import EVIDENCE, LedgerExportParams, measured, write_file
@@ -71,8 +72,9 @@ def verify(options: Mapping[str, Any]) -> Said:
     unsigned = [f"Shard {check.shard} has no checkpoint yet." for check in checks if not check.checkpoints]
     lines = [*(line for check in checks for line in _told(check)), *_told_erased()]
     verdict = "VERIFIED" if good else "TAMPERED"
+    told = () if _record_check(checks, good=good) else ("The ledger did not take the entry of this verification.",)
     body = {"verdict": verdict.lower(), "shards": [asdict(check) for check in checks]}
-    return Said(code=VERIFIED if good else TAMPERED, lines=(*lines, *unsigned, verdict), body=body)
+    return Said(code=VERIFIED if good else TAMPERED, lines=(*lines, *unsigned, *told, verdict), body=body)
 
 
 def bundle(options: Mapping[str, Any]) -> Said:
@@ -95,6 +97,7 @@ def _export(options: Mapping[str, Any], wish: Mapping[str, Any]) -> Said:
     if path.exists():
         raise InvalidRequest("'output' must name a file that is not there yet", field="output")
     reason, ticket = options["reason"] or "", options["ticket"] or ""
+    check_notes(LEDGER_EXPORT.action, reason=reason, ticket=ticket)
     size_bytes, sha256, written = _recorded(asker, params, path, reason=reason, ticket=ticket)
     lines = [f"{path}: {size_bytes} bytes, sha256 {sha256}", f"{written.entries} entries, {_range(written)}"]
     if written.newer:
@@ -143,6 +146,22 @@ def _recorded(
     details = {"sha256": sha256, **asdict(written)}
     ledger.outcome(**about, outcome="success", size_bytes=size_bytes, details=details)
     return size_bytes, sha256, written
+
+
+def _record_check(checks: list[SelfCheck], *, good: bool) -> bool:
+    """False when it was not taken: a ledger that is halted or damaged can be verified all the same."""
+    try:
+        ledger.event(
+            action="audit.verify",
+            actor=asker_of(None).as_actor(),
+            source=TERMINAL,
+            subject=Subject(type="ledger"),
+            outcome="success" if good else "failure",
+            details={str(check.shard): {"size": check.size, "root": check.root} for check in checks},
+        )
+    except AuditUnavailable:
+        return False
+    return True
 
 
 def _check_right(asker: Asker, params: LedgerExportParams) -> None:

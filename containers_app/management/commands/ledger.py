@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -26,6 +26,18 @@ from containers_app.templatetags.console import visible
 
 class Command(BaseCommand):
     """Exit codes: 0 done, 1 refused; of what only reads 0 done or verified, 1 tampered, 2 cannot, 3 incomplete."""
+
+    verbs: ClassVar[tuple[str, ...]] = (
+        "audit.accept_rollback",
+        "audit.rotate_key",
+        "audit.verify",
+        "audit.export",
+        "audit.hold_placed",
+        "audit.hold_released",
+        "audit.prune",
+        "audit.pruned",
+        "privacy.erase",
+    )
 
     help = "Verify the ledger, write a bundle, hold, erase, prune; accept that entries are lost, or change the key."
 

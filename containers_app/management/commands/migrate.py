@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.management.commands import migrate
@@ -16,7 +16,9 @@ _OF_THE_ROLE = ("NAME", "USER", "PASSWORD", "HOST", "PORT")
 
 
 class Command(migrate.Command):
-    """As Django's."""
+    """As Django's; the ledger has it from the scheduler, since its own tables may not be there yet."""
+
+    verbs: ClassVar[tuple[str, ...]] = ("system.migrated",)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Migrate one database."""

@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
@@ -27,6 +27,12 @@ from mycodocker import env
 
 class Command(BaseCommand):
     """Everything on one machine, until Ctrl-C."""
+
+    verbs: ClassVar[tuple[str, ...]] = (
+        "access.user_created",
+        "access.key_issued",
+        "access.key_revoked",
+    )
 
     help = "Start the web server, the worker, the scheduler and the broker; Ctrl-C stops all of it."
 

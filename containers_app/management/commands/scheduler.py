@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.management.base import BaseCommand
 
@@ -14,6 +14,17 @@ _ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 class Command(BaseCommand):
     """Runs until SIGTERM or Ctrl-C."""
+
+    verbs: ClassVar[tuple[str, ...]] = (
+        "system.start",
+        "system.stop",
+        "system.version_changed",
+        "system.migrated",
+        "system.clock_back",
+        "system.retention",
+        "config.settings_changed",
+        "engine.unattributed",
+    )
 
     help = "Reconcile operations and keep the inventory, until stopped."
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -16,6 +16,8 @@ _ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 class Command(BaseCommand):
     """Runs until SIGTERM or Ctrl-C; exit status 1 when it cannot, so that whoever supervises it starts it again."""
+
+    verbs: ClassVar[tuple[str, ...]] = ("audit.end_halt",)
 
     help = "Sign the ledger's checkpoints and anchor them, until stopped. Run exactly one."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from django.core.management.base import CommandError, CommandParser
 from django_rich.management import RichCommand
@@ -26,6 +26,8 @@ _MARKS = {Verdict.PASSED: "ok     ", Verdict.FAILED: "FAILED ", Verdict.UNKNOWN:
 
 class Command(RichCommand):
     """Exit codes: 0 all is as documented, 1 something is not, 2 nobody can tell."""
+
+    verbs: ClassVar[tuple[str, ...]] = ()
 
     help = "Try a clone and a backup of a container against what runs, check them, and remove them again."
     # The console under trial may run elsewhere: nothing of this machine's own set-up is asked.

@@ -13,6 +13,8 @@ from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
+from containers_app.audit import ledger
+from containers_app.errors import AuditUnavailable
 from containers_app.models import ApiKey
 from tests import recipes
 from tests.unit.api.asking import BACKUP, PUBLISHED, act, act_later
@@ -124,7 +126,7 @@ def test_a_wrong_key_is_not_saved_by_a_session(client: Client) -> None:
 
 def test_the_last_use_is_noted_once_a_minute() -> None:
     client = with_text(recipes.key_of(recipes.operator()))
-    assert ApiKey.objects.get().last_used_at is None
+    ApiKey.objects.update(last_used_at=None)
     client.get("/api/operations")
     first = ApiKey.objects.get().last_used_at
     client.get("/api/operations")
@@ -136,7 +138,9 @@ def test_the_last_use_is_noted_once_a_minute() -> None:
 
 
 def test_a_refused_key_was_not_used() -> None:
-    with_text(kill_by_revoking()).get("/api/operations")
+    text = kill_by_revoking()
+    ApiKey.objects.update(last_used_at=None)
+    with_text(text).get("/api/operations")
     assert ApiKey.objects.get().last_used_at is None
 
 
@@ -180,3 +184,23 @@ def test_a_key_in_a_query_reaches_neither_the_ledger_nor_the_logs(caplog: pytest
     assert Client().get(f"/api/operations?token={text}").status_code == 401
     assert not any(text in value for _, value in every_value("audit"))
     assert text not in caplog.text
+
+
+def test_the_first_use_of_a_key_is_in_the_ledger_once() -> None:
+    made = ApiKey.objects.issue(user=recipes.operator(), name="ci", scopes=["read"], expires_in_days=1)
+    for _request in range(2):
+        assert with_text(made.text).get("/api/operations").status_code == 200
+    entry = ledger.entries().get(action="auth.key_first_used")
+    assert (entry.actor_type, entry.object_id) == ("key", str(made.row.pk))
+
+
+def test_a_key_is_not_used_first_without_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = ApiKey.objects.issue(user=recipes.operator(), name="ci", scopes=["read"], expires_in_days=1)
+    monkeypatch.setattr(ledger, "event", away)
+    assert with_text(made.text).get("/api/operations").status_code == 503
+    made.row.refresh_from_db()
+    assert made.row.last_used_at is None
+
+
+def away(**_fact: Any) -> int:
+    raise AuditUnavailable("the ledger is away")

@@ -96,7 +96,7 @@ def test_a_failure_names_its_code_in_the_leaf_and_its_message_beside(begin: Begi
 
 
 def test_an_event_needs_no_operation(alice: Actor, origin: Source) -> None:
-    ledger.event(action="config.host.change", actor=alice, source=origin, reason="moved", details={"address": "unix"})
+    ledger.event(action="config.host_changed", actor=alice, source=origin, reason="moved", details={"address": "unix"})
     entry = Entry.objects.get()
     assert (entry.phase, entry.category, entry.outcome, entry.operation_id) == ("event", "config", "success", "")
 
@@ -168,7 +168,7 @@ def test_open_intents_are_those_without_an_outcome_oldest_first(begin: Begin, en
     found = ledger.open_intents(ANY_AGE)
     assert [intent.receipt for intent in found] == [first, last]
     assert found[0].subject == web
-    assert (found[0].action, found[0].actor_type, found[0].actor_id) == ("container.clone", "user", "7")
+    assert (found[0].action, found[0].asker) == ("container.clone", ledger.OnBehalf(type="user", id="7"))
 
 
 def test_open_intents_can_be_bounded_by_age(begin: Begin) -> None:

@@ -18,7 +18,7 @@ from tests import recipes
 from tests.throwaway import wait_until
 from tests.unit.engine.scripted_engine import ScriptedEngine, chunk, chunked_head, json_answer, scripted
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db(databases=["default", "audit"], transaction=True)
 WEB = "a" * 64
 INSPECT = (
     f'{{"Id": "{WEB}", "Name": "/web", "State": {{"Status": "running"}}, "Config": {{"Image": "nginx"}}, "Image": "x"}}'
@@ -38,6 +38,8 @@ class Site:
         if "/events" in line:
             connection.sendall(chunked_head())
             self.streams.append(connection)
+        elif "/info" in line:
+            connection.sendall(json_answer("{}"))
         elif "/version" in line:
             connection.sendall(json_answer(VERSION))
         elif f"/containers/{WEB}/json" in line:
@@ -120,7 +122,7 @@ def test_a_host_is_noticed_when_it_is_added_disabled_and_changed(followers: Foll
         wait_until(lambda: present(host), what="the first look")
         before = set(threads("b_site"))
         followers.tend()
-        assert set(threads("b_site")) == before == {"inventory of b_site", "events of b_site"}
+        assert set(threads("b_site")) == before == {"inventory of b_site", "events of b_site", "attribution of b_site"}
         DockerHost.objects.filter(pk=other.pk).delete()
         DockerHost.objects.filter(pk=host.pk).update(url=other.url)
         followers.tend()
@@ -143,7 +145,7 @@ def test_a_follower_that_died_of_a_bug_is_started_again(followers: Followers, mo
     with site("b_site", listed=LISTED) as (_, _, host):
         monkeypatch.setattr(inventory, "reconcile", fail)
         followers.tend()
-        wait_until(lambda: not threads("b_site"), what="the death of the threads")
+        wait_until(lambda: threads("b_site") == ["attribution of b_site"], what="the death of the threads")
         monkeypatch.setattr(inventory, "reconcile", real)
         followers.tend()
         wait_until(lambda: present(host), what="the look of the new ones")

@@ -1,0 +1,163 @@
+"""Was it us? What is done on an Engine and belongs to no operation gets an entry of its own in the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from containers_app.audit import denials, ledger
+from containers_app.audit.ledger import Actor, Source, Subject
+from containers_app.engine.gateway import EngineReader
+from containers_app.engine.helper_image import HELPER_LABEL
+from containers_app.errors import ContainerNotFound, EngineError, EngineUnavailable, ImageNotFound
+from containers_app.models import DockerHost, Operation, State
+from containers_app.operations.engine_watch import Deed
+from containers_app.specs.engine import OPERATION_LABEL
+
+ACTION: Final = "engine.unattributed"
+# Between a row and the Engine's word for it: a worker's clock, a slow write of the end.
+SLACK_SECONDS: Final = 5.0
+_MOST_OPERATIONS = 500
+_MOST_TOLD = 20
+_NOBODY = Actor(type="anonymous")
+# What takes something back; an operation that failed does it whenever it can.
+_TAKING_BACK = frozenset(("kill", "stop", "start", "destroy", "disconnect", "delete", "untag", "unpause", "rename"))
+_TAKEN_BACK_STATES = (State.FAILED, State.ERRORED, State.CANCELLED, State.INTERRUPTED)
+# Those that make volumes, networks and images, and remove them again.
+_MAKERS = frozenset(("clone", "backup", "restore", "drill", "stackClone", "stackBackup", "stackRestore"))
+
+
+class Attribution:
+    """Judges the deeds on one host. `ahead_seconds`: how far the Engine's clock is ahead of ours."""
+
+    def __init__(self, host: DockerHost, reader: EngineReader, *, ahead_seconds: float) -> None:
+        self._host = host
+        self._reader = reader
+        self._ahead_seconds = ahead_seconds
+
+    def is_ours(self, deed: Deed) -> bool:
+        """Whether an operation explains it, or nobody did it. Raises the Engine's errors."""
+        operations = list(self._around(deed))
+        if any(_mentions(operation, deed) for operation in operations) or _takes_back(deed):
+            return True
+        if deed.type == "container":
+            return self._is_automatic(deed)
+        labels = self._labels(deed)
+        if labels is None:  # gone: what it was cannot be asked any more
+            return any(operation.kind in _MAKERS for operation in operations)
+        owner = labels.get(OPERATION_LABEL, "")
+        return HELPER_LABEL in labels or any(str(operation.pk) == owner for operation in operations)
+
+    def record(self, deed: Deed) -> None:
+        """Tell it once, under flood control. Raises AuditUnavailable."""
+        first, last = _moment(deed.first).isoformat(), _moment(deed.last).isoformat()
+        if self._is_told(deed, first, last):
+            return
+        denials.record(
+            denials.Denial(
+                action=ACTION,
+                code="",
+                actor=_NOBODY,
+                source=Source(channel="engine"),
+                subject=Subject(type=deed.type, id=deed.id, name=deed.name, host=self._host.name),
+                outcome="success",
+                details={
+                    "actions": deed.requests(),
+                    "events": deed.count,
+                    "first": first,
+                    "last": last,
+                },
+            )
+        )
+
+    def _is_told(self, deed: Deed, first: str, last: str) -> bool:
+        """Whether it came again, because the process that told it was killed before it noted how far it was."""
+        same = ledger.entries().filter(object_id=deed.id, action=ACTION, host=self._host.name)[:_MOST_TOLD]
+        told = [json.loads(entry.payload)["details"] for entry in same] if deed.id else []
+        return any(one["first"] <= first and last <= one["last"] for one in told)
+
+    def _around(self, deed: Deed) -> QuerySet[Operation]:
+        """What ran here at that time, or is still to be taken back."""
+        begin = _moment(deed.first - self._ahead_seconds - SLACK_SECONDS)
+        end = _moment(deed.last - self._ahead_seconds + SLACK_SECONDS)
+        here = Q(host=self._host) | Q(params__host=self._host.name)
+        alive = Q(finished_at=None) | Q(finished_at__gte=begin) | ~Q(undo=[])
+        return Operation.objects.filter(here, alive, created_at__lte=end).order_by("-pk")[:_MOST_OPERATIONS]
+
+    def _is_automatic(self, deed: Deed) -> bool:
+        """A health check, or a restart by the container's own policy."""
+        if deed.requests() not in (["exec_create"], ["start"]):
+            return False
+        try:
+            raw = self._reader.inspect(deed.id)
+        except (ContainerNotFound, EngineError):
+            return False
+        return deed.commands <= _health_checks(raw) if deed.commands else _restarts_itself(raw)
+
+    def _labels(self, deed: Deed) -> Mapping[str, str] | None:
+        """None where it is not there any more."""
+        try:
+            if deed.type == "image":
+                return (self._reader.image(deed.id).get("Config") or {}).get("Labels") or {}
+            find = self._reader.volume if deed.type == "volume" else self._reader.network
+            return find(deed.id).get("Labels") or {}
+        except EngineUnavailable:
+            raise
+        except (EngineError, ImageNotFound):
+            return None
+
+
+def _mentions(operation: Operation, deed: Deed) -> bool:
+    """By our label, or because its row names the object: as its target, or in what it plans, did or takes back."""
+    if deed.operation_id == str(operation.pk):
+        return True
+    kept = (operation.params, operation.result, operation.plan, operation.undo, operation.proof)
+    words = {operation.target_id, operation.target_name, *(word for value in kept for word in _words(value))}
+    return bool({deed.id, deed.name} - {""} & words)
+
+
+def _takes_back(deed: Deed) -> bool:
+    """Whether it ends what carries the label of an operation that came to nothing, however late."""
+    if not deed.operation_id or not _TAKING_BACK.issuperset(deed.requests()):
+        return False
+    try:
+        identifier = UUID(deed.operation_id)
+    except ValueError:
+        return False
+    return Operation.objects.filter(pk=identifier, state__in=_TAKEN_BACK_STATES).exists()
+
+
+def _words(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, entry in value.items():
+            yield name
+            yield from _words(entry)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from _words(entry)
+
+
+def _health_checks(raw: Mapping[str, Any]) -> set[str]:
+    """The hash of the command line that the container's health check runs, as the Engine words it."""
+    config = raw.get("Config") or {}
+    test = (config.get("Healthcheck") or {}).get("Test") or []
+    if test[:1] == ["CMD-SHELL"]:
+        test = ["CMD", *(config.get("Shell") or ["/bin/sh", "-c"]), *test[1:]]
+    return {hashlib.sha256(" ".join(test[1:]).strip().encode()).hexdigest()} if test[:1] == ["CMD"] else set()
+
+
+def _restarts_itself(raw: Mapping[str, Any]) -> bool:
+    policy = ((raw.get("HostConfig") or {}).get("RestartPolicy") or {}).get("Name")
+    return policy not in (None, "", "no") and int(raw.get("RestartCount") or 0) > 0
+
+
+def _moment(epoch_seconds: float) -> datetime:
+    return datetime.fromtimestamp(epoch_seconds, UTC)

@@ -1,0 +1,199 @@
+"""What an operation explains is ours; everything else that was done on an Engine gets one entry."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from containers_app.audit import denials, ledger
+from containers_app.engine.helper_image import HELPER_LABEL
+from containers_app.errors import ContainerNotFound, EngineError, EngineUnavailable
+from containers_app.models import Operation, State
+from containers_app.operations.attribution import ACTION, SLACK_SECONDS, Attribution
+from containers_app.operations.engine_watch import Deed
+from containers_app.specs.engine import OPERATION_LABEL
+from tests import recipes
+
+pytestmark = pytest.mark.django_db(databases=["default", "audit"])
+WEB, OTHER = "a" * 64, "b" * 64
+NOW = timezone.now()
+
+
+class Reader:
+    """What an Engine says of the objects that it still has."""
+
+    def __init__(self, **known: Any) -> None:
+        self._known = known
+
+    def _find(self, kind: str) -> Any:
+        found = self._known.get(kind, EngineError("no such thing"))
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def inspect(self, _identifier: str) -> Any:
+        """A container."""
+        return self._find("container")
+
+    def volume(self, _name: str) -> Any:
+        """A volume."""
+        return self._find("volume")
+
+    def network(self, _name: str) -> Any:
+        """A network."""
+        return self._find("network")
+
+    def image(self, _name: str) -> Any:
+        """An image."""
+        return self._find("image")
+
+
+def deed(*actions: str, at: float = 0.0, **fields: Any) -> Deed:
+    moment = NOW.timestamp() + at
+    values = {"type": "container", "id": WEB, "name": "web", "first": moment, "last": moment, **fields}
+    return Deed(arrived=0.0, begun=0.0, asked=list(actions), seen=set(actions), count=len(actions), **values)
+
+
+def is_ours(one: Deed, reader: Reader | None = None, *, ahead_seconds: float = 0.0) -> bool:
+    found: Any = reader or Reader(container=ContainerNotFound("gone"))
+    return Attribution(recipes.host(), found, ahead_seconds=ahead_seconds).is_ours(one)
+
+
+def worked(**fields: Any) -> Operation:
+    values = {"state": State.SUCCEEDED, "created_at": NOW - timedelta(seconds=10), "finished_at": NOW, **fields}
+    return recipes.operation(**values)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"target_id": WEB},
+        {"target_name": "web"},
+        {"params": {"container": WEB}},
+        {"result": {"newId": WEB}},
+        {"result": {"members": [{"id": WEB}]}},
+        {"undo": [{"step": "restore_state", "container": WEB}]},
+    ],
+)
+def test_an_operation_explains_what_its_row_names(fields: dict[str, Any]) -> None:
+    worked(**{"target_name": "another", "params": {}, **fields})
+    assert is_ours(deed("stop"))
+    assert not is_ours(deed("stop", id=OTHER, name="db"))
+
+
+def test_an_operation_explains_what_carries_its_label_while_it_runs() -> None:
+    operation = worked(target_name="another", params={})
+    assert is_ours(deed("create", operation_id=str(operation.pk)))
+    assert not is_ours(deed("destroy", at=60.0, operation_id=str(operation.pk)))
+
+
+@pytest.mark.parametrize(("at", "ours"), [(-11 - SLACK_SECONDS, False), (-5.0, True), (SLACK_SECONDS + 1, False)])
+def test_an_operation_explains_nothing_before_and_after_itself(at: float, *, ours: bool) -> None:
+    worked(target_id=WEB)
+    assert is_ours(deed("stop", at=at)) is ours
+
+
+def test_the_clock_of_the_engine_may_be_another_one() -> None:
+    worked(target_id=WEB)
+    assert is_ours(deed("stop", at=3600.0), ahead_seconds=3600.0)
+    assert not is_ours(deed("stop", at=3600.0))
+
+
+def test_what_a_failed_operation_takes_back_late_is_ours() -> None:
+    operation = worked(state=State.INTERRUPTED, target_name="another", params={})
+    assert is_ours(deed("kill", "destroy", at=3600.0, operation_id=str(operation.pk)))
+    assert not is_ours(deed("exec_create", at=3600.0, operation_id=str(operation.pk)))
+    assert not is_ours(deed("destroy", at=3600.0, operation_id="no id at all"))
+
+
+def test_an_operation_on_another_host_explains_nothing_here() -> None:
+    worked(target_id=WEB, host=recipes.host("site-b"))
+    assert not is_ours(deed("stop"))
+    worked(target_id=WEB, host=recipes.host("site-b"), params={"host": "local"})
+    assert is_ours(deed("stop"))
+
+
+@pytest.mark.parametrize(
+    ("test", "command"),
+    [(["CMD", "curl", "-f", "x"], "curl -f x"), (["CMD-SHELL", "curl -f x"], "/bin/sh -c curl -f x"), (["NONE"], None)],
+)
+def test_a_health_check_is_nobodys_act(test: list[str], command: str | None) -> None:
+    reader = Reader(container={"Config": {"Healthcheck": {"Test": test}}})
+    commands = {hashlib.sha256((command or "anything").encode()).hexdigest()}
+    assert is_ours(deed("exec_create", commands=commands), reader) is (command is not None)
+    assert not is_ours(deed("exec_create", commands={*commands, "ab" * 32}), reader)
+
+
+@pytest.mark.parametrize(("policy", "count", "ours"), [("always", 1, True), ("always", 0, False), ("no", 1, False)])
+def test_a_restart_by_policy_is_nobodys_act(policy: str, count: int, *, ours: bool) -> None:
+    reader = Reader(container={"RestartCount": count, "HostConfig": {"RestartPolicy": {"Name": policy}}})
+    assert is_ours(deed("start"), reader) is ours
+    assert not is_ours(deed("start", "stop"), reader)
+
+
+@pytest.mark.parametrize("kind", ["volume", "network"])
+def test_a_volume_and_a_network_are_ours_by_their_label(kind: str) -> None:
+    operation = worked(kind="clone", target_name="another", params={})
+    labelled = Reader(**{kind: {"Labels": {OPERATION_LABEL: str(operation.pk)}}})
+    assert is_ours(deed("create", type=kind, id="data"), labelled)
+    assert not is_ours(deed("create", type=kind, id="data"), Reader(**{kind: {"Labels": None}}))
+
+
+def test_what_is_gone_is_ours_only_while_something_works_that_removes() -> None:
+    assert not is_ours(deed("destroy", type="volume", id="data"), Reader())
+    worked(kind="stop", target_name="another", params={})
+    assert not is_ours(deed("destroy", type="volume", id="data"), Reader())
+    worked(kind="clone", target_name="another", params={})
+    assert is_ours(deed("destroy", type="volume", id="data"), Reader())
+
+
+def test_the_image_of_our_helpers_is_ours() -> None:
+    reader = Reader(image={"Config": {"Labels": {HELPER_LABEL: "x"}}})
+    assert is_ours(deed("load", type="image", id="sha256:ab"), reader)
+    assert not is_ours(deed("load", type="image", id="sha256:ab"), Reader(image={"Config": {}}))
+
+
+def test_an_engine_that_is_away_decides_nothing() -> None:
+    with pytest.raises(EngineUnavailable):
+        is_ours(deed("create", type="volume", id="data"), Reader(volume=EngineUnavailable("away")))
+
+
+def test_the_entry_says_what_was_done_where_and_when_and_nobodys_name() -> None:
+    reader: Any = Reader()
+    Attribution(recipes.host(), reader, ahead_seconds=0.0).record(deed("kill", "destroy"))
+    payload = json.loads(ledger.entries().get(action=ACTION).payload)
+    assert payload["actor"] == {"type": "anonymous", "auth": "none"}
+    assert payload["object"] == {"type": "container", "id": WEB, "name": "web", "host": "local"}
+    assert payload["source"]["channel"] == "engine"
+    moment = NOW.isoformat()
+    assert payload["details"] == {"actions": ["kill", "destroy"], "events": 2, "first": moment, "last": moment}
+
+
+def test_a_deed_that_comes_again_is_told_once() -> None:
+    reader: Any = Reader()
+    judge = Attribution(recipes.host(), reader, ahead_seconds=0.0)
+    whole = deed("kill", "destroy")
+    whole.last += 1.5
+    for one in (whole, whole, deed("destroy", at=0.5)):
+        judge.record(one)
+    assert ledger.entries().filter(action=ACTION).count() == 1
+    judge.record(deed("create", at=2.0))
+    assert ledger.entries().filter(action=ACTION).count() == 2
+
+
+def test_a_flood_on_one_host_is_counted_and_another_host_has_its_own_count() -> None:
+    reader: Any = Reader()
+    for name in ("local", "site-b"):
+        host = recipes.host(name)
+        for number in range(denials.BURST + 15):
+            Attribution(host, reader, ahead_seconds=0.0).record(deed("stop", at=number))
+    denials.control.settle_all()
+    for name in ("local", "site-b"):
+        entries = [json.loads(row.payload) for row in ledger.entries().filter(action=ACTION, host=name)]
+        assert len(entries) < denials.BURST + 10
+        assert sum(1 + entry.get("suppressed", 0) for entry in entries) == denials.BURST + 15
