@@ -41,7 +41,8 @@ COMMITTED = (
 )
 ROLLBACK = "audit.accept_rollback"
 NOTHING: dict[str, Any] = {"index": None}
-TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+PHASES = ("intent", "outcome", "event")
+is_time = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII).fullmatch
 URL_SAFE = bytes.maketrans(b"+/", b"-_")
 sha256 = hashlib.sha256
 
@@ -334,27 +335,24 @@ class Shard:
         """The root of the first `size` entries; nothing where they are not here."""
         return root_of(bytes(self.leaves[: 32 * size])) if 0 <= size <= self.size else b""
 
-    def show(self, line: bytes) -> int:
-        """Take an entry that is shown, and return its place."""
-        index = self.size
-        if index == 0:
-            self.opening = line
+    def show(self, index: int, line: bytes) -> None:
+        """Take note of an entry that is shown."""
         if index != self.end + 1:
             self.runs, self.begin, self.first_line = self.runs + 1, index, line
-        self.end, self.last_line = index, line
-        self.shown += 1
-        self.leaves += sha256(b"\x00" + line).digest()
-        return index
+        if index == 0:
+            self.opening = line
+        self.shown, self.end, self.last_line = self.shown + 1, index, line
 
-    def withhold(self, line: bytes) -> None:
-        """Take an entry that is given by its leaf hash."""
-        try:
-            leaf = base64.b64decode(line[1:], validate=True)
-        except ValueError:
-            leaf = b""
-        if len(leaf) != 32:
-            raise Tampered(f"{self.number}/{self.size}: a withheld entry is not given by its leaf hash")
-        self.leaves += leaf
+
+def leaf_of(withheld: bytes, place: str) -> bytes:
+    """The leaf hash that stands for an entry."""
+    try:
+        leaf = base64.b64decode(withheld[1:], validate=True)
+    except ValueError:
+        leaf = b""
+    if len(leaf) != 32:
+        raise Tampered(f"{place}: a withheld entry is not given by its leaf hash")
+    return leaf
 
 
 def rank(shard: int) -> int:
@@ -371,61 +369,67 @@ class Meaning:
     """What entries say to each other: ids once, outcomes bound to their intents, time, disclosures."""
 
     def __init__(self, report: Report) -> None:
-        self.report, self.problems = report, report.problems
+        self.report = report
         self.shards: dict[int, Shard] = {}
+        self.here = (0, 0)
         self.ids: set[str] = set()
-        self.open: dict[str, str] = {}
+        self.open: dict[str, tuple[int, int]] = {}
         self.ended: set[str] = set()
         self.backwards = self.withheld = 0
         self.time = ""
 
-    def take(self, shard: Shard, index: int, line: bytes, texts: list[str]) -> None:
+    def problem(self, words: str) -> None:
+        """Note a contradiction in the entry that is looked at."""
+        note(self.report.problems, "{}/{}: ".format(*self.here) + words)
+
+    def take(self, shard: int, index: int, line: bytes, texts: list[str]) -> None:
         """Check one entry, whose leaf is in the tree of its shard already, and the disclosures that stand with it."""
-        place = f"{shard.number}/{index}"
+        self.here = (shard, index)
         try:
             text = line.decode()
             entry = decode(text)
             if encode(entry) != text or len(line) > LONGEST_PAYLOAD or not (text.isascii() or _has_ascii_keys(entry)):
-                note(self.problems, f"{place}: the payload is not in its canonical form")
-            phase, time = entry["phase"], entry["time"]
-            if entry["v"] != 1 or phase not in ("intent", "outcome", "event") or not TIME.fullmatch(time):
-                note(self.problems, f"{place}: the version, the phase or the form of the time is not known")
-            if entry["id"] in self.ids:
-                note(self.problems, f"{place}: the id {entry['id']} stands twice")
-            self.ids.add(entry["id"])
-            self.backwards += time < self.time
+                self.problem("the payload is not in its canonical form")
+            phase, time, number = entry["phase"], entry["time"], entry["id"]
+            if entry["v"] != 1 or phase not in PHASES or not is_time(time):
+                self.problem("the version, the phase or the form of the time is not known")
+            if number in self.ids:
+                self.problem(f"the id {number} stands twice")
+            self.ids.add(number)
+            if time < self.time:
+                self.backwards += 1
             self.time = time
             if phase == "intent":
-                self._intent(place, entry["operation_id"])
+                self._intent(entry["operation_id"])
             elif phase == "outcome":
-                self._outcome(place, entry, (rank(shard.number), index))
-            self._disclosed(place, entry, texts)
+                self._outcome(entry)
+            self._disclosed(entry, texts)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            note(self.problems, f"{place}: the payload is not what an entry is")
+            self.problem("the payload is not what an entry is")
 
-    def _intent(self, place: str, operation: str) -> None:
+    def _intent(self, operation: str) -> None:
         if operation in self.open or operation in self.ended:
-            note(self.problems, f"{place}: a second intent, or one after the outcome, of {operation}")
-        self.open[operation] = place
+            self.problem(f"a second intent, or one after the outcome, of {operation}")
+        self.open[operation] = self.here
 
-    def _outcome(self, place: str, entry: dict[str, Any], here: tuple[int, int]) -> None:
+    def _outcome(self, entry: dict[str, Any]) -> None:
         operation = entry["operation_id"]
         if operation in self.ended:
-            note(self.problems, f"{place}: a second outcome of {operation}")
+            self.problem(f"a second outcome of {operation}")
         self.ended.add(operation)
         self.open.pop(operation, None)
         if "intent" not in entry:
-            note(self.report.warnings, f"{place}: an outcome without an intent")
+            note(self.report.warnings, "{}/{}: an outcome without an intent".format(*self.here))
             return
-        number, index = entry["intent"]["shard"], entry["intent"]["leaf_index"]
-        if (rank(number), index) >= here or index < 0:
-            note(self.problems, f"{place}: its intent would stand after it")
-        elif number in self.shards:
-            leaf = self.shards[number].leaves[32 * index : 32 * index + 32]
+        shard, index = entry["intent"]["shard"], entry["intent"]["leaf_index"]
+        if (rank(shard), index) >= (rank(self.here[0]), self.here[1]) or index < 0:
+            self.problem("its intent would stand after it")
+        elif shard in self.shards:
+            leaf = self.shards[shard].leaves[32 * index : 32 * index + 32]
             if leaf.hex() != entry["intent"]["leaf_hash"]:
-                note(self.problems, f"{place}: its intent at {number}/{index} is not the one that was recorded")
+                self.problem(f"its intent at {shard}/{index} is not the one that was recorded")
 
-    def _disclosed(self, place: str, entry: dict[str, Any], texts: list[str]) -> None:
+    def _disclosed(self, entry: dict[str, Any], texts: list[str]) -> None:
         expected = {}
         for parent, name, kind in COMMITTED:
             holder = entry.get(parent) if parent else entry
@@ -436,13 +440,14 @@ class Meaning:
             # The form is ["<salt>","<name>","<value>"]; it is not parsed, since there are millions of them.
             begin, _, comma, named, *_ = text.split('"', 4)
             if expected.pop(digest, "") != named or begin + comma != "[,":
-                note(self.problems, f"{place}: a disclosed value is not the one that the entry is bound to")
+                self.problem("a disclosed value is not the one that the entry is bound to")
         self.withheld += len(expected)
 
     def close(self) -> None:
         """Say what can be said of all of them only."""
         if self.open:
-            words = f"not ended yet, withheld, or cut off; first {', '.join([*self.open.values()][:5])}"
+            first = ", ".join(f"{shard}/{index}" for shard, index in [*self.open.values()][:5])
+            words = f"not ended yet, withheld, or cut off; first {first}"
             note(self.report.warnings, f"{len(self.open)} intents have no outcome here: {words}")
         if self.backwards:
             words = f"the time goes back {self.backwards} times: a clock was set, or it was lied to"
@@ -510,15 +515,17 @@ class Verifier:
         for lines in self.bundle.lines(f"{shard.number}/entries.jsonl", shard.signed * LONGEST_LINE):
             if shard.size + len(lines) > shard.signed:
                 raise Tampered(f"{shard.origin}: {shard.signed} entries are signed, more are here")
-            for line in lines:
+            for index, line in enumerate(lines, shard.size):
                 if line[:1] == b"#":
-                    shard.withhold(line)
+                    shard.leaves += leaf_of(line, f"{shard.number}/{index}")
                     continue
-                index, disclosed = shard.show(line), []
+                shard.leaves += sha256(b"\x00" + line).digest()
+                shard.show(index, line)
+                disclosed = []
                 if pending["index"] == index:
                     disclosed, pending = pending["texts"], next(values, NOTHING)
                 if not self.quick:
-                    self.meaning.take(shard, index, line, disclosed)
+                    self.meaning.take(shard.number, index, line, disclosed)
         if pending is not NOTHING:
             note(self.problems, f"{shard.number}: there are disclosed values that belong to no shown entry")
 
@@ -591,7 +598,7 @@ class Verifier:
 def period_of(manifest: dict[str, Any]) -> tuple[str, str, str]:
     """What the manifest says: since, until (empty: open), and when it was made."""
     since, until, made_at = (manifest[name] or "" for name in ("since", "until", "made_at"))
-    if not all(TIME.fullmatch(one) for one in (since or made_at, until or made_at, made_at)) or "" < until <= since:
+    if not all(is_time(one) for one in (since or made_at, until or made_at, made_at)) or "" < until <= since:
         raise CannotVerify("the manifest's period is none")
     return since, until, made_at
 
