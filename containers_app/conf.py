@@ -29,6 +29,7 @@ class Conf:
     verify_bytes_per_day: int
     stale_days: float
     export_days: float
+    ledger_keep_years: int
     helper_image: str
     max_waiting_requests: int
     max_active_operations: int

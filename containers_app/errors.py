@@ -288,6 +288,12 @@ class BackupHeld(MycoError):
     code = "BACKUP_HELD"
 
 
+class LedgerHeld(MycoError):
+    """A legal hold is on the audit ledger."""
+
+    code = "LEDGER_HELD"
+
+
 class LastGoodBackup(MycoError):
     """The container would have no backup left that is as good."""
 

@@ -111,8 +111,11 @@ DATABASES = {
     "default": _database(env.DATABASE_URL, "db.sqlite3", synchronous="NORMAL"),
     "audit": _database(env.AUDIT_DATABASE_URL, "audit.sqlite3", synchronous="FULL"),
 }
+if env.AUDIT_PRUNER_URL:
+    DATABASES["audit_pruner"] = _server(env.AUDIT_PRUNER_URL)
 DATABASE_ROUTERS = ["containers_app.audit.router.AuditRouter"]
 AUDIT_GUARDS = env.AUDIT_GUARDS
+AUDIT_OWNER = _server(env.AUDIT_OWNER_URL) if env.AUDIT_OWNER_URL else None
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -221,6 +224,7 @@ MYCODOCKER: dict[str, Any] = {
     "verify_bytes_per_day": env.VERIFY_BYTES_PER_DAY,
     "stale_days": env.STALE_DAYS,
     "export_days": env.EXPORT_DAYS,
+    "ledger_keep_years": env.LEDGER_KEEP_YEARS,
     "helper_image": env.HELPER_IMAGE,
     "max_waiting_requests": env.MAX_WAITING_REQUESTS,
     "max_active_operations": env.MAX_ACTIVE_OPERATIONS,

@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from django.db.models import Max, Min, QuerySet
+from django.db.models import Max, Min, Q, QuerySet
 
 from containers_app.audit.appending import answering
 from containers_app.audit.canonical import timestamp
 from containers_app.audit.inspection import disclosures_of
 from containers_app.audit.models import Entry, Head
+from containers_app.audit.pruned import pruning_of
 from containers_app.audit.router import ALIAS
 from containers_app.audit.selection import ROWS_AT_ONCE, Selection, in_pieces
 from containers_app.audit.shards import rank
@@ -80,11 +81,15 @@ class Written:
 
 @dataclass(frozen=True, kw_only=True)
 class _Shard:
-    """One shard of the bundle. `shown` are the entries that are not withheld; `newer` are not signed yet."""
+    """One shard of the bundle.
+
+    `shown` are the entries that are not withheld; `newer` are not signed yet; below `pruned` retention took some away.
+    """
 
     shard: int
     signed: Signed
     newer: int
+    pruned: int
     shown: QuerySet[Entry]
 
 
@@ -144,12 +149,16 @@ def _shards(selection: Selection, newest: Callable[[int], Signed | None]) -> lis
 
 def _shard(selection: Selection, head: Head, signed: Signed) -> _Shard:
     below = Entry.objects.using(ALIAS).filter(shard=head.shard, leaf_index__lt=signed.size)
+    gone = pruning_of(head.shard)
+    pruned = min(gone.end, signed.size) if gone else 0
     if selection.equal:
         shown = selection.rows().filter(shard=head.shard, leaf_index__lt=signed.size)
     else:
         begin, end = _whole_period(selection, below, signed.size)
-        shown = below.filter(leaf_index__gte=begin, leaf_index__lte=end)
-    return _Shard(shard=head.shard, signed=signed, newer=head.size - signed.size, shown=shown)
+        # Where retention took entries away, what it kept is always shown: any other withheld entry is a pruned one.
+        shown = below.filter(Q(leaf_index__gte=begin, leaf_index__lte=end) | Q(leaf_index__lt=pruned))
+    newer, shown = head.size - signed.size, shown.exclude(payload="")
+    return _Shard(shard=head.shard, signed=signed, newer=newer, pruned=pruned, shown=shown)
 
 
 def _whole_period(selection: Selection, below: QuerySet[Entry], size: int) -> tuple[int, int]:
@@ -180,11 +189,12 @@ def _lines(one: _Shard, checkpoint: Callable[[], None]) -> Iterator[bytes]:
         if [index for index, _ in hashes] != list(range(begin, end)):
             raise LedgerDamaged(f"entries of shard {one.shard} that are signed are missing: run 'ledger verify'")
         yield b"".join(
-            payloads[index].encode() + b"\n" if index in payloads else _withheld(leaf) for index, leaf in hashes
+            payloads[index].encode() + b"\n" if index in payloads else withheld(leaf) for index, leaf in hashes
         )
 
 
-def _withheld(leaf_hash: str) -> bytes:
+def withheld(leaf_hash: str) -> bytes:
+    """The line of an entry whose payload is not shown."""
     return b"#" + b64encode(bytes.fromhex(leaf_hash)) + b"\n"
 
 
@@ -219,6 +229,7 @@ def _manifest(selection: Selection, shards: Sequence[_Shard], files: Sequence[di
                 "size": one.signed.size,
                 "shown": one.shown.count(),
                 "newer": one.newer,
+                "pruned": one.pruned,
             }
             for one in shards
         ],

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, Final
 
 from containers_app.audit.appending import answering
-from containers_app.audit.bundle import Written
+from containers_app.audit.bundle import Written, withheld
 from containers_app.audit.inspection import disclosed_all
 from containers_app.audit.models import Entry, Head
 from containers_app.audit.ocsf import activity
@@ -79,7 +79,7 @@ def _place(entry: Entry) -> str:
 
 def _jsonl(entries: Iterable[Entry]) -> Iterator[bytes]:
     for entry in entries:
-        yield entry.payload.encode() + b"\n"
+        yield withheld(entry.leaf_hash) if entry.is_pruned else entry.payload.encode() + b"\n"
 
 
 def _csv(entries: Sequence[Entry]) -> Iterator[bytes]:

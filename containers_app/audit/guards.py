@@ -15,12 +15,19 @@ from django.db.models.signals import post_migrate
 from containers_app.audit.router import ALIAS
 
 MESSAGE: Final = "the ledger is append-only"
-FUNCTION: Final = "audit_refuse"
 # A restrict violation: Django raises IntegrityError for it, as for SQLite's RAISE(ABORT).
-FUNCTION_BODY: Final = f"BEGIN RAISE EXCEPTION '{MESSAGE}' USING ERRCODE = '23001'; END"
-_FUNCTION_STATEMENT: Final = (
-    f"CREATE OR REPLACE FUNCTION {FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS $guard${FUNCTION_BODY}$guard$"
+_REFUSE: Final = f"RAISE EXCEPTION '{MESSAGE}' USING ERRCODE = '23001'"
+_IS_PERMITTED: Final = "EXISTS (SELECT 1 FROM audit_permit)"
+# What pruning leaves: where the entry is, and its hash.
+_IS_PRUNING: Final = (
+    "EXISTS (SELECT 1 FROM audit_permit WHERE act = 'prune') AND NEW.id = OLD.id AND NEW.shard = OLD.shard"
+    " AND NEW.leaf_index = OLD.leaf_index AND NEW.leaf_hash = OLD.leaf_hash AND NEW.payload = ''"
 )
+FUNCTIONS: Final = {
+    "audit_refuse": f"BEGIN {_REFUSE}; END",
+    "audit_refuse_removal": f"BEGIN IF {_IS_PERMITTED} THEN RETURN OLD; END IF; {_REFUSE}; END",
+    "audit_refuse_change": f"BEGIN IF {_IS_PRUNING} THEN RETURN NEW; END IF; {_REFUSE}; END",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +45,10 @@ def _sqlite(name: str, table: str, event: str, condition: str = "") -> Guard:
     return Guard(name=name, table=table, statement=f"CREATE TRIGGER {name} BEFORE {event} ON {table} {when}{action}")
 
 
-def _postgresql(name: str, table: str, event: str, condition: str = "") -> Guard:
+def _postgresql(name: str, table: str, event: str, condition: str = "", *, function: str = "audit_refuse") -> Guard:
     level = "STATEMENT" if event == "TRUNCATE" else "ROW"
     when = f"WHEN ({condition}) " if condition else ""
-    statement = f"CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH {level} {when}EXECUTE FUNCTION {FUNCTION}()"
+    statement = f"CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH {level} {when}EXECUTE FUNCTION {function}()"
     return Guard(name=name, table=table, statement=statement)
 
 
@@ -68,26 +75,28 @@ _ADDED_TO: Final = {
 
 GUARDS: Final[dict[str, tuple[Guard, ...]]] = {
     "sqlite": (
-        _sqlite("audit_entry_no_update", "audit_entry", "UPDATE"),
+        _sqlite("audit_entry_no_update", "audit_entry", "UPDATE", f"NOT ({_IS_PRUNING})"),
         _sqlite("audit_entry_no_delete", "audit_entry", "DELETE"),
         _sqlite("audit_entry_no_replace", "audit_entry", "INSERT", _REPLACES_ENTRY),
         _sqlite("audit_head_only_grows", "audit_head", "UPDATE", _SHRINKS),
         _sqlite("audit_head_no_delete", "audit_head", "DELETE"),
         _sqlite("audit_head_no_replace", "audit_head", "INSERT", _REPLACES_HEAD),
         _sqlite("audit_disclosure_no_update", "audit_disclosure", "UPDATE"),
+        _sqlite("audit_disclosure_no_delete", "audit_disclosure", "DELETE", f"NOT {_IS_PERMITTED}"),
         _sqlite("audit_disclosure_no_replace", "audit_disclosure", "INSERT", _REPLACES_DISCLOSURE),
         *(_sqlite(f"{table}_no_update", table, "UPDATE") for table in _ADDED_TO),
         *(_sqlite(f"{table}_no_delete", table, "DELETE") for table in _ADDED_TO),
         *(_sqlite(f"{table}_no_replace", table, "INSERT", replaced) for table, replaced in _ADDED_TO.items()),
     ),
     "postgresql": (
-        _postgresql("audit_entry_no_update", "audit_entry", "UPDATE"),
+        _postgresql("audit_entry_no_update", "audit_entry", "UPDATE", function="audit_refuse_change"),
         _postgresql("audit_entry_no_delete", "audit_entry", "DELETE"),
         _postgresql("audit_entry_no_truncate", "audit_entry", "TRUNCATE"),
         _postgresql("audit_head_only_grows", "audit_head", "UPDATE", _SHRINKS),
         _postgresql("audit_head_no_delete", "audit_head", "DELETE"),
         _postgresql("audit_head_no_truncate", "audit_head", "TRUNCATE"),
         _postgresql("audit_disclosure_no_update", "audit_disclosure", "UPDATE"),
+        _postgresql("audit_disclosure_no_delete", "audit_disclosure", "DELETE", function="audit_refuse_removal"),
         _postgresql("audit_disclosure_no_truncate", "audit_disclosure", "TRUNCATE"),
         *(_postgresql(f"{table}_no_update", table, "UPDATE") for table in _ADDED_TO),
         *(_postgresql(f"{table}_no_delete", table, "DELETE") for table in _ADDED_TO),
@@ -95,13 +104,12 @@ GUARDS: Final[dict[str, tuple[Guard, ...]]] = {
     ),
 }
 
-_INSTALLED: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
-    "sqlite": ("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'", ()),
-    # Only triggers that fire always (even in replica sessions) and call our function with its own body count.
+# Of PostgreSQL only triggers that fire always, even in replica sessions, and call a function of ours with its own body.
+_INSTALLED: Final = {
+    "sqlite": "SELECT name, sql, '', '' FROM sqlite_master WHERE type = 'trigger'",
     "postgresql": (
-        "SELECT tgname, pg_get_triggerdef(pg_trigger.oid) FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid"
-        " WHERE tgenabled = 'A' AND proname = %s AND prosrc = %s",
-        (FUNCTION, FUNCTION_BODY),
+        "SELECT tgname, pg_get_triggerdef(pg_trigger.oid), proname, prosrc"
+        " FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid WHERE tgenabled = 'A'"
     ),
 }
 
@@ -116,7 +124,9 @@ def install() -> None:
     connection = connections[ALIAS]
     with transaction.atomic(using=ALIAS), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute(_FUNCTION_STATEMENT)
+            for name, body in FUNCTIONS.items():
+                head = f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql"
+                cursor.execute(f"{head} AS $guard${body}$guard$")
         for guard in GUARDS[connection.vendor]:
             cursor.execute(_drop(guard, connection))
             cursor.execute(guard.statement)
@@ -127,13 +137,30 @@ def install() -> None:
 def missing_guards() -> list[str]:
     """Return the names of the guards that are not there, or not as they should be, in the order of `GUARDS`.
 
-    Raises django.db.Error when the database does not answer.
+    Besides, `recursive_triggers` where SQLite would let a REPLACE pass by, and `audit_permit` where somebody left the
+    way open. Raises django.db.Error when the database does not answer.
     """
     connection = connections[ALIAS]
     with connection.cursor() as cursor:
-        cursor.execute(*_INSTALLED[connection.vendor])
-        installed = dict(cursor.fetchall())
-    return [guard.name for guard in GUARDS[connection.vendor] if not _is_as_made(guard, installed)]
+        cursor.execute(_INSTALLED[connection.vendor])
+        installed = {name: made for name, made, *called in cursor.fetchall() if _is_ours(*called)}
+        left_open = _left_open(cursor, connection)
+    return [guard.name for guard in GUARDS[connection.vendor] if not _is_as_made(guard, installed)] + left_open
+
+
+def _is_ours(function: str, body: str) -> bool:
+    return not function or FUNCTIONS.get(function) == body
+
+
+def _left_open(cursor: Any, connection: BaseDatabaseWrapper) -> list[str]:
+    found = []
+    if connection.vendor == "sqlite":
+        cursor.execute("PRAGMA recursive_triggers")
+        found = [] if cursor.fetchone()[0] else ["recursive_triggers"]
+    if "audit_permit" in connection.introspection.table_names(cursor):
+        cursor.execute(f"SELECT 1 WHERE {_IS_PERMITTED}")
+        found += ["audit_permit"] if cursor.fetchone() else []
+    return found
 
 
 def _is_as_made(guard: Guard, installed: dict[str, str]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from containers_app.audit.commitments import opened
 from containers_app.audit.merkle import Frontier, leaf_hash
 from containers_app.audit.models import Disclosure, Entry, Head, SignedCheckpoint
 from containers_app.audit.notes import NoteRefused, open_note
+from containers_app.audit.pruned import Pruning, columns_of_pruned, pruning_of
 from containers_app.audit.record import COMMITTED, projection
 from containers_app.audit.router import ALIAS
 from containers_app.audit.shards import rank
@@ -29,7 +30,8 @@ DIGESTS_AT_ONCE: Final = 900
 class SelfCheck:
     """What a check of one shard found: `root` in hex over `size` entries, and at most 100 problems in words.
 
-    `checkpoints` is how many signed ones were compared with the entries.
+    `checkpoints` is how many signed ones were compared with the entries, `pruned` how many payloads retention took
+    away: of these only the leaf hash is there, as an entry tells.
     """
 
     shard: int
@@ -37,6 +39,7 @@ class SelfCheck:
     root: str
     problems: tuple[str, ...]
     checkpoints: int = 0
+    pruned: int = 0
 
     @property
     def is_clean(self) -> bool:
@@ -63,9 +66,9 @@ def disclosed(entry: Entry) -> dict[str, Any]:
 def disclosed_all(entries: Iterable[Entry]) -> list[dict[str, Any]]:
     """Return the payloads of `entries` with each commitment (`label_c`) replaced by its value (`label`).
 
-    A value whose disclosure was deleted reads "erased", one whose disclosure was tampered with "altered". A payload
-    that was tampered with until it is no JSON object stands under `damaged`. One query for all. Raises
-    `AuditUnavailable`.
+    A value whose disclosure was deleted reads "erased", one whose disclosure was tampered with "altered". Of a pruned
+    entry there is `pruned` alone. A payload that was tampered with until it is no JSON object stands under `damaged`.
+    One query for all. Raises `AuditUnavailable`.
     """
     payloads = [_payload(entry) for entry in entries]
     texts = _texts(payloads)
@@ -86,6 +89,11 @@ def disclosures_of(entries: Iterable[Entry]) -> list[tuple[Entry, list[str]]]:
     ]
 
 
+def committed_in(entries: Iterable[Entry]) -> list[str]:
+    """Return every commitment that stands in `entries`, each once."""
+    return _digests([_payload(entry) for entry in entries])
+
+
 def self_check(shard: int, *, quick: bool = False, vkeys: Sequence[str] = ()) -> SelfCheck:
     """Recompute the tree of `shard` from the stored payloads and compare it with all that is stored beside them.
 
@@ -99,7 +107,8 @@ def self_check(shard: int, *, quick: bool = False, vkeys: Sequence[str] = ()) ->
         # Before the head, which then has at least as many entries as any of them.
         signed = _signed(shard)
         head = _head(shard)
-        check = _Check(watched=frozenset(row.size for row in signed))
+        gone = pruning_of(shard)
+        check = _Check(watched=frozenset([*(row.size for row in signed), gone.end if gone else 0]), gone=gone)
         for entry in _entries(shard, head.size, *(() if not quick else ("leaf_index", "payload", "leaf_hash"))):
             check.take(entry, quick=quick)
         check.close(head)
@@ -112,6 +121,8 @@ def self_check(shard: int, *, quick: bool = False, vkeys: Sequence[str] = ()) ->
 @dataclass
 class _Check:
     watched: frozenset[int]
+    gone: Pruning | None = None
+    pruned: int = 0
     frontier: Frontier = field(default_factory=Frontier)
     roots: dict[int, bytes] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
@@ -125,7 +136,7 @@ class _Check:
         expected = self.frontier.size
         if entry.leaf_index != expected:
             self.say(f"where entry {expected} should be, there is entry {entry.leaf_index}")
-        leaf = leaf_hash(entry.payload.encode())
+        leaf = leaf_hash(entry.payload.encode()) if entry.payload else self._leaf_of_pruned(entry)
         self.frontier = self.frontier.append(leaf)
         if expected + 1 in self.watched:
             self.roots[expected + 1] = self.frontier.root()
@@ -134,11 +145,22 @@ class _Check:
         for column in () if quick else _columns_that_part(entry):
             self.say(f"entry {entry.leaf_index}: {column} is not what the payload says")
 
+    def _leaf_of_pruned(self, entry: Entry) -> bytes:
+        self.pruned += 1
+        if self.gone is None or entry.leaf_index >= self.gone.end:
+            self.say(f"entry {entry.leaf_index}: the payload is gone, and no entry tells that it was pruned")
+        try:
+            return bytes.fromhex(entry.leaf_hash)
+        except ValueError:
+            return leaf_hash(b"")
+
     def close(self, head: Head) -> None:
         if self.frontier.size != head.size:
             self.say(f"the head counts {head.size} entries, there are {self.frontier.size}")
         if self.frontier.to_text() != head.frontier:
             self.say("the tree over the stored payloads is not the one of the head")
+        if self.gone is not None and self.roots.get(self.gone.end, b"").hex() != self.gone.root:
+            self.say(f"what was pruned had another root, as entry {self.gone.place} tells")
 
     def compare(self, signed: Iterable[SignedCheckpoint], vkeys: Sequence[str]) -> None:
         for row in signed:
@@ -159,20 +181,27 @@ class _Check:
             root=root,
             problems=tuple(self.problems),
             checkpoints=self.checkpoints,
+            pruned=self.pruned,
         )
 
 
 def _columns_that_part(entry: Entry) -> list[str]:
     try:
+        if not entry.payload:
+            return _differing(entry, columns_of_pruned(entry.shard))
         payload = json.loads(entry.payload)
         expected = projection(payload) | {"payload": canonical_payload(payload)}
     except (ValueError, KeyError, TypeError, AttributeError, Unrecordable):
         return ["payload"]
+    return _differing(entry, expected)
+
+
+def _differing(entry: Entry, expected: Mapping[str, Any]) -> list[str]:
     return [column for column, value in expected.items() if getattr(entry, column) != value]
 
 
 def _texts(payloads: Iterable[dict[str, Any]]) -> dict[str, str]:
-    digests = sorted({holder[name] for payload in payloads for holder, name in _commitments(payload)})
+    digests = _digests(payloads)
     texts: dict[str, str] = {}
     with answering():
         for begin in range(0, len(digests), DIGESTS_AT_ONCE):
@@ -182,7 +211,13 @@ def _texts(payloads: Iterable[dict[str, Any]]) -> dict[str, str]:
     return texts
 
 
+def _digests(payloads: Iterable[dict[str, Any]]) -> list[str]:
+    return sorted({holder[name] for payload in payloads for holder, name in _commitments(payload)})
+
+
 def _payload(entry: Entry) -> dict[str, Any]:
+    if entry.is_pruned:
+        return {"pruned": True}
     try:
         payload = json.loads(entry.payload)
     except ValueError:

@@ -110,6 +110,11 @@ class Entry(LedgerModel):
     def __str__(self) -> str:
         return f"{self.shard}/{self.leaf_index} {self.action} {self.phase}"
 
+    @property
+    def is_pruned(self) -> bool:
+        """Whether retention took the payload away, and with it what was copied out of it; neither is ever empty."""
+        return not self.payload and not self.action
+
 
 class Head(LedgerModel):
     """Where a shard ends: its number of leaves and the frontier of its tree (`merkle.Frontier`). It only grows."""
@@ -212,3 +217,15 @@ class Anchoring(LedgerModel):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.target}: {self.shard}, {self.size} entries"
+
+
+class Permit(LedgerModel):
+    """What the guards let through: a row that lives in the transaction of one removal only, so nobody else sees it."""
+
+    act = models.CharField(max_length=8)
+
+    class Meta(LedgerModel.Meta):
+        verbose_name = "ledger permit"
+
+    def __str__(self) -> str:
+        return self.act

@@ -7,6 +7,8 @@ from typing import Any, Final
 from django.db.models import Model
 
 ALIAS: Final = "audit"
+# The same database through a role that may erase and prune, where MYCO_AUDIT_PRUNER_URL names one.
+PRUNER_ALIAS: Final = "audit_pruner"
 APP_LABEL: Final = "audit"
 
 
@@ -27,7 +29,9 @@ class AuditRouter:
         return all(inside) if any(inside) else None
 
     def allow_migrate(self, db: str, app_label: str, **_hints: Any) -> bool | None:
-        """Create the ledger's tables on its alias, and no others there."""
+        """Create the ledger's tables on its alias, and no others there; nothing through the pruner's."""
+        if db == PRUNER_ALIAS:
+            return False
         if db == ALIAS or app_label == APP_LABEL:
             return db == ALIAS and app_label == APP_LABEL
         return None

@@ -45,6 +45,8 @@ _ADMINISTRATION = (
     ("containers_app", "operation", "run_hook"),
     ("containers_app", "operation", "remove_backup"),
     ("containers_app", "operation", "hold_backup"),
+    ("containers_app", "operation", "hold_ledger"),
+    ("containers_app", "operation", "erase_ledger"),
     ("containers_app", "dockerhost", "add_dockerhost"),
     ("containers_app", "dockerhost", "change_dockerhost"),
     ("containers_app", "dockerhost", "test_host"),
@@ -93,6 +95,7 @@ class Scope(models.TextChoices):
     HOSTS = "hosts", "Add, change and test Docker hosts"
     LEDGER = "ledger", "Read the audit ledger"
     EXPORT = "export", "Export the audit ledger"
+    RETAIN = "retain", "Hold the audit ledger, and erase personal data from it"
 
 
 @dataclass(frozen=True)

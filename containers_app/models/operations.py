@@ -113,6 +113,8 @@ class Operation(models.Model):
             ("remove_backup", "Can delete a backup"),
             ("hold_backup", "Can hold a backup and release it"),
             ("export_ledger", "Can export the audit ledger"),
+            ("hold_ledger", "Can put the audit ledger on hold and release it"),
+            ("erase_ledger", "Can erase personal data from the audit ledger, and prune it"),
         )
         constraints = (
             models.UniqueConstraint(fields=("principal", "idempotency_key"), name="idempotency_key_once"),

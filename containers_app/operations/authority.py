@@ -17,6 +17,7 @@ from containers_app.operations.kinds import KINDS
 # `command` is whoever runs the product's commands on its machine: what operators may, and no power over hosts.
 _ACTS_OF_COMMANDS = (
     *("clone_container", "backup_container", "restore_backup", "verify_backup", "pin_backup", "export_ledger"),
+    *("hold_ledger", "erase_ledger"),
 )
 SYSTEMS: Mapping[str, frozenset[str]] = {
     "verifier": frozenset({"containers_app.verify_backup"}),

@@ -320,8 +320,9 @@ def _has_ascii_keys(value: Any) -> bool:
 class Shard:
     """What was read of one: its leaf hashes, 32 bytes each; which entries are shown, in `runs` pieces."""
 
-    def __init__(self, number: int, checkpoint: Checkpoint) -> None:
+    def __init__(self, number: int, checkpoint: Checkpoint, pruned: int) -> None:
         self.number, self.checkpoint, self.leaves = number, checkpoint, bytearray()
+        self.pruned, self.kept, self.gone = pruned, 0, 0  # below `pruned` retention took some away, and kept some
         self.origin, self.signed = checkpoint.origin, checkpoint.size
         self.shown, self.runs, self.begin, self.end = 0, 0, -2, -2  # the last two are of the last piece
         self.opening = self.first_line = self.last_line = b""
@@ -337,10 +338,13 @@ class Shard:
 
     def show(self, index: int, line: bytes) -> None:
         """Take note of an entry that is shown."""
-        if index != self.end + 1:
-            self.runs, self.begin, self.first_line = self.runs + 1, index, line
         if index == 0:
             self.opening = line
+        if index < self.pruned:
+            self.kept += 1
+            return
+        if index != self.end + 1:
+            self.runs, self.begin, self.first_line = self.runs + 1, index, line
         self.shown, self.end, self.last_line = self.shown + 1, index, line
 
 
@@ -375,6 +379,7 @@ class Meaning:
         self.ids: set[str] = set()
         self.open: dict[str, tuple[int, int]] = {}
         self.ended: set[str] = set()
+        self.prunings: dict[tuple[int, int, str], str] = {}
         self.backwards = self.withheld = 0
         self.time = ""
 
@@ -403,6 +408,9 @@ class Meaning:
                 self._intent(entry["operation_id"])
             elif phase == "outcome":
                 self._outcome(entry)
+            if entry["action"] == "audit.prune":
+                said = entry["details"]
+                self.prunings[said["shard"], said["end"], said["root"]] = f"entry {shard}/{index} records it"
             self._disclosed(entry, texts)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             self.problem("the payload is not what an entry is")
@@ -445,6 +453,12 @@ class Meaning:
 
     def close(self) -> None:
         """Say what can be said of all of them only."""
+        for shard in [one for one in self.shards.values() if one.gone]:
+            # Retention keeps the hashes. That it was retention, a later entry tells, with the root of what went.
+            recorded = (shard.number, shard.pruned, shard.root(shard.pruned).hex())
+            words = self.prunings.get(recorded, "nothing here records it: ask for that entry")
+            begin = f"{shard.gone} entries of {shard.number} were pruned, only their hashes are left; "
+            note(self.report.warnings, begin + words)
         if self.open:
             first = ", ".join(f"{shard}/{index}" for shard, index in [*self.open.values()][:5])
             words = f"not ended yet, withheld, or cut off; first {first}"
@@ -496,7 +510,7 @@ class Verifier:
         if checkpoint.origin.rpartition("/")[2] != str(number):
             raise Tampered(f"{number}: the checkpoint is that of {checkpoint.origin}")
         checkpoint.open(self.keys or [Key(own)])
-        shard = Shard(number, checkpoint)
+        shard = Shard(number, checkpoint, said.get("pruned", 0))
         is_first, self.shards[number] = not self.shards, shard
         self._read(shard)
         if (said["origin"], said["size"], shard.size) != (shard.origin, shard.signed, shard.signed):
@@ -518,6 +532,7 @@ class Verifier:
             for index, line in enumerate(lines, shard.size):
                 if line[:1] == b"#":
                     shard.leaves += leaf_of(line, f"{shard.number}/{index}")
+                    shard.gone += index < shard.pruned
                     continue
                 shard.leaves += sha256(b"\x00" + line).digest()
                 shard.show(index, line)
@@ -574,14 +589,14 @@ class Verifier:
                 )
 
     def _say(self, shard: Shard, newer: int) -> None:
-        words = f"{shard.origin}: {shard.signed} entries are signed, {shard.shown} are shown"
+        words = f"{shard.origin}: {shard.signed} entries are signed, {shard.kept + shard.shown} are shown"
         if self.filter:
             words += "; that none of the others fits the filter cannot be proved"
         elif shard.shown and self._is_whole(shard):
             words += (
                 f": all from {shard.begin} to {shard.end}, {time_of(shard.first_line)} to {time_of(shard.last_line)}"
             )
-        elif shard.signed:
+        elif shard.pruned < shard.signed:
             note(self.problems, f"{shard.origin}: entries of the period {self.period} are withheld")
         note(self.report.facts, words)
         if newer:
@@ -590,7 +605,7 @@ class Verifier:
     def _is_whole(self, shard: Shard) -> bool:
         """Whether one piece is shown, which an entry on each side proves to be the period; the first entry may too."""
         is_alone = shard.opening and shard.runs == 2 and shard.shown == shard.end - shard.begin + 2
-        begun = shard.begin == 0 or time_of(shard.first_line) < self.since
+        begun = shard.begin <= shard.pruned or time_of(shard.first_line) < self.since
         ended = shard.end == shard.signed - 1 or "" < self.until <= time_of(shard.last_line)
         return begun and ended and (shard.runs == 1 or bool(is_alone))
 

@@ -73,6 +73,7 @@ class Draft:
     key: SigningKey = KEY
     origin: str = ORIGIN
     text: str = SECRET
+    pruned: int = 0
     shard: int = 2026
     made_at: str = "2026-12-01T00:00:00.000000Z"
     before: Draft | None = None
@@ -113,7 +114,8 @@ class Draft:
 
     def shards(self, newer: int) -> list[dict[str, Any]]:
         earlier = self.before.shards(0) if self.before else []
-        return [*earlier, {"shard": self.shard, "origin": self.origin, "size": len(self.entries), "newer": newer}]
+        shard = {"shard": self.shard, "origin": self.origin, "size": len(self.entries), "newer": newer}
+        return [*earlier, shard | ({"pruned": self.pruned} if self.pruned else {})]
 
     def manifest(self, files: Mapping[str, bytes], *, newer: int = 0) -> bytes:
         listed = [
@@ -253,6 +255,12 @@ VECTORS: Mapping[str, tuple[int, str, Callable[[], bytes]]] = {
         "7 personal values are erased",
         lambda: made(Draft(), lambda files: files.update({"2026/disclosures.jsonl": b""})),
     ),
+    "good-pruned": (
+        VERIFIED,
+        "2 entries of 2026 were pruned, only their hashes are left; nothing here records it",
+        lambda: made(Draft(withheld=frozenset({0, 2}), pruned=3)),
+    ),
+    "pruned-and-withheld": (TAMPERED, "are withheld", lambda: made(Draft(withheld=frozenset({0, 4}), pruned=3))),
     "entry-changed": (
         TAMPERED,
         "not those that were signed",

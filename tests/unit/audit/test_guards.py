@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Literal
 
 import pytest
+from django.apps import apps
 from django.core.management.sql import emit_post_migrate_signal
 from django.db import IntegrityError, connections, transaction
 from pytest_django import Settings
 
 from containers_app.audit import guards, ledger
 from containers_app.audit.appending import writable
-from containers_app.audit.models import Entry, Standing, Subtree
+from containers_app.audit.models import Disclosure, Entry, Standing, Subtree
+from containers_app.audit.removing import delete_disclosures, removing
+from containers_app.errors import AuditUnavailable
 from containers_app.specs.receipt import Receipt
 
 Begin = Callable[..., Receipt]
@@ -86,9 +90,61 @@ def test_the_ledger_itself_goes_on_writing(guarded: None, begin: Begin, end: End
     assert ledger.self_check(receipt.shard).is_clean
 
 
-def test_an_erasure_is_not_refused(guarded: None, tamper: Tamper) -> None:
-    tamper("DELETE FROM audit_disclosure WHERE kind = 'actor_label'")
+def test_a_stray_deletion_of_a_value_is_refused(guarded: None, tamper: Tamper) -> None:
+    with pytest.raises(IntegrityError, match=guards.MESSAGE), transaction.atomic(using="audit"):
+        tamper("DELETE FROM audit_disclosure WHERE kind = 'actor_label'")
+
+
+def test_a_permitted_removal_is_not_refused_and_leaves_nothing_open(guarded: None) -> None:
+    wanted = list(Disclosure.objects.filter(kind="actor_label").values_list("commitment", flat=True))
+    with removing("erase") as using:
+        assert delete_disclosures(wanted, using) == len(wanted)
     assert ledger.disclosed(Entry.objects.latest("id"))["actor"]["label"] == "erased"
+    assert guards.missing_guards() == []
+
+
+@pytest.mark.parametrize(
+    ("act", "statement"),
+    [
+        ("erase", "UPDATE audit_entry SET payload = ''"),
+        ("prune", "UPDATE audit_entry SET payload = 'forged'"),
+        ("prune", "UPDATE audit_entry SET payload = '', leaf_hash = 'forged'"),
+        ("prune", "UPDATE audit_entry SET payload = '', leaf_index = leaf_index + 9"),
+        ("prune", "DELETE FROM audit_entry"),
+        ("prune", "UPDATE audit_disclosure SET text = 'forged'"),
+        ("prune", "DELETE FROM audit_head"),
+    ],
+)
+def test_a_permit_opens_its_own_act_only(
+    guarded: None, tamper: Tamper, act: Literal["erase", "prune"], statement: str
+) -> None:
+    with pytest.raises(AuditUnavailable) as refused, removing(act):
+        tamper(statement)
+    assert guards.MESSAGE in str(refused.value.__cause__)
+
+
+def test_a_permit_that_somebody_left_is_told(guarded: None, tamper: Tamper) -> None:
+    tamper("INSERT INTO audit_permit (act) VALUES ('erase')")
+    assert guards.missing_guards() == ["audit_permit"]
+
+
+def test_a_connection_that_lets_a_replacement_pass_is_told(guarded: None, tamper: Tamper) -> None:
+    tamper("PRAGMA recursive_triggers = OFF")
+    missing = guards.missing_guards()
+    tamper("PRAGMA recursive_triggers = ON")
+    assert missing == ["recursive_triggers"]
+
+
+@pytest.mark.parametrize("vendor", ["sqlite", "postgresql"])
+def test_every_table_of_the_ledger_is_guarded_against_every_change(vendor: str) -> None:
+    tables = {model._meta.db_table for model in apps.get_app_config("audit").get_models()} - {"audit_permit"}
+    events = {table: {_event(guard) for guard in guards.GUARDS[vendor] if guard.table == table} for table in tables}
+    needed = {"UPDATE", "DELETE", "INSERT" if vendor == "sqlite" else "TRUNCATE"}
+    assert {table: found for table, found in events.items() if found != needed} == {}
+
+
+def _event(guard: guards.Guard) -> str:
+    return guard.statement.split(" BEFORE ")[1].split()[0]
 
 
 def test_none_is_missing_once_they_are_installed() -> None:

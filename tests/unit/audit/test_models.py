@@ -20,6 +20,7 @@ from containers_app.audit.models import (
     Entry,
     Head,
     LedgerIsAppendOnly,
+    Permit,
     SignedCheckpoint,
     Standing,
     Subtree,
@@ -28,7 +29,7 @@ from containers_app.audit.record import Actor, Source
 from containers_app.errors import PermissionDenied
 
 pytestmark = pytest.mark.django_db(databases=["audit"])
-MODELS: list[type[models.Model]] = [Entry, Head, Disclosure, Subtree, SignedCheckpoint, Standing, Anchoring]
+MODELS: list[type[models.Model]] = [Entry, Head, Disclosure, Subtree, SignedCheckpoint, Standing, Anchoring, Permit]
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +41,7 @@ def one_row_each() -> None:
         SignedCheckpoint(shard=2026, origin="a.example/audit/2026", size=1, root="00", note="", signed_at=now),
         Standing(state="released", told="{}", since=now),
         Anchoring(at=now, kind="folder", target="/srv", shard=2026, size=1, root="00", is_done=True),
+        Permit(act="erase"),
     ]
     for row in rows:
         writable(type(row)).bulk_create([row])
@@ -115,4 +117,5 @@ def test_rows_have_readable_names() -> None:
     assert str(SignedCheckpoint.objects.get()) == "a.example/audit/2026 1"
     assert str(Standing.objects.get()).startswith("released since 20")
     assert str(Anchoring.objects.get()) == "folder /srv: 2026, 1 entries"
+    assert str(Permit.objects.get()) == "erase"
     assert str(Disclosure.objects.get()).startswith("actor_label ")

@@ -10,7 +10,8 @@ from django.db import connections, router
 from containers_app.audit.models import Disclosure, Entry, Head
 from containers_app.audit.router import AuditRouter
 
-LEDGER = {f"audit_{name}" for name in ("entry", "head", "disclosure", "subtree", "checkpoint", "standing", "anchoring")}
+_NAMES = ("entry", "head", "disclosure", "subtree", "checkpoint", "standing", "anchoring", "permit")
+LEDGER = {f"audit_{name}" for name in _NAMES}
 
 
 @pytest.mark.parametrize("model", [Entry, Head, Disclosure])
@@ -31,6 +32,11 @@ def test_no_relation_crosses_the_border() -> None:
     assert allow(Entry(), Group()) is False
     assert allow(Group(), Entry()) is False
     assert allow(Group(), Group()) is None
+
+
+def test_nothing_is_migrated_through_the_role_that_erases() -> None:
+    assert AuditRouter().allow_migrate("audit_pruner", "audit") is False
+    assert AuditRouter().allow_migrate("audit_pruner", "auth") is False
 
 
 @pytest.mark.django_db(databases=["default", "audit"])
