@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -57,13 +58,14 @@ def verify(options: Mapping[str, Any]) -> Said:
     wanted = [shard for shard in known_shards() if options["shard"] in (None, shard)]
     if not wanted:
         return Said(code=CANNOT, lines=("The ledger has no such entries: there is nothing to verify.",))
-    checks = [self_check(shard, quick=options["quick"], vkeys=options["vkey"]) for shard in wanted]
-    good = all(check.is_clean for check in checks)
-    unsigned = [f"Shard {check.shard} has no checkpoint yet." for check in checks if not check.checkpoints]
+    how: dict[str, Any] = {"quick": options["quick"], "vkeys": options["vkey"], "processes": os.cpu_count() or 1}
+    checks = [self_check(shard, **how) for shard in wanted]
     lines = [line for check in checks for line in _told(check)]
-    verdict = "VERIFIED" if good else "TAMPERED"
+    codes = {_code(check) for check in checks}
+    code = TAMPERED if TAMPERED in codes else max(codes)
+    verdict = {VERIFIED: "VERIFIED", TAMPERED: "TAMPERED", CANNOT: "CANNOT VERIFY"}[code]
     body = {"verdict": verdict.lower(), "shards": [asdict(check) for check in checks]}
-    return Said(code=VERIFIED if good else TAMPERED, lines=(*lines, *unsigned, verdict), body=body)
+    return Said(code=code, lines=(*lines, verdict), body=body)
 
 
 def bundle(options: Mapping[str, Any]) -> Said:
@@ -134,9 +136,24 @@ def _check_keys(vkeys: list[str]) -> None:
         raise InvalidRequest(f"'vkey' must be a verifier key: {error}", field="vkey") from error
 
 
+def _code(check: SelfCheck) -> int:
+    if check.problems:
+        return TAMPERED
+    return CANNOT if check.unknown else VERIFIED
+
+
 def _told(check: SelfCheck) -> list[str]:
-    head = f"shard {check.shard}: {check.size} entries, {check.checkpoints} checkpoints, root {check.root}"
-    return [head, *(f"TAMPERED: shard {check.shard}: {problem}" for problem in check.problems)]
+    shard = f"shard {check.shard}"
+    lines = [f"{shard}: {check.size} entries, {check.checkpoints} checkpoints, root {check.root}"]
+    if check.pruned:
+        lines.append(f"{shard}: {check.pruned} payloads were pruned, only their hashes are left")
+    if check.lost:
+        lines.append(f"LOSS ACCEPTED: {shard}: {check.lost} checkpoints are over entries that are gone")
+    if check.unknown:
+        lines.append(f"{shard}: {check.unknown} checkpoints are signed by none of your keys: give the earlier ones too")
+    if not check.checkpoints:
+        lines.append(f"{shard}: it has no checkpoint yet")
+    return [*lines, *(f"TAMPERED: {shard}: {problem}" for problem in check.problems)]
 
 
 def _filter(options: Mapping[str, Any]) -> dict[str, str]:

@@ -94,7 +94,7 @@ def test_the_whole_ledger_is_verified(days: Callable[..., None], signer: Signer,
     found = checked(auditor, signer, content)
     assert (found["code"], found["problems"], found["warnings"]) == (0, [], [])
     assert written == bundle.Written(entries=10, first="2026/0", last="2026/9")
-    assert "10 are shown: all from 0 to 9" in found["facts"][0]
+    assert "10 are shown: all from 0 to 9" in found["facts"][2]
     assert b"alice@example.org" in member(content, "2026/disclosures.jsonl")
     assert b"Nothing of the period is withheld" in member(content, "README.txt")
 
