@@ -21,7 +21,7 @@ django.setup()
 from django.core.management import call_command  # noqa: E402 - the settings come first
 from django.db import connections, transaction  # noqa: E402
 
-from containers_app.audit import appending, denials, guards, ledger  # noqa: E402
+from containers_app.audit import appending, denials, guards, ledger, recomputing  # noqa: E402
 from containers_app.audit.denials import Denial  # noqa: E402
 from containers_app.audit.models import Entry, Head  # noqa: E402
 from containers_app.errors import MycoError  # noqa: E402
@@ -76,6 +76,16 @@ def deny(count: int) -> int:
     for _ in range(count):
         denials.record(denial)
     return denials.control.waiting
+
+
+@answers
+def check(processes: int, level: int) -> dict[str, Any]:
+    """The check of the ledger by so many processes, in pieces of 2^level entries."""
+    recomputing.LEVEL, recomputing.FEW = level, 0  # type: ignore[misc]
+    shard = Head.objects.get().shard
+    found = [ledger.self_check(shard, quick=quick, processes=processes) for quick in (False, True)]
+    assert Head.objects.exists()  # this process still has a connection
+    return {"size": found[0].size, "same": found[0].root == found[1].root, "problems": found[0].problems}
 
 
 @answers

@@ -13,13 +13,14 @@ from containers_app.audit.bundle import Written
 from containers_app.audit.inspection import known_shards
 from containers_app.audit.ledger import SelfCheck, Subject, self_check
 from containers_app.audit.notes import read_verifier_key
+from containers_app.conf import load
 from containers_app.errors import InvalidRequest, MycoError, PermissionDenied
 from containers_app.management.acts.command import TERMINAL, asker_of, given
 from containers_app.models.identifiers import uuid7
 from containers_app.operations.authority import Asker, record_denial
 from containers_app.operations.kinds import LEDGER_EXPORT
 from containers_app.operations.ledger_exports import read_export
-from containers_app.workflows.ledger_export import LedgerExportParams, measured, write_file
+from containers_app.workflows.ledger_export import LedgerExportParams, Made, write_file
 
 VERIFIED, TAMPERED, CANNOT = 0, 1, 2
 
@@ -76,11 +77,12 @@ def bundle(options: Mapping[str, Any]) -> Said:
     if path.exists():
         raise InvalidRequest("'output' must name a file that is not there yet", field="output")
     params = read_export({**given({name: options[name] for name in ("since", "until")}), "filter": _filter(options)})
-    size_bytes, sha256, written = _recorded(asker, params, path, reason=options["reason"] or "")
-    lines = [f"{path}: {size_bytes} bytes, sha256 {sha256}", f"{written.entries} entries, {_range(written)}"]
+    made = _recorded(asker, params, path, reason=options["reason"] or "")
+    written = made.written
+    lines = [f"{path}: {made.size_bytes} bytes, sha256 {made.sha256}", f"{written.entries} entries, {_range(written)}"]
     if written.newer:
         lines.append(f"{written.newer} entries are newer than the last checkpoint: not in it.")
-    body = {"file": str(path), "sizeBytes": size_bytes, "sha256": sha256, **asdict(written)}
+    body = {"file": str(path), "sizeBytes": made.size_bytes, "sha256": made.sha256, **asdict(written)}
     return Said(code=VERIFIED, lines=tuple(lines), body=body)
 
 
@@ -99,7 +101,7 @@ ACTS: Mapping[str, Callable[[Mapping[str, Any]], Said]] = {
 }
 
 
-def _recorded(asker: Asker, params: LedgerExportParams, path: Path, *, reason: str) -> tuple[int, str, Written]:
+def _recorded(asker: Asker, params: LedgerExportParams, path: Path, *, reason: str) -> Made:
     """Intent, file, outcome. On any failure there is no file, and the ledger says so."""
     about: dict[str, Any] = {
         "action": LEDGER_EXPORT.action,
@@ -110,15 +112,14 @@ def _recorded(asker: Asker, params: LedgerExportParams, path: Path, *, reason: s
     }
     ledger.intent(**about, params=LEDGER_EXPORT.record(params), reason=reason)
     try:
-        written = write_file(path, params, checkpoint=lambda: None)
-        size_bytes, sha256 = measured(path)
+        made = write_file(path, params, reserve_bytes=load().backup_reserve_bytes, checkpoint=lambda: None)
     except (MycoError, OSError) as error:
         code = error.code if isinstance(error, MycoError) else "STORAGE_ERROR"
         ledger.outcome(**about, outcome="failure", error_code=code, error_message=str(error))
         raise InvalidRequest(f"'output' cannot be written: {error}") if isinstance(error, OSError) else error from error
-    details = {"sha256": sha256, **asdict(written)}
-    ledger.outcome(**about, outcome="success", size_bytes=size_bytes, details=details)
-    return size_bytes, sha256, written
+    details = {"sha256": made.sha256, **asdict(made.written)}
+    ledger.outcome(**about, outcome="success", size_bytes=made.size_bytes, details=details)
+    return made
 
 
 def _check_right(asker: Asker) -> None:

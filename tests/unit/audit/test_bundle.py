@@ -145,6 +145,36 @@ def test_two_shards_are_bound_to_each_other(days: Callable[..., None], signer: S
     assert (checked(auditor, signer, content)["code"], written.entries) == (0, 5)
 
 
+@pytest.mark.parametrize(
+    ("period", "shards"),
+    [
+        ({"since": datetime(2026, 12, 31, 12, tzinfo=UTC)}, [2026, 2027]),
+        ({"since": datetime(2027, 1, 1, 12, tzinfo=UTC)}, [2027]),
+        ({"until": datetime(2026, 12, 31, 12, tzinfo=UTC)}, [2026]),
+        ({"until": datetime(2026, 1, 1, tzinfo=UTC)}, [2026]),
+        ({"since": datetime(2026, 12, 31, 12, tzinfo=UTC), "equal": {"ticket": "none"}}, [2026, 2027]),
+    ],
+)
+def test_each_shard_that_the_period_reaches_into_is_there_and_no_other(
+    period: dict[str, Any], shards: list[int], days: Callable[..., None], signer: Signer, auditor: Auditor
+) -> None:
+    days(2, start=datetime(2026, 12, 31, tzinfo=UTC))
+    content, _ = bundle_of(signer, **period)
+    assert [one["shard"] for one in json.loads(member(content, "manifest.json"))["shards"]] == shards
+    found = checked(auditor, signer, content)
+    assert (found["code"], [one for one in found["warnings"] if "reaches into" in one]) == (0, [])
+
+
+@pytest.mark.parametrize("selection", [{"equal": {"ticket": "CHG-9"}}, {"since": datetime(2027, 2, 1, tzinfo=UTC)}])
+def test_how_a_shard_was_begun_is_always_shown(
+    selection: dict[str, Any], days: Callable[..., None], signer: Signer, auditor: Auditor
+) -> None:
+    days(2, start=datetime(2026, 12, 31, tzinfo=UTC))
+    content, _ = bundle_of(signer, **selection)
+    assert b"audit.open_shard" in member(content, "2027/entries.jsonl").splitlines()[0]
+    assert checked(auditor, signer, content)["code"] == 0
+
+
 def test_a_shard_that_ended_otherwise_is_found(
     days: Callable[..., None], signer: Signer, auditor: Auditor, tamper: Callable[..., None]
 ) -> None:
