@@ -88,7 +88,7 @@ def _measure(folder: Path, entries: int) -> None:
         command = [sys.executable, "-I", "-S", verifier, str(bundle), "--vkey", signed.vkey, *more]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
-    both = {"processes": os.cpu_count() or 1}
+    both: dict[str, Any] = {"processes": os.cpu_count() or 1}
     _time("ledger verify --quick", entries, lambda: _good(self_check(shard, quick=True, **both)))
     _time("ledger verify", entries, lambda: _good(self_check(shard, **both)))
     _time("ledger verify, one process", entries, lambda: _good(self_check(shard)))
@@ -117,14 +117,15 @@ def _processor_seconds() -> float:
 def fill(entries: int) -> int:
     """Write so many entries, an intent and its outcome in turn, and return the shard; faster than one by one."""
     from django.db import connections
-    from django.db.models import QuerySet
 
+    from containers_app.audit.appending import writable
     from containers_app.audit.merkle import Frontier
     from containers_app.audit.models import Disclosure, Entry, Head, Subtree
     from containers_app.audit.record import projection
     from containers_app.audit.tree import STEP
 
     begun, tree, forms = datetime.now(UTC), Frontier(), Forms()
+    columns: dict[str, Any] = {}
     for begin in range(0, entries, AT_ONCE):
         rows, texts, subtrees = [], [], []
         for number in range(begin, min(begin + AT_ONCE, entries)):
@@ -144,7 +145,7 @@ def fill(entries: int) -> int:
     with connections["audit"].cursor() as cursor:
         cursor.execute("ANALYZE")  # as a database does by itself, but later
     head = Head(shard=begun.year, size=tree.size, frontier=tree.to_text())
-    QuerySet(Head, using="audit").bulk_create([head])
+    writable(Head).bulk_create([head])
     return begun.year
 
 

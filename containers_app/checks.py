@@ -50,4 +50,4 @@ def ledger_is_guarded(app_configs: Any, databases: Sequence[str] | None = None, 
     except DatabaseError:
         return []
     hint = "Run 'manage.py migrate --database audit'."
-    return [Warning(f"The ledger's guard {name} is missing.", hint=hint, id="myco.W001") for name in missing]
+    return [Warning(f"The ledger's guard {name} is missing or open.", hint=hint, id="myco.W001") for name in missing]

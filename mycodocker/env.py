@@ -14,6 +14,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 TWO_DATABASES = (
     "MYCO_DATABASE_URL is set but MYCO_AUDIT_DATABASE_URL is not: the ledger needs a second database of its own"
 )
+ROLES_OF_NOTHING = "MYCO_AUDIT_OWNER_URL and MYCO_AUDIT_PRUNER_URL are for a ledger that MYCO_AUDIT_DATABASE_URL names"
 
 _env = FileAwareEnv(eager=False)
 with _env.prefixed("MYCO_"):

@@ -111,6 +111,8 @@ DATABASES = {
     "default": _database(env.DATABASE_URL, "db.sqlite3", synchronous="NORMAL"),
     "audit": _database(env.AUDIT_DATABASE_URL, "audit.sqlite3", synchronous="FULL"),
 }
+if (env.AUDIT_OWNER_URL or env.AUDIT_PRUNER_URL) and not env.AUDIT_DATABASE_URL:
+    raise ImproperlyConfigured(env.ROLES_OF_NOTHING)
 if env.AUDIT_PRUNER_URL:
     DATABASES["audit_pruner"] = _server(env.AUDIT_PRUNER_URL)
 DATABASE_ROUTERS = ["containers_app.audit.router.AuditRouter"]

@@ -16,10 +16,12 @@ from containers_app.admin.base import ReadOnlyAdmin, moment, text_of
 from containers_app.admin.filters import known, over
 from containers_app.admin.keyset import KeysetChangeList
 from containers_app.admin.ledger_exports import PERMISSION, export_urls
+from containers_app.admin.ledger_keeping import keeping_urls
 from containers_app.audit.inspection import disclosed_all
 from containers_app.audit.published import status
 from containers_app.audit.record import ActorType, Channel, Outcome, Phase
-from containers_app.operations.visibility import LEDGER_READERS
+from containers_app.operations.ledger_keeping import ERASE
+from containers_app.operations.visibility import LEDGER_READERS, SYSTEM
 from containers_app.templatetags.console import badge, foreign
 
 REQUEST = text_of("request_id", "Request")
@@ -50,12 +52,18 @@ class EntryAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The list, under how the ledger stands."""
-        more = {"standing": status(), "may_export": request.user.has_perm(PERMISSION)}
+        may = request.user.has_perm
+        more = {
+            "standing": status(),
+            "may_export": may(PERMISSION),
+            "may_erase": may(ERASE),
+            "may_see_holds": may(SYSTEM),
+        }
         return super().changelist_view(request, {**more, **(extra_context or {})})
 
     def get_urls(self) -> list[URLPattern]:
-        """The exports, before Django's own."""
-        return [*export_urls(), *super().get_urls()]
+        """The exports, the holds and the erasure, before Django's own."""
+        return [*export_urls(), *keeping_urls(), *super().get_urls()]
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Auditors and administrators; operators, for what they did themselves."""
@@ -85,5 +93,5 @@ class EntryAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Outcome")
     def result(self, row: Any) -> SafeString:
-        """Outcome, or that it is an intent."""
-        return badge(row.outcome or "intent")
+        """Outcome, or that it is an intent, or that only its hash is left."""
+        return badge("pruned" if row.is_pruned else row.outcome or "intent")

@@ -22,6 +22,7 @@ from containers_app.api.coverage import CoverageView
 from containers_app.api.health import LiveView, ReadyView
 from containers_app.api.hosts import HostsView, HostTestView, HostView
 from containers_app.api.ledger_exports import ExportContentView, ExportsView
+from containers_app.api.ledger_keeping import ErasuresView, HoldReleaseView, HoldsView
 from containers_app.api.ledger_proofs import CheckpointView, ConsistencyView, EntryProofView
 from containers_app.api.published import ContainersView
 from containers_app.api.records import (
@@ -71,6 +72,9 @@ urlpatterns = [
     path("api/ledger/entries/<int:index>/proof", EntryProofView.as_view(), name="ledger-proof"),
     path("api/ledger/checkpoint", CheckpointView.as_view(), name="ledger-checkpoint"),
     path("api/ledger/consistency", ConsistencyView.as_view(), name="ledger-consistency"),
+    path("api/ledger/holds", HoldsView.as_view(), name="ledger-holds"),
+    path("api/ledger/holds/<uuid:hold_id>/release", HoldReleaseView.as_view(), name="ledger-hold-release"),
+    path("api/ledger/erasures", ErasuresView.as_view(), name="ledger-erasures"),
     path("api/stacks", StacksView.as_view(), name="stacks"),
     path("api/stacks/clone", StackCloneView.as_view(), name="stack-clone"),
     path("api/stacks/backup", StackBackupView.as_view(), name="stack-backup"),

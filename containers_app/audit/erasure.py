@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -87,6 +88,14 @@ def erase(target: Target, *, actor: Actor, source: Source, reason: str, ticket: 
     ledger.intent(**about, params=told, reason=reason, ticket=ticket)
     _delete(found, about, told)
     return found
+
+
+def erased_so_far() -> tuple[int, int]:
+    """How many values were erased, by how many acts, as the ledger tells. Raises `AuditUnavailable`."""
+    with answering():
+        acts = Entry.objects.using(ALIAS).filter(action=ACTION, phase="outcome").values_list("payload", flat=True)
+        counts = [json.loads(payload).get("details", {}).get("erased", 0) for payload in acts]
+    return sum(counts), len(counts)
 
 
 def _delete(found: Found, about: Mapping[str, Any], told: Mapping[str, Any]) -> None:

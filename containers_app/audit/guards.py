@@ -120,9 +120,13 @@ def connect(sender: AppConfig) -> None:
 
 
 def install() -> None:
-    """Make the guards anew, in one transaction: a table rebuild (SQLite's AlterField) drops them without a word."""
+    """Make the guards anew, in one transaction: a table rebuild (SQLite's AlterField) drops them without a word.
+
+    A permit that somebody left is taken away.
+    """
     connection = connections[ALIAS]
     with transaction.atomic(using=ALIAS), connection.cursor() as cursor:
+        cursor.execute("DELETE FROM audit_permit")
         if connection.vendor == "postgresql":
             for name, body in FUNCTIONS.items():
                 head = f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql"
@@ -184,4 +188,4 @@ def _after_migrate(using: str, **_named: Any) -> None:
 
 def _has_tables() -> bool:
     tables = connections[ALIAS].introspection.table_names()
-    return all(guard.table in tables for guard in GUARDS[connections[ALIAS].vendor])
+    return "audit_permit" in tables and all(guard.table in tables for guard in GUARDS[connections[ALIAS].vendor])

@@ -19,6 +19,7 @@ _TEXTS: Final = (
     *("phase", "action", "category", "outcome", "actor_type", "actor_id", "object_type", "object_id", "object_name"),
     *("host", "operation_id", "request_id", "channel", "ticket"),
 )
+COLUMNS: Final = ("payload", "time", *_TEXTS)
 
 
 @dataclass(frozen=True, kw_only=True)

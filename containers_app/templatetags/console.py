@@ -46,6 +46,8 @@ STATES: Mapping[str, tuple[str, str, str]] = {
     "pinned": ("run", "pin", "Pinned"),
     "held": ("warn", "lock", "Held"),
     "hold-expired": ("mute", "lock", "Hold expired"),
+    "released": ("mute", "lock", "Released"),
+    "pruned": ("mute", "stop", "Pruned"),
     "new": ("ok", "plus-o", "New"),
     "changed": ("warn", "half", "Changed"),
     "disabled": ("mute", "pause", "Disabled"),

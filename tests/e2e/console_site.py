@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog, Page
 
-from containers_app.audit import ledger
+from containers_app.audit import holds, ledger
 from containers_app.models import Container, DockerHost, State
 from tests import recipes
 from tests.unit.admin.cloning import collision, plan
@@ -83,7 +83,7 @@ def fill(address: str) -> Site:
     recipes.operation(state=State.SUCCEEDED, kind="clone", outcome_index=1, target_name="adguard")
     rows |= _clones(rows["container"])
     rows |= _stored(rows["container"])
-    _ledger()
+    rows["hold"] = _ledger()
     rows["entry"] = ledger.entries()[0]
     return Site(address, rows, {"superuser": _session(root), "auditor": _session(auditor)})
 
@@ -158,11 +158,15 @@ def _proof(word: str) -> dict[str, Any]:
     return {"configuration": configuration, "content": trees}
 
 
-def _ledger() -> None:
+def _ledger() -> holds.LegalHold:
+    """Entries about people and plain ones, and two holds, of which one is over; returns the other."""
     actor, source = ledger.Actor(type="user", id="1", label=recipes.HOSTILE), ledger.Source(channel="ui")
     for number in range(6):
         subject = ledger.Subject(type="user", name=recipes.HOSTILE if number % 2 else f"person {number}")
         ledger.event(action="access.user_changed", actor=actor, source=source, subject=subject)
+    placed = [holds.place(actor=actor, source=source, reason=recipes.HOSTILE, ticket="CASE-1") for _ in range(2)]
+    holds.release(placed[0].id, actor=actor, source=source, reason=recipes.HOSTILE)
+    return placed[1]
 
 
 def _session(user: Any) -> str:

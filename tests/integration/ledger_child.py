@@ -12,6 +12,8 @@ import signal
 import sys
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import django
@@ -21,9 +23,22 @@ django.setup()
 from django.core.management import call_command  # noqa: E402 - the settings come first
 from django.db import connections, transaction  # noqa: E402
 
-from containers_app.audit import appending, denials, guards, ledger, recomputing  # noqa: E402
+from containers_app.audit import (  # noqa: E402
+    appending,
+    denials,
+    erasure,
+    guards,
+    holds,
+    ledger,
+    pruning,
+    recomputing,
+    removing,
+)
 from containers_app.audit.denials import Denial  # noqa: E402
-from containers_app.audit.models import Entry, Head  # noqa: E402
+from containers_app.audit.models import Disclosure, Entry, Head  # noqa: E402
+from containers_app.audit.roles import statements  # noqa: E402
+from containers_app.audit.signer import Signer  # noqa: E402
+from containers_app.audit.signer_folder import SignerFolder  # noqa: E402
 from containers_app.errors import MycoError  # noqa: E402
 
 ACTOR = ledger.Actor(type="user", id="7", label="alice@example.org", roles=("operators",), auth="session")
@@ -111,6 +126,69 @@ def missing_guards() -> list[str]:
 def execute(statement: str) -> None:
     with transaction.atomic(using="audit"), connections["audit"].cursor() as cursor:
         cursor.execute(statement)
+
+
+@answers
+def roles() -> list[str]:
+    return statements("test")
+
+
+@answers
+def sign(folder: str) -> int:
+    """The number of losses that the signer found; what grew is signed, or the ledger halted."""
+    return len(Signer(SignerFolder(Path(folder)), name="a.example", heartbeat_seconds=3600).look())
+
+
+@answers
+def hold(reason: str) -> str:
+    return holds.place(actor=ACTOR, source=SOURCE, reason=reason).id
+
+
+@answers
+def release(hold_id: str) -> None:
+    holds.release(hold_id, actor=ACTOR, source=SOURCE, reason="over")
+
+
+@answers
+def erase(actor: str) -> int:
+    target = erasure.Target(by="actor", value=actor)
+    return erasure.erase(target, actor=ACTOR, source=SOURCE, reason="a request").values
+
+
+@answers
+def age() -> None:
+    """Let an old shard be there, closed by an entry of today."""
+    real = appending._now
+    appending._now = lambda: datetime(2020, 5, 1, tzinfo=UTC)
+    append(10)
+    appending._now = real
+    append(2)
+
+
+@answers
+def prune(rows_at_once: int = 900, die_after: int = 0) -> list[int]:
+    """Entries gone and kept; or be killed by SIGKILL within the batch of this number."""
+    vars(pruning)["ROWS_AT_ONCE"] = rows_at_once
+    begun: list[int] = []
+
+    def deadly(commitments: list[str], using: str) -> int:
+        begun.append(1)
+        if len(begun) == die_after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return removing.delete_disclosures(commitments, using)
+
+    vars(pruning)["delete_disclosures"] = deadly
+    (old,) = pruning.old_shards(3)
+    by = pruning.By(actor=ACTOR, source=SOURCE, reason="three years are over")
+    done = pruning.prune(old, by, keep_years=3, without_export=True)
+    return [done.entries, done.kept]
+
+
+@answers
+def checked(shard: int) -> dict[str, Any]:
+    check = ledger.self_check(shard)
+    left = Disclosure.objects.count()
+    return {"problems": check.problems, "size": check.size, "pruned": check.pruned, "values": left}
 
 
 @answers

@@ -451,14 +451,15 @@ class Meaning:
                 self.problem("a disclosed value is not the one that the entry is bound to")
         self.withheld += len(expected)
 
-    def close(self) -> None:
+    def close(self, *, quick: bool, is_filtered: bool) -> None:
         """Say what can be said of all of them only."""
         for shard in [one for one in self.shards.values() if one.gone]:
             # Retention keeps the hashes. That it was retention, a later entry tells, with the root of what went.
             recorded = (shard.number, shard.pruned, shard.root(shard.pruned).hex())
-            words = self.prunings.get(recorded, "nothing here records it: ask for that entry")
-            begin = f"{shard.gone} entries of {shard.number} were pruned, only their hashes are left; "
-            note(self.report.warnings, begin + words)
+            unknown = "--quick does not look for the entry that records it"
+            words = unknown if quick else self.prunings.get(recorded, "nothing here records it: ask for that entry")
+            most = f"{'up to ' if is_filtered else ''}{shard.gone} entries of {shard.number} were pruned"
+            note(self.report.warnings, f"{most}, only their hashes are left; {words}")
         if self.open:
             first = ", ".join(f"{shard}/{index}" for shard, index in [*self.open.values()][:5])
             words = f"not ended yet, withheld, or cut off; first {first}"
@@ -499,7 +500,7 @@ class Verifier:
         if min(self.until or self.made_at, self.made_at) > following:
             note(self.warnings, f"the period reaches into a year after shard {number}, of which there is no shard here")
         self.bundle.rest()
-        self.meaning.close()
+        self.meaning.close(quick=self.quick, is_filtered=bool(self.filter))
         for origin in sorted(set(self.known) - set(self.seen)):
             note(self.warnings, f"{origin}: you saw this log at an earlier audit; the bundle does not hold it")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from containers_app.audit import ledger, published
 from containers_app.audit.bundle import Written
+from containers_app.audit.erasure import erased_so_far
 from containers_app.audit.inspection import known_shards
 from containers_app.audit.ledger import SelfCheck, Subject, self_check
 from containers_app.audit.notes import read_verifier_key
@@ -61,7 +62,7 @@ def verify(options: Mapping[str, Any]) -> Said:
         return Said(code=CANNOT, lines=("The ledger has no such entries: there is nothing to verify.",))
     how: dict[str, Any] = {"quick": options["quick"], "vkeys": options["vkey"], "processes": os.cpu_count() or 1}
     checks = [self_check(shard, **how) for shard in wanted]
-    lines = [line for check in checks for line in _told(check)]
+    lines = [*(line for check in checks for line in _told(check)), *_told_erased()]
     codes = {_code(check) for check in checks}
     code = TAMPERED if TAMPERED in codes else max(codes)
     verdict = {VERIFIED: "VERIFIED", TAMPERED: "TAMPERED", CANNOT: "CANNOT VERIFY"}[code]
@@ -147,7 +148,7 @@ def _told(check: SelfCheck) -> list[str]:
     shard = f"shard {check.shard}"
     lines = [f"{shard}: {check.size} entries, {check.checkpoints} checkpoints, root {check.root}"]
     if check.pruned:
-        lines.append(f"{shard}: {check.pruned} payloads were pruned, only their hashes are left")
+        lines.append(f"{shard}: {check.pruned} payloads were pruned by retention")
     if check.lost:
         lines.append(f"LOSS ACCEPTED: {shard}: {check.lost} checkpoints are over entries that are gone")
     if check.unknown:
@@ -155,6 +156,11 @@ def _told(check: SelfCheck) -> list[str]:
     if not check.checkpoints:
         lines.append(f"{shard}: it has no checkpoint yet")
     return [*lines, *(f"TAMPERED: {shard}: {problem}" for problem in check.problems)]
+
+
+def _told_erased() -> list[str]:
+    values, acts = erased_so_far()
+    return [f"{values} personal values were erased, by {acts} acts that the ledger has: no damage"] if acts else []
 
 
 def _filter(options: Mapping[str, Any]) -> dict[str, str]:

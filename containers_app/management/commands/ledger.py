@@ -17,8 +17,9 @@ from containers_app.audit.signer import rotate_key
 from containers_app.audit.signer_folder import SignerFolder
 from containers_app.conf import load
 from containers_app.errors import AuditUnavailable, InvalidRequest, MycoError, PermissionDenied
+from containers_app.management.acts import ledger_keeping, ledger_reading
 from containers_app.management.acts.command import TERMINAL, asker_of
-from containers_app.management.acts.ledger_reading import ACTS, CANNOT, add_acts
+from containers_app.management.acts.ledger_reading import CANNOT, Said
 from containers_app.operations.authority import Asker, record_denial
 from containers_app.specs import fields
 from containers_app.templatetags.console import visible
@@ -27,7 +28,7 @@ from containers_app.templatetags.console import visible
 class Command(BaseCommand):
     """Exit codes: 0 done, 1 refused; of what only reads 0 done or verified, 1 tampered, 2 cannot."""
 
-    help = "Verify the ledger, write a bundle, show a checkpoint; accept that entries are lost, or change the key."
+    help = "Verify the ledger, write a bundle, hold, erase, prune; accept that entries are lost, or change the key."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The acts, each with who does it and why."""
@@ -35,15 +36,19 @@ class Command(BaseCommand):
         accept = acts.add_parser("accept-rollback", help="go on in a new shard after entries were lost or changed")
         accept.add_argument("--confirm", metavar="TEXT", help="what would be typed at the question")
         rotate = acts.add_parser("rotate-key", help="let a new key sign; run it where the signer runs")
-        add_acts(acts)
+        ledger_reading.add_acts(acts)
+        ledger_keeping.add_acts(acts)
         for one in (accept, rotate):
             one.add_argument("--user", metavar="NAME", help="the superuser who does it; without it the system does")
             one.add_argument("--reason", required=True, help="why; kept in the ledger")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do it, or say why not."""
-        if options["act"] in ACTS:
-            self._read(options)
+        if options["act"] in ledger_reading.ACTS:
+            self._say(ledger_reading.ACTS[options["act"]], options, refused=CANNOT)
+            return
+        if options["act"] in ledger_keeping.ACTS:
+            self._say(ledger_keeping.ACTS[options["act"]], options, refused=1)
             return
         acts: Mapping[str, Callable[[Asker, str, Mapping[str, Any]], list[str]]] = {
             "accept-rollback": self._accept_rollback,
@@ -60,11 +65,13 @@ class Command(BaseCommand):
         except MycoError as error:
             raise CommandError(visible(error.message)) from error
 
-    def _read(self, options: Mapping[str, Any]) -> None:
+    def _say(self, act: Callable[[Mapping[str, Any]], Said], options: Mapping[str, Any], *, refused: int) -> None:
         try:
-            said = ACTS[options["act"]](options)
+            said = act(options)
         except MycoError as error:
-            raise CommandError(visible(error.message), returncode=CANNOT) from error
+            if isinstance(error, PermissionDenied) and act in ledger_keeping.ACTS.values():
+                ledger_keeping.record_refusal(options, error)
+            raise CommandError(visible(error.message), returncode=refused) from error
         self.stdout.write(json.dumps(said.body) if options["json"] else "\n".join(map(visible, said.lines)))
         if said.code:
             sys.exit(said.code)

@@ -32,6 +32,7 @@ KEEPERS = "401 404 403 403 200"  # administrators alone
 DELETERS = "401 404 403 403 202"
 HOLD = {"reason": "a lawsuit"}
 EXPORT_CONTENT = "api/ledger/exports/<uuid:operation_id>/content"
+RELEASE = "api/ledger/holds/<uuid:hold_id>/release"
 DELETION = {"confirm": "web.tar"}
 NEW_HOST = {"name": "site-c", "url": "tcp://10.0.0.7:2376", "tlsDirectory": "site-c"}
 
@@ -151,6 +152,10 @@ MATRIX = (
     _read("api/ledger/entries/<int:index>", "/api/ledger/entries/99999999999999999999999", "401 403 404 404 404"),
     _act("api/ledger/exports", "/api/ledger/exports", "401 403 403 202 202", {"format": "csv"}),
     _read(EXPORT_CONTENT, f"/api/ledger/exports/{UNKNOWN_ID}/content", "401 404 403 404 404"),
+    _read("api/ledger/holds", "/api/ledger/holds", SYSTEM_READERS),
+    _act("api/ledger/holds", "/api/ledger/holds", "401 403 403 403 201", HOLD),
+    _act(RELEASE, f"/api/ledger/holds/{UNKNOWN_ID}/release", "401 403 403 403 404", HOLD),
+    _act("api/ledger/erasures", "/api/ledger/erasures", "401 403 403 403 200", {"actor": "7", "dryRun": True}),
     # The tests' ledger is not signed: who may ask is told so.
     _read("api/ledger/entries/<int:index>/proof", "/api/ledger/entries/{own_entry}/proof", "401 403 404 404 404"),
     _read("api/ledger/entries/<int:index>/proof", "/api/ledger/entries/{entry}/proof", "401 403 404 404 404"),

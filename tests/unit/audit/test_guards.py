@@ -126,6 +126,8 @@ def test_a_permit_opens_its_own_act_only(
 def test_a_permit_that_somebody_left_is_told(guarded: None, tamper: Tamper) -> None:
     tamper("INSERT INTO audit_permit (act) VALUES ('erase')")
     assert guards.missing_guards() == ["audit_permit"]
+    guards.install()
+    assert guards.missing_guards() == []
 
 
 def test_a_connection_that_lets_a_replacement_pass_is_told(guarded: None, tamper: Tamper) -> None:

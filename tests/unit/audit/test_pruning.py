@@ -236,6 +236,47 @@ def test_the_verifier_says_pruned_and_where_it_is_recorded(old: OldShard, tmp_pa
     assert [line[:1] == b"#" for line in lines] == [True] * 6 + [False] * 2
 
 
+@pytest.mark.parametrize(
+    ("quick", "selection", "words"),
+    [
+        (["--quick"], {}, "--quick does not look"),
+        ([], {"equal": {"actor": "1"}}, "up to 6 entries of 2020 were pruned"),
+        ([], {"since": datetime(OLD, 1, 1, tzinfo=UTC), "until": datetime(OLD, 6, 1, tzinfo=UTC)}, "6 entries of 2020"),
+    ],
+)
+def test_a_part_of_it_is_verified_too(
+    old: OldShard, tmp_path: Path, quick: list[str], selection: dict[str, Any], words: str
+) -> None:
+    signer, auditor = Signer(), Auditor(tmp_path)
+    run(old)
+    content, _ = bundle_of(signer, **selection)
+    (tmp_path / "keys").write_text(signer.vkeys())
+    seen = auditor.check(content, *quick, vkey="keys")
+    assert (seen["code"], seen["problems"]) == (0, [])
+    assert words in all_words(seen)
+
+
+def test_a_bundle_in_the_middle_of_a_pruning_is_verified(
+    old: OldShard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signer, auditor = Signer(), Auditor(tmp_path)
+    taken: list[int] = []
+
+    def dying(commitments: list[str], using: str) -> int:
+        taken.append(1)
+        if len(taken) == 6:
+            raise KeyboardInterrupt
+        return removing.delete_disclosures(commitments, using)
+
+    monkeypatch.setattr(pruning, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(pruning, "delete_disclosures", dying)
+    with pytest.raises(KeyboardInterrupt):
+        run(old)
+    assert 0 < len(pruned_rows()) < 6
+    content, _ = bundle_of(signer, since=datetime(OLD, 4, 1, tzinfo=UTC), until=datetime(OLD, 6, 1, tzinfo=UTC))
+    assert (checked(auditor, signer, content)["code"], len(pruned_rows())) == (0, 2)
+
+
 def test_a_bundle_that_claims_a_pruning_that_is_not_recorded_is_doubted(old: OldShard, tmp_path: Path) -> None:
     signer, auditor = Signer(), Auditor(tmp_path)
     run(old)
