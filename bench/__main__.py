@@ -63,7 +63,9 @@ def main(chosen: tuple[str, ...]) -> int:
             rows += _told("clones with Redis", lambda: _clone_rows(clone.measure(product, setup="Redis")))
     if not chosen:
         load = f"The load was {os.getloadavg()[0]:.1f} at the end."
-        REPORT.write_text("\n".join(["# Performance", "", facts, load, "", *_HEAD, *rows, _NOTES]))
+        # Sections of other measurements stay.
+        _, heading, others = REPORT.read_text().partition("\n## ")
+        REPORT.write_text("\n".join(["# Performance", "", facts, load, "", *_HEAD, *rows, _NOTES]) + heading + others)
     return 0
 
 

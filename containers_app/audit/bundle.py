@@ -25,6 +25,7 @@ from containers_app.audit.shards import rank
 from containers_app.errors import InvalidRequest, MycoError
 
 FORMAT: Final = "mycodocker-ledger-bundle/1"
+OPENINGS: Final = ("audit.open_shard", "audit.accept_rollback")
 VERIFIER: Final = Path(__file__).parent / "verifier" / "verify.py"
 README: Final = """\
 A part of the audit ledger, which can be checked without trusting whoever made this file.
@@ -147,8 +148,21 @@ def _shards(selection: Selection, newest: Callable[[int], Signed | None]) -> lis
             found.append(one)
     if not found:
         raise NothingSigned("the ledger has no signed checkpoint yet: see that the signer runs, and try again")
-    touched = [one for one in found if _touches(selection, one)]
-    return touched or found[-1:]
+    needed = [place for place in range(len(found)) if _is_needed(selection, found, place)]
+    return found[min(needed) : max(needed) + 1] if needed else found[:1]
+
+
+def _is_needed(selection: Selection, found: list[_Shard], place: int) -> bool:
+    """Whether the period reaches into a shard, by its calendar, or by what it holds when a clock was wrong."""
+    begun = [_begun(one.shard) for one in found[place : place + 2]]
+    is_over = selection.since is not None and len(begun) == 2 and begun[1] < selection.since
+    is_ahead = selection.until is not None and begun[0] >= selection.until
+    return not (is_over or is_ahead) or _touches(selection, found[place])
+
+
+def _begun(shard: int) -> datetime:
+    times = Entry.objects.using(ALIAS).filter(shard=shard).order_by("leaf_index").values_list("time", flat=True)
+    return times[0]
 
 
 def _shard(selection: Selection, head: Head, signed: Signed) -> _Shard:
@@ -156,11 +170,13 @@ def _shard(selection: Selection, head: Head, signed: Signed) -> _Shard:
     gone = pruning_of(head.shard)
     pruned = min(gone.end, signed.size) if gone else 0
     if selection.equal:
-        shown = selection.rows().filter(shard=head.shard, leaf_index__lt=signed.size)
+        chosen = Q(pk__in=selection.rows().values("pk"))
     else:
         begin, end = _whole_period(selection, below, signed.size)
         # Where retention took entries away, what it kept is always shown: any other withheld entry is a pruned one.
-        shown = below.filter(Q(leaf_index__gte=begin, leaf_index__lte=end) | Q(leaf_index__lt=pruned))
+        chosen = Q(leaf_index__gte=begin, leaf_index__lte=end) | Q(leaf_index__lt=pruned)
+    # How a shard was begun is always shown: else a loss that was accepted could be kept from the auditor.
+    shown = below.filter(chosen | Q(leaf_index=0, action__in=OPENINGS))
     newer, shown = head.size - signed.size, shown.exclude(payload="")
     return _Shard(shard=head.shard, signed=signed, newer=newer, pruned=pruned, shown=shown)
 

@@ -12,9 +12,10 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from containers_app.audit.appending import answering, append, appending
 from containers_app.audit.canonical import Unrecordable
-from containers_app.audit.inspection import SelfCheck, disclosed, disclosed_all, self_check
+from containers_app.audit.inspection import disclosed, disclosed_all
 from containers_app.audit.merkle import leaf_hash
 from containers_app.audit.models import Entry
+from containers_app.audit.recomputing import SelfCheck, self_check
 from containers_app.audit.record import NOTHING, Actor, ActorType, Channel, Fact, OnBehalf, Outcome, Source, Subject
 from containers_app.audit.router import ALIAS
 from containers_app.errors import AuditUnavailable

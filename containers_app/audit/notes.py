@@ -31,6 +31,10 @@ class NoteRefused(Exception):
     """A text is no signed note or checkpoint, or none of the trusted keys signed it; says why in words."""
 
 
+class UnknownSigner(NoteRefused):
+    """The note is whole, and none of the trusted keys has signed it."""
+
+
 @dataclass(frozen=True)
 class VerifierKey:
     """What a signature is checked with: the name of the signer, the kind of signature, and 32 bytes of Ed25519."""
@@ -133,8 +137,8 @@ def sign(checkpoint: Checkpoint, *keys: SigningKey) -> str:
 def open_note(note: str, vkeys: Iterable[str]) -> Checkpoint:
     """Return the checkpoint that a note carries, when a trusted key signed it; signatures of others are ignored.
 
-    `vkeys` are trusted keys as text. Raises `NoteRefused` when none of them signed it, when a signature of one is
-    false, and when the text is no checkpoint; ValueError when a key is no key.
+    `vkeys` are trusted keys as text. Raises `UnknownSigner` when none of them signed it, `NoteRefused` when a
+    signature of one is false, and when the text is no checkpoint; ValueError when a key is no key.
     """
     text, signatures = split_note(note)
     signed = False
@@ -145,7 +149,7 @@ def open_note(note: str, vkeys: Iterable[str]) -> Checkpoint:
                     raise NoteRefused(f"the signature of {key.name} is false")
                 signed = True
     if not signed:
-        raise NoteRefused("no trusted key has signed this")
+        raise UnknownSigner("no trusted key has signed this")
     return parse_checkpoint(text)
 
 

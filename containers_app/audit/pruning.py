@@ -12,10 +12,11 @@ from django.db.models import QuerySet
 from containers_app.audit import ledger, shards
 from containers_app.audit.appending import answering
 from containers_app.audit.holds import PLACED, RELEASED, check_not_held
-from containers_app.audit.inspection import committed_in, self_check
+from containers_app.audit.inspection import committed_in
 from containers_app.audit.ledger import Subject
 from containers_app.audit.models import Entry, Head
 from containers_app.audit.pruned import BEGUN, ENDED, columns_of_pruned
+from containers_app.audit.recomputing import self_check
 from containers_app.audit.record import Actor, Source
 from containers_app.audit.removing import ROWS_AT_ONCE, delete_disclosures, removing
 from containers_app.audit.router import ALIAS

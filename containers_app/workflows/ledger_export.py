@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from containers_app.archives.stores.faults import storage_faults
+from containers_app.archives.stores.space import SpaceGuard
 from containers_app.audit.bundle import Written, write_bundle
 from containers_app.audit.exports import FORMS, write_entries
 from containers_app.audit.selection import Selection
 from containers_app.audit.signed import newest_checkpoint
+from containers_app.conf import load
 from containers_app.workflows.context import Context, Done
 from containers_app.workflows.evidence_pack.gathering import Goals
 from containers_app.workflows.evidence_pack.pack import Request, check_rights, write_pack
@@ -23,6 +26,9 @@ from containers_app.workflows.evidence_pack.pack import Request, check_rights, w
 BUNDLE: Final = "bundle"
 EVIDENCE: Final = "evidence"
 FORMATS: Final = (BUNDLE, *FORMS, EVIDENCE)
+_UNFINISHED: Final = ".part"
+# Nobody writes for so long without a byte.
+_ABANDONED: Final = timedelta(hours=1)
 _ENDINGS: Final[Mapping[str, str]] = {
     BUNDLE: "zip",
     EVIDENCE: "evidence.zip",
@@ -80,46 +86,81 @@ def export_ledger(context: Context, params: LedgerExportParams) -> Done:
     path = folder / name_of(context.facts.operation_id, params.format)
     with storage_faults("writing the export"):
         folder.mkdir(mode=0o700, exist_ok=True)
-        written = write_file(path, params, operation_id=context.facts.operation_id, checkpoint=context.checkpoint)
-        size_bytes, sha256 = measured(path)
-    context.progress(size_bytes)
+        made = write_file(
+            path,
+            params,
+            operation_id=context.facts.operation_id,
+            reserve_bytes=load().backup_reserve_bytes,
+            checkpoint=context.checkpoint,
+        )
+    context.progress(made.size_bytes)
+    written = made.written
     if written.newer:
         context.warn("NOT_SIGNED_YET", f"{written.newer} entries are newer than the last checkpoint: not in the bundle")
     if written.missing:
         context.warn("NO_PDF", written.missing)
-    return Done(
-        partial=bool(written.missing),
-        result=_result(params, path, written) | {"sizeBytes": size_bytes, "sha256": sha256},
-    )
+    return Done(partial=bool(written.missing), result=_result(params, path, made))
 
 
-def write_file(path: Path, params: LedgerExportParams, *, operation_id: str, checkpoint: Callable[[], None]) -> Written:
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A file that was written: what is in it, its size and the SHA-256 of all of it, in hex."""
+
+    written: Written
+    size_bytes: int
+    sha256: str
+
+
+def write_file(
+    path: Path,
+    params: LedgerExportParams,
+    *,
+    operation_id: str,
+    reserve_bytes: int,
+    checkpoint: Callable[[], None],
+) -> Made:
     """Write the export to `path`, readable for its owner only; on any failure nothing is there.
 
-    An evidence pack names the operation that asked for it. Raises OSError.
+    An evidence pack names the operation that asked for it. Raises StorageFull before less than `reserve_bytes` would
+    be free there, and OSError.
     """
-    beside = path.with_name(f"{path.name}.part")
+    beside = path.with_name(f"{path.name}{_UNFINISHED}")
     try:
-        with open(beside, "xb", opener=_private) as target:
+        with io.BufferedWriter(_Watched(beside, reserve_bytes)) as target:
             written = _write(target, params, operation_id=operation_id, folder=path.parent, checkpoint=checkpoint)
             target.flush()
             os.fsync(target.fileno())
+        made = _measured(beside, written)
         beside.rename(path)
     finally:
         beside.unlink(missing_ok=True)
-    return written
+    return made
 
 
-def measured(path: Path) -> tuple[int, str]:
-    """The size in bytes and the SHA-256 in hex. Raises OSError."""
+class _Watched(io.FileIO):
+    """A new file for its owner only, which leaves a reserve of the disk free."""
+
+    def __init__(self, path: Path, reserve_bytes: int) -> None:
+        super().__init__(path, "xb", opener=_private)
+        self._space = SpaceGuard(self.fileno(), reserve_bytes, called="The folder of the export")
+
+    def write(self, chunk: Any) -> int:
+        """Write some of it. Raises StorageFull and OSError."""
+        self._space.before_writing(memoryview(chunk).nbytes)
+        return super().write(chunk)
+
+
+def _measured(path: Path, written: Written) -> Made:
     with path.open("rb") as file:
-        return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Made(written=written, size_bytes=path.stat().st_size, sha256=digest)
 
 
 def remove_old(folder: Path, *, keep: timedelta) -> int:
-    """Remove the exports that are older, unfinished ones too. Returns how many. Raises OSError."""
-    before = time.time() - keep.total_seconds()
-    old = [path for path in folder.glob("ledger-*") if path.stat().st_mtime < before]
+    """Remove the exports that are older, and what a process that was killed left. Returns how many. Raises OSError."""
+    now = time.time()
+    limits = {path: _ABANDONED if path.suffix == _UNFINISHED else keep for path in folder.glob("ledger-*")}
+    old = [path for path, limit in limits.items() if path.stat().st_mtime < now - limit.total_seconds()]
     for path in old:
         path.unlink(missing_ok=True)
     return len(old)
@@ -146,7 +187,8 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _result(params: LedgerExportParams, path: Path, written: Written) -> dict[str, Any]:
+def _result(params: LedgerExportParams, path: Path, made: Made) -> dict[str, Any]:
+    written = made.written
     return {
         "success": True,
         "message": "The ledger is exported",
@@ -157,4 +199,6 @@ def _result(params: LedgerExportParams, path: Path, written: Written) -> dict[st
         "firstEntry": written.first,
         "lastEntry": written.last,
         "notSigned": written.newer,
+        "sizeBytes": made.size_bytes,
+        "sha256": made.sha256,
     }

@@ -35,6 +35,7 @@ from containers_app.audit import (  # noqa: E402
     ledger,
     pruning,
     published,
+    recomputing,
     removing,
     signing_loop,
 )
@@ -142,6 +143,16 @@ def deny(count: int) -> int:
     for _ in range(count):
         denials.record(denial)
     return denials.control.waiting
+
+
+@answers
+def check(processes: int, level: int) -> dict[str, Any]:
+    """The check of the ledger by so many processes, in pieces of 2^level entries."""
+    recomputing.LEVEL, recomputing.FEW = level, 0  # type: ignore[misc]
+    shard = Head.objects.get().shard
+    found = [ledger.self_check(shard, quick=quick, processes=processes) for quick in (False, True)]
+    assert Head.objects.exists()  # this process still has a connection
+    return {"size": found[0].size, "same": found[0].root == found[1].root, "problems": found[0].problems}
 
 
 @answers

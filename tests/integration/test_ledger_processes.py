@@ -144,6 +144,14 @@ def test_eight_writers_leave_no_gap_and_one_tree(shared: Shared, crowd: list[Led
     assert shared.size() == before + WRITERS * ENTRIES_EACH
 
 
+def test_several_processes_check_the_ledger_as_one_does(shared: Shared) -> None:
+    size = shared.size()
+    for processes in (1, 3):
+        with shared.ledger.process() as checker:
+            found = checker.ask("check", processes=processes, level=2)
+        assert found == {"size": size, "same": True, "problems": []}
+
+
 def test_an_operation_that_many_processes_end_has_one_outcome(shared: Shared, crowd: list[LedgerProcess]) -> None:
     before = shared.watcher.ask("state")
     operations = [str(uuid.uuid4()) for _ in range(10)]

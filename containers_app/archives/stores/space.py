@@ -19,8 +19,10 @@ def free_bytes(place: int | str) -> int:
     return status.f_bavail * status.f_frsize
 
 
-def require_space(place: int | str, *, needed_bytes: int, reserve_bytes: int) -> int:
-    """How many bytes may be written before the reserve is touched: `needed_bytes` or more.
+def require_space(
+    place: int | str, *, needed_bytes: int, reserve_bytes: int, called: str = "The backup storage"
+) -> int:
+    """How many bytes may be written before the reserve is touched: `needed_bytes` or more. `called` begins the words.
 
     Raises StorageFull when they are fewer; raises OSError.
     """
@@ -28,7 +30,7 @@ def require_space(place: int | str, *, needed_bytes: int, reserve_bytes: int) ->
     usable = free - reserve_bytes
     if usable < needed_bytes:
         raise StorageFull(
-            f"The backup storage needs {_readable(needed_bytes)} beside its reserve of {_readable(reserve_bytes)}, "
+            f"{called} needs {_readable(needed_bytes)} beside its reserve of {_readable(reserve_bytes)}, "
             f"and has {_readable(free)}: free some space, or use another folder."
         )
     return usable
@@ -45,8 +47,9 @@ def require_inodes(place: int | str) -> None:
 class SpaceGuard:
     """Asks for the free space of one open file now and then, and often enough that the reserve is never used."""
 
-    def __init__(self, descriptor: int, reserve_bytes: int) -> None:
+    def __init__(self, descriptor: int, reserve_bytes: int, *, called: str = "The backup storage") -> None:
         self._descriptor = descriptor
+        self._called = called
         self._reserve_bytes = reserve_bytes
         self._allowance_bytes = 0
 
@@ -58,7 +61,9 @@ class SpaceGuard:
         self._allowance_bytes -= size_bytes
 
     def _usable_bytes(self, size_bytes: int) -> int:
-        return require_space(self._descriptor, needed_bytes=size_bytes, reserve_bytes=self._reserve_bytes)
+        return require_space(
+            self._descriptor, needed_bytes=size_bytes, reserve_bytes=self._reserve_bytes, called=self._called
+        )
 
 
 def _readable(size_bytes: int) -> str:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks a bundle of MycoDocker's ledger, offline, with Python 3.9 or newer and nothing else.
 
-    python3 verify.py BUNDLE.zip --vkey KEY [--state FILE] [--json] [--quick]
+    python3 verify.py BUNDLE.zip --vkey KEY [--state FILE] [--quick] [--strict] [--json]
     python3 verify.py ENTRY.json --proof ENTRY.tlog-proof --vkey KEY
 
 Exit code: 0 verified, 1 tampered, 2 cannot verify. The rules are in docs/reference/ledger-format.md; this file shares
@@ -13,37 +13,38 @@ from __future__ import annotations
 import argparse
 import base64
 import binascii
+import gc
 import hashlib
-import io
 import json
 import os
 import re
 import sys
 import zipfile
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 FORMAT = "mycodocker-ledger-bundle/1"
-LONGEST_LINE = 1024 * 1024  # a payload has 65,535 bytes at most; its disclosed values may be longer together
+LONGEST_PAYLOAD = 65_535
+LONGEST_LINE = 1024 * 1024  # the disclosed values of one entry may be longer together than its payload
 LARGEST_DOCUMENT = 16 * 1024 * 1024
+LARGEST_RATIO = 300  # of what is unpacked to what is packed; entries are packed some 15 times
+AT_ONCE = 1024 * 1024
 MOST_FINDINGS = 100
-COMMITTED = {
-    ("actor", "label_c"): "actor_label",
-    ("source", "ip_c"): "source_ip",
-    ("source", "user_agent_c"): "source_user_agent",
-    ("error", "message_c"): "error_message",
-    ("reason_c",): "reason",
-}
-TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
-sha256 = hashlib.sha256
-# What a hostile or damaged zip file and manifest can lead to.
-UNREADABLE = (
-    *(OSError, LookupError, TypeError, ValueError, EOFError, AttributeError, RuntimeError),
-    *(zipfile.BadZipFile, zlib.error),
+LAST_YEAR = 9999  # a shard has the number of its year; 202601 is the second one that 2026 has
+COMMITTED = (
+    ("actor", "label_c", "actor_label"),
+    ("source", "ip_c", "source_ip"),
+    ("source", "user_agent_c", "source_user_agent"),
+    ("error", "message_c", "error_message"),
+    ("", "reason_c", "reason"),
 )
+ROLLBACK = "audit.accept_rollback"
+NOTHING: dict[str, Any] = {"index": None}
+PHASES = ("intent", "outcome", "event")
+is_time = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII).fullmatch
+URL_SAFE = bytes.maketrans(b"+/", b"-_")
+sha256 = hashlib.sha256
 
 
 class CannotVerify(Exception):
@@ -62,40 +63,35 @@ class Report:
         self.warnings: list[str] = []
         self.facts: list[str] = []
 
-    def problem(self, words: str) -> None:
-        """Note a contradiction; after a hundred of them the rest is not told one by one."""
-        if len(self.problems) < MOST_FINDINGS:
-            self.problems.append(words)
 
-    def warn(self, words: str) -> None:
-        """Note what is unusual, but may be honest."""
-        if len(self.warnings) < MOST_FINDINGS:
-            self.warnings.append(words)
+def note(found: list[str], words: str) -> None:
+    """Add a sentence; after a hundred of them the rest is not told one by one."""
+    if len(found) < MOST_FINDINGS:
+        found.append(plain(words))
 
 
-# Ed25519, RFC 8032: slow, and in need of no library.
+def plain(words: str) -> str:
+    """One line of printable ASCII: texts of a bundle must not draw on the reader's screen."""
+    return ascii(words[:500])[1:-1]
+
+
+# Ed25519, RFC 8032: slow, and in need of no library. Points are (X, Y, Z, T), see section 5.1.4.
 P = 2**255 - 19
 L = 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, P - 2, P) % P
 Point = tuple[int, int, int, int]
 
 
-def _recover_x(y: int, sign: int) -> int:
+def _point(encoded: bytes) -> Point:
+    number = int.from_bytes(encoded, "little")
+    y, sign = number & ((1 << 255) - 1), number >> 255
     square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
     x = pow(square, (P + 3) // 8, P)
     if (x * x - square) % P:
         x = x * pow(2, (P - 1) // 4, P) % P
-    if (x * x - square) % P or (x == 0 and sign):
+    if y >= P or (x * x - square) % P or (x == 0 and sign):
         raise ValueError("no point of the curve")
-    return P - x if x & 1 != sign else x
-
-
-def _point(encoded: bytes) -> Point:
-    number = int.from_bytes(encoded, "little")
-    y, sign = number & ((1 << 255) - 1), number >> 255
-    if y >= P:
-        raise ValueError("no point of the curve")
-    x = _recover_x(y, sign)
+    x = P - x if x & 1 != sign else x
     return x, y, 1, x * y % P
 
 
@@ -113,8 +109,7 @@ def _times(number: int, point: Point) -> Point:
     while number:
         if number & 1:
             found = _add(found, point)
-        point = _add(point, point)
-        number >>= 1
+        point, number = _add(point, point), number >> 1
     return found
 
 
@@ -123,17 +118,16 @@ BASE = _point((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
 
 def ed25519_verifies(public_key: bytes, message: bytes, signature: bytes) -> bool:
     """Say whether the 64 bytes are the signature of `message` by the key of 32 bytes."""
-    if len(public_key) != 32 or len(signature) != 64:
-        return False
     scalar = int.from_bytes(signature[32:], "little")
+    if len(public_key) != 32 or len(signature) != 64 or scalar >= L:
+        return False
     try:
         key, nonce = _point(public_key), _point(signature[:32])
     except ValueError:
         return False
     challenge = int.from_bytes(hashlib.sha512(signature[:32] + public_key + message).digest(), "little") % L
     left, right = _times(scalar, BASE), _add(nonce, _times(challenge, key))
-    same = (left[0] * right[2] - right[0] * left[2]) % P == 0 and (left[1] * right[2] - right[1] * left[2]) % P == 0
-    return scalar < L and same
+    return (left[0] * right[2] - right[0] * left[2]) % P == 0 and (left[1] * right[2] - right[1] * left[2]) % P == 0
 
 
 class Key:
@@ -141,234 +135,67 @@ class Key:
 
     def __init__(self, text: str) -> None:
         try:
-            self.name, key_id, encoded = text.strip().split("+", 2)
+            self.name, key_id, encoded = text.split("+", 2)
             self.id, raw = bytes.fromhex(key_id), base64.b64decode(encoded, validate=True)
-        except (ValueError, binascii.Error):
-            raise CannotVerify(f"this is no verifier key: {text.strip()[:80]!r}") from None
+        except ValueError:
+            raise CannotVerify(f"this is no verifier key: {text[:80]}") from None
         self.public = raw[1:]
         if raw[:1] != b"\x01" or len(raw) != 33 or self.id != sha256(self.name.encode() + b"\n" + raw).digest()[:4]:
-            raise CannotVerify(f"the verifier key of {self.name!r} is not whole, or not of Ed25519")
+            raise CannotVerify(f"the verifier key of {self.name} is not whole, or not of Ed25519")
+
+
+def keys_of(given: list[str]) -> list[Key]:
+    """The keys: each given as it is, or in a file with one in each line, or a C2SP tlog-policy without witnesses."""
+    texts: list[str] = []
+    for one in given:
+        texts += Path(one).read_text(encoding="utf-8").splitlines() if Path(one).is_file() else [one]
+    words = [text.split() for text in texts if text.strip() and not text.startswith("#")]
+    return [Key(" ".join(one[1:2] if one[0] == "log" else one)) for one in words if one != ["quorum", "none"]]
 
 
 class Checkpoint:
     """A signed note that says `size` and `root` of the tree `origin`. Raises Tampered for one that is malformed."""
 
     def __init__(self, note: bytes) -> None:
-        body, blank, signatures = note.rpartition(b"\n\n")
-        self.signed, self.signatures = body + b"\n", []
+        body, blank, below = note.rpartition(b"\n\n")
+        self.signed = body + b"\n"
         try:
-            origin, size, root, *_ = self.signed.decode().split("\n")
-            self.origin, self.size, self.root = origin, int(size), base64.b64decode(root, validate=True)
-            lines = signatures.decode().splitlines()
-            self.signatures = [(one.split(" ")[1], base64.b64decode(one.split(" ")[2])) for one in lines]
-        except (ValueError, IndexError, binascii.Error):
-            raise Tampered("the checkpoint is malformed") from None
-        if not blank or size != str(self.size) or len(self.root) != 32 or not all(one[:2] == "— " for one in lines):
-            raise Tampered("the checkpoint is malformed")
+            self.origin, size, root, *_ = self.signed.decode().split("\n")
+            self.size, self.root = int(size), base64.b64decode(root, validate=True)
+            lines = [line.split(" ") for line in below.decode().splitlines()]
+            self.signatures = [(name, base64.b64decode(text, validate=True)) for _, name, text in lines]
+        except ValueError:
+            raise Tampered("a checkpoint is malformed") from None
+        good = blank and size == str(self.size) and 0 <= self.size < 2**63 and len(self.root) == 32
+        if not good or any(dash != "—" for dash, _, _ in lines):
+            raise Tampered("a checkpoint is malformed")
 
     def open(self, keys: list[Key]) -> None:
         """Return when one of the keys signed it, and each that claims to have signed it has."""
         opened = False
         for name, signature in self.signatures:
-            for key in keys:
-                # A key speaks for the tree of its own name only: one of another year proves nothing here.
-                if key.name != name or key.id != signature[:4] or name != self.origin:
-                    continue
-                if not ed25519_verifies(key.public, self.signed, signature[4:]):
-                    raise Tampered(f"{self.origin}: the checkpoint's signature is not by the key it names")
-                opened = True
+            # A key speaks for the tree of its own name only: one of another year proves nothing here.
+            named = [key for key in keys if key.name == name == self.origin and key.id == signature[:4]]
+            if named and not any(ed25519_verifies(key.public, self.signed, signature[4:]) for key in named):
+                raise Tampered(f"{self.origin}: the checkpoint's signature is not by the key it names")
+            opened = opened or bool(named)
         if not opened:
             raise CannotVerify(f"{self.origin}: the checkpoint is not signed by any key that you gave for this origin")
 
 
-class Tree:
-    """The Merkle tree of RFC 6962. `leaves` holds all leaf hashes, 32 bytes each; `roots` those of watched sizes."""
-
-    def __init__(self, watched: set[int]) -> None:
-        self.leaves = bytearray()
-        self.size = 0
-        self.watched = watched
-        self.subtrees: list[bytes] = []
-        self.roots: dict[int, bytes] = {}
-        if 0 in watched:
-            self.roots[0] = sha256(b"").digest()
-
-    def append(self, leaf: bytes) -> None:
-        """Take the next leaf hash."""
-        self.leaves += leaf
-        full = self.size
-        while full & 1:
-            leaf = sha256(b"\x01" + self.subtrees.pop() + leaf).digest()
-            full >>= 1
-        self.subtrees.append(leaf)
-        self.size += 1
-        if self.size in self.watched:
-            self.roots[self.size] = self.root()
-
-    def root(self) -> bytes:
-        """The root of all leaves so far, of which there is one at least."""
-        *wider, root = self.subtrees
-        for subtree in reversed(wider):
-            root = sha256(b"\x01" + subtree + root).digest()
-        return root
-
-    def leaf(self, index: int) -> bytes:
-        """A leaf hash; nothing where there is none."""
-        return bytes(self.leaves[32 * index : 32 * index + 32]) if index >= 0 else b""
-
-
-def _no_fraction(text: str) -> Any:
-    raise ValueError(f"{text} is not a whole number")
-
-
-_raw_decode = json.JSONDecoder(parse_float=_no_fraction, parse_constant=_no_fraction).raw_decode
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
-
-
-def rank(shard: int) -> int:
-    """A number that grows from shard to shard: 2026, then 202601 (the second of that year), then 2027."""
-    return shard if shard > 9999 else shard * 100
-
-
-def _decode(text: str) -> Any:
-    value, end = _raw_decode(text)
-    if end != len(text):
-        raise ValueError("something follows")
-    return value
-
-
-def _kind_of(text: str) -> str:
-    """The name in a disclosure, `["<salt>","<name>","<value>"]`; it is not parsed, since there are millions of them."""
-    begin, _, comma, kind, *_ = text.split('"', 4)
-    return kind if (begin, comma) == ("[", ",") else ""
-
-
-class Meaning:
-    """What entries say to each other: ids once, outcomes bound to their intents, time, shards, disclosures."""
-
-    def __init__(self, report: Report) -> None:
-        self.report = report
-        self.trees: dict[int, Tree] = {}
-        self.ids: set[str] = set()
-        self.open: set[str] = set()
-        self.ended: set[str] = set()
-        self.prunings: dict[tuple[Any, ...], str] = {}
-        self.backwards = self.entries = self.withheld_values = 0
-        self.time = self.place = ""
-        self.shard = self.index = 0
-
-    def take(self, shard: int, index: int, line: bytes, texts: list[str]) -> None:
-        """Check one entry, whose leaf is in the tree of its shard already, and the disclosures that stand with it."""
-        self.shard, self.index, self.place = shard, index, f"{shard}/{index}"
-        self.entries += 1
-        try:
-            text = line.decode()
-            entry = _decode(text)
-            if not isinstance(entry, dict) or _encode(entry) != text:
-                self.report.problem(f"{self.place}: the payload is not in its canonical form")
-            self._check(entry)
-            self._disclosed(entry, texts)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            self.report.problem(f"{self.place}: the payload is not what an entry is")
-
-    def close(self) -> None:
-        """Say what can be said of all of them only."""
-        if self.open:
-            self.report.warn(f"{len(self.open)} intents have no outcome here: not ended yet, withheld, or cut off")
-        if self.backwards:
-            self.report.warn(f"the time goes back {self.backwards} times: a clock was set, or it was lied to")
-        if self.withheld_values:
-            self.report.facts.append(f"{self.withheld_values} personal values are erased or withheld")
-
-    def _check(self, entry: dict[str, Any]) -> None:
-        if entry["v"] != 1 or entry["phase"] not in ("intent", "outcome", "event"):
-            self.report.problem(f"{self.place}: the version or phase is not known")
-        if entry["id"] in self.ids:
-            self.report.problem(f"{self.place}: the id {entry['id']} stands twice")
-        self.ids.add(entry["id"])
-        if not TIME.fullmatch(entry["time"]):
-            self.report.problem(f"{self.place}: the time is not in its form")
-        self.backwards += entry["time"] < self.time
-        self.time = entry["time"]
-        if entry["phase"] == "intent":
-            self._intent(entry["operation_id"])
-        elif entry["phase"] == "outcome":
-            self._outcome(entry)
-        elif entry["action"] in ("audit.open_shard", "audit.accept_rollback"):
-            self._opened(entry["details"])
-        elif entry["action"] == "audit.prune":
-            self.prunings[tuple(entry["details"][name] for name in ("shard", "end", "root"))] = self.place
-
-    def _intent(self, operation: str) -> None:
-        if operation in self.open or operation in self.ended:
-            self.report.problem(f"{self.place}: a second intent, or one after the outcome, of {operation}")
-        self.open.add(operation)
-
-    def _outcome(self, entry: dict[str, Any]) -> None:
-        operation = entry["operation_id"]
-        if operation in self.ended:
-            self.report.problem(f"{self.place}: a second outcome of {operation}")
-        self.ended.add(operation)
-        self.open.discard(operation)
-        if "intent" not in entry:
-            self.report.warn(f"{self.place}: an outcome without an intent")
-            return
-        shard, index = entry["intent"]["shard"], entry["intent"]["leaf_index"]
-        if (rank(shard), index) >= (rank(self.shard), self.index):
-            self.report.problem(f"{self.place}: its intent would stand after it")
-        elif shard in self.trees and self.trees[shard].leaf(index).hex() != entry["intent"]["leaf_hash"]:
-            self.report.problem(f"{self.place}: its intent at {shard}/{index} is not the one that was recorded")
-
-    def _opened(self, details: dict[str, Any]) -> None:
-        for loss in details.get("rollback", []):
-            self.report.warn(f"{self.place}: it records that of shard {loss['shard']} signed entries were lost")
-        previous = details.get("previous", {"shard": 0})
-        tree = self.trees.get(previous["shard"])
-        if tree is None or not tree.size:
-            return
-        if tree.size < previous["size"]:
-            self.report.warn(
-                f"shard {previous['shard']}: its last {previous['size'] - tree.size} entries are not signed"
-            )
-        elif tree.size != previous["size"] or tree.root().hex() != previous["root"]:
-            self.report.problem(f"{self.place}: shard {previous['shard']} ended otherwise than this one says")
-
-    def _disclosed(self, entry: dict[str, Any], texts: list[str]) -> None:
-        expected = {}
-        for path, kind in COMMITTED.items():
-            holder = entry.get(path[0], {}) if len(path) == 2 else entry
-            if path[-1] in holder:
-                expected[holder[path[-1]]] = kind
-        for text in texts:
-            digest = base64.urlsafe_b64encode(sha256(text.encode()).digest()).rstrip(b"=").decode()
-            if expected.pop(digest, None) != _kind_of(text):
-                self.report.problem(f"{self.place}: a disclosed value is not the one that the entry is bound to")
-        self.withheld_values += len(expected)
-
-
-class _Measured(io.RawIOBase):
-    """Hashes what is read through it."""
-
-    def __init__(self, source: Any) -> None:
-        super().__init__()
-        self.source, self.digest, self.count = source, sha256(), 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        chunk = self.source.read(len(buffer))
-        self.digest.update(chunk)
-        self.count += len(chunk)
-        buffer[: len(chunk)] = chunk
-        return len(chunk)
+def root_of(leaves: bytes) -> bytes:
+    """The root of an RFC 6962 tree over leaf hashes, 32 bytes each: pairs are hashed, and one left over moves up."""
+    while len(leaves) > 32:
+        end = len(leaves) // 64 * 64
+        leaves = b"".join([sha256(b"\x01" + leaves[at : at + 64]).digest() for at in range(0, end, 64)]) + leaves[end:]
+    return leaves or sha256(b"").digest()
 
 
 def included(leaf: bytes, index: int, size: int, proof: list[bytes]) -> bytes:
     """The root that the proof leads to, from a leaf hash; nothing where it is no proof (RFC 9162, 2.1.3.2)."""
+    number, last = index, size - 1
     if not 0 <= index < size:
         return b""
-    number, last = index, size - 1
     for beside in proof:
         if last == 0:
             return b""
@@ -383,257 +210,413 @@ def included(leaf: bytes, index: int, size: int, proof: list[bytes]) -> bytes:
 
 
 def verify_proof(proof: Path, entry: Path, keys: list[Key], report: Report) -> None:
-    """Check that one entry (its payload, as stored) is in a signed tree: C2SP tlog-proof. Raises CannotVerify."""
+    """Check that one entry (its payload, as stored) is in a signed tree: C2SP tlog-proof."""
     if not keys:
         raise CannotVerify("a proof needs the log's key: --vkey")
-    try:
-        head, _, note = proof.read_bytes().partition(b"\n\n")
-        magic, place, *hashes = head.decode().split("\n")
-        index, path = int(place.split(" ")[1]), [base64.b64decode(one, validate=True) for one in hashes]
-        payload = entry.read_bytes()
-    except (OSError, ValueError, IndexError) as error:
-        raise CannotVerify(f"the proof or the entry cannot be read: {error}") from error
+    head, _, signed = _small(proof).partition(b"\n\n")
+    magic, place, *hashes = head.decode().split("\n")
     if magic != "c2sp.org/tlog-proof@v1":
         raise CannotVerify("this is no proof of the form c2sp.org/tlog-proof@v1")
-    try:
-        checkpoint = Checkpoint(note)
-        checkpoint.open(keys)
-    except Tampered as found:
-        report.problem(str(found))
-        return
-    if included(sha256(b"\x00" + payload).digest(), index, checkpoint.size, path) != checkpoint.root:
-        report.problem(f"{checkpoint.origin}: this is not entry {index} of the signed {checkpoint.size}")
-    report.facts.append(f"{checkpoint.origin}: the entry claims to be {index} of the signed {checkpoint.size}")
+    index, path = int(place.split(" ")[1]), [base64.b64decode(one, validate=True) for one in hashes]
+    checkpoint = Checkpoint(signed)
+    checkpoint.open(keys)
+    if included(sha256(b"\x00" + _small(entry)).digest(), index, checkpoint.size, path) != checkpoint.root:
+        note(report.problems, f"{checkpoint.origin}: this is not entry {index} of the signed {checkpoint.size}")
+    note(report.facts, f"{checkpoint.origin}: the entry claims to be {index} of the signed {checkpoint.size}")
+
+
+def _small(path: Path) -> bytes:
+    with path.open("rb") as source:
+        return source.read(LARGEST_DOCUMENT)
 
 
 class Bundle:
-    """A zip file or a folder. Each file that is read is compared with the manifest."""
+    """A zip file or a folder. Each file is compared with the manifest; no more than that says is unpacked."""
 
     def __init__(self, path: Path, report: Report) -> None:
         self.report, self.folder = report, path
         self.archive = None if path.is_dir() else zipfile.ZipFile(path)
-        self.listed: dict[str, tuple[int, str]] = {}
-        self.manifest = json.loads(self.small("manifest.json"))
-        if self.manifest.get("format") != FORMAT:
-            raise CannotVerify(f"the bundle's format is {self.manifest.get('format')!r}, this file knows {FORMAT!r}")
-        self.listed = {one["path"]: (one["size"], one["sha256"]) for one in self.manifest["files"]}
+        with self._source("manifest.json", LARGEST_DOCUMENT) as source:
+            self.manifest: dict[str, Any] = json.loads(source.read(LARGEST_DOCUMENT))
+        if self.manifest["format"] != FORMAT:
+            raise CannotVerify(f"the bundle's format is {self.manifest['format']}, this file knows {FORMAT}")
+        self.listed = {one["path"]: (int(one["size"]), one["sha256"]) for one in self.manifest["files"]}
+        names = [] if self.archive is None else self.archive.namelist()
+        if len(names) != len(set(names)) or set(names) - {*self.listed, "manifest.json"}:
+            note(report.problems, "the zip file holds files twice, or such that the manifest does not list")
 
-    @contextmanager
-    def open(self, name: str) -> Iterator[BinaryIO]:
-        """Read one file, to its end."""
-        if ".." in name or name.startswith("/"):
-            raise CannotVerify(f"the manifest names a file outside the bundle: {name!r}")
-        source = (self.folder / name).open("rb") if self.archive is None else self.archive.open(name)
-        with source:
-            measured = _Measured(source)
-            with io.BufferedReader(measured, 1 << 20) as reader:
-                yield reader
-                while reader.read(1 << 20):
-                    pass
-            found = measured.count, measured.digest.hexdigest()
-        if self.listed and self.listed.pop(name, None) != found:
-            self.report.problem(f"{name}: it is not the file that the manifest lists")
+    def _source(self, name: str, most: int) -> IO[bytes]:
+        if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name, re.ASCII):
+            raise CannotVerify(f"the manifest names a file that no bundle has: {name}")
+        if self.archive is None:
+            return (self.folder / name).open("rb")
+        info = self.archive.getinfo(name)
+        if info.file_size > most or info.file_size > LARGEST_RATIO * info.compress_size + AT_ONCE:
+            raise CannotVerify(f"{name}: it would unpack to more than the manifest says, or than is sane")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise CannotVerify(f"{name}: it is packed otherwise than bundles are")
+        return self.archive.open(info)
 
-    def small(self, name: str) -> bytes:
-        """The content of a small file."""
-        with self.open(name) as reader:
-            content = reader.read(LARGEST_DOCUMENT + 1)
-        if len(content) > LARGEST_DOCUMENT:
-            raise CannotVerify(f"{name} is too large")
-        return content
+    def pieces(self, name: str, most: int) -> Iterator[bytes]:
+        """The content of a file, of which a bundle has `most` bytes at most."""
+        size, digest = self.listed.pop(name)
+        if size > most:
+            raise CannotVerify(f"{name} is larger than it can be")
+        found, count = sha256(), 0
+        with self._source(name, size) as source:
+            while count <= size and (piece := source.read(min(AT_ONCE, size + 1 - count))):
+                count += len(piece)
+                found.update(piece)
+                yield piece
+        if (count, found.hexdigest()) != (size, digest):
+            note(self.report.problems, f"{name}: it is not the file that the manifest lists")
 
-    def lines(self, name: str) -> Iterator[bytes]:
-        """The lines of a file, without their ends."""
-        with self.open(name) as reader:
-            while line := reader.readline(LONGEST_LINE):
-                if line[-1:] != b"\n":
-                    raise Tampered(f"{name}: a line is too long, or the last one is cut off")
-                yield line[:-1]
+    def lines(self, name: str, most: int) -> Iterator[list[bytes]]:
+        """The lines of a file without their ends, some at a time."""
+        rest = b""
+        for piece in self.pieces(name, most):
+            *whole, rest = (rest + piece).split(b"\n")
+            if len(rest) > LONGEST_LINE:
+                raise Tampered(f"{name}: a line is too long")
+            yield whole
+        if rest:
+            raise Tampered(f"{name}: the last line is cut off")
 
     def rest(self) -> None:
         """Compare the files that nobody asked for."""
         for name in list(self.listed):
-            with self.open(name):
+            for _ in self.pieces(name, LARGEST_DOCUMENT if name in ("README.txt", "verify.py") else 2**63):
                 pass
 
 
-class Disclosures:
-    """The disclosed values, a line for each entry that has some, in the order of the entries."""
-
-    def __init__(self, lines: Iterator[bytes]) -> None:
-        self.lines = lines
-        self.next = self._read()
-
-    def _read(self) -> Any:
-        line = next(self.lines, None)
-        return {"index": None} if line is None else _decode(line.decode())
-
-    def of(self, index: int) -> list[str]:
-        """Those of the entry at this place."""
-        if self.next["index"] != index:
-            return []
-        found: list[str] = self.next["texts"]
-        self.next = self._read()
-        return found
+def _whole(text: str) -> int:
+    if len(text) > 15 and abs(int(text)) >= 2**53:
+        raise ValueError(f"{text} is too large")
+    return int(text)
 
 
-class Verifier:
-    """Checks a bundle's shards, oldest first. `known` maps an origin to the size and root of the last audit."""
-
-    def __init__(self, bundle: Bundle, keys: list[Key], *, known: dict[str, Any], quick: bool) -> None:
-        self.bundle, self.report = bundle, bundle.report
-        self.keys, self.known, self.quick = keys, known, quick
-        self.meaning = Meaning(self.report)
-        self.seen: dict[str, dict[str, Any]] = {}
-        self.pruned: list[tuple[int, Shown]] = []
-
-    def run(self) -> None:
-        """Check everything; what was found is in the report."""
-        shards = sorted(self.bundle.manifest["shards"], key=lambda one: rank(int(one["shard"])))
-        if not shards:
-            raise CannotVerify("the bundle holds no shard")
-        for one in shards:
-            self._shard(int(one["shard"]), one)
-        self.bundle.rest()
-        self.meaning.close()
-        self._say_pruned()
-        for origin in sorted(set(self.known) - set(self.seen)):
-            self.report.warn(f"{origin}: you saw this log at an earlier audit; the bundle does not hold it")
-
-    def _shard(self, shard: int, said: dict[str, Any]) -> None:
-        checkpoint = Checkpoint(self.bundle.small(f"{shard}/checkpoint"))
-        # Else the log of one year could be handed over as that of another.
-        if checkpoint.origin.rpartition("/")[2] != str(shard):
-            raise Tampered(f"{shard}: the checkpoint is that of {checkpoint.origin}")
-        checkpoint.open(self.keys or [Key(self.bundle.small(f"{shard}/vkey").decode())])
-        before = self.known.get(checkpoint.origin, {"size": 0, "root": None})
-        tree = self.meaning.trees[shard] = Tree({before["size"], said.get("pruned", 0)})
-        shown = self._entries(shard, tree, Shown(said.get("pruned", 0)))
-        if tree.size != checkpoint.size:
-            self.report.problem(f"{checkpoint.origin}: {checkpoint.size} entries are signed, {tree.size} are here")
-        elif tree.size and tree.root() != checkpoint.root:
-            self.report.problem(f"{checkpoint.origin}: the entries are not those that were signed")
-        self._compare(checkpoint, before, tree)
-        self._say(checkpoint, shown)
-        if not self.bundle.manifest["filter"]:
-            self._period(checkpoint, shown)
-        if said["newer"]:
-            self.report.warn(f"{checkpoint.origin}: {said['newer']} entries were newer than the checkpoint: not here")
-        self.seen[checkpoint.origin] = {"size": checkpoint.size, "root": checkpoint.root.hex()}
-
-    def _entries(self, shard: int, tree: Tree, shown: Shown) -> Shown:
-        values = Disclosures(iter(()) if self.quick else self.bundle.lines(f"{shard}/disclosures.jsonl"))
-        for index, line in enumerate(self.bundle.lines(f"{shard}/entries.jsonl")):
-            if line[:1] == b"#":
-                tree.append(_withheld(line, f"{shard}/{index}"))
-                shown.gone += index < shown.pruned
-                continue
-            tree.append(sha256(b"\x00" + line).digest())
-            shown.take(index, line)
-            if not self.quick:
-                self.meaning.take(shard, index, line, values.of(index))
-        if shown.gone:
-            self.pruned.append((shard, shown))
-        if values.next["index"] is not None:
-            self.report.problem(f"{shard}: there are disclosed values that belong to no shown entry")
-        return shown
-
-    def _say_pruned(self) -> None:
-        """Retention keeps the hashes. That it was retention, a later entry tells, with the root of what went."""
-        for shard, shown in self.pruned:
-            root = self.meaning.trees[shard].roots.get(shown.pruned, b"").hex()
-            place = self.meaning.prunings.get((shard, shown.pruned, root))
-            words = f"entry {place} records it" if place else "nothing here records it: ask for that entry"
-            if self.quick:
-                words = "--quick does not look for the entry that records it"
-            most = "up to " if self.bundle.manifest["filter"] else ""
-            self.report.warn(f"{most}{shown.gone} entries of {shard} were pruned, only their hashes are left; {words}")
-
-    def _compare(self, checkpoint: Checkpoint, before: dict[str, Any], tree: Tree) -> None:
-        if checkpoint.size < before["size"]:
-            words = f"the log shrank from {before['size']} entries to {checkpoint.size} since your last audit"
-            self.report.problem(f"{checkpoint.origin}: {words}, or this bundle is older than that")
-        elif before["root"] and tree.roots.get(before["size"], b"").hex() != before["root"]:
-            self.report.problem(f"{checkpoint.origin}: history was rewritten since your last audit")
-
-    def _say(self, checkpoint: Checkpoint, shown: Shown) -> None:
-        words = f"{checkpoint.origin}: {checkpoint.size} entries are signed, {shown.kept + shown.count} are shown"
-        if self.bundle.manifest["filter"]:
-            words += "; that none of the others fits the filter cannot be proved"
-        elif shown.is_one_piece:
-            words += f": all from {shown.first} to {shown.last}"
-        self.report.facts.append(words)
-
-    def _period(self, checkpoint: Checkpoint, shown: Shown) -> None:
-        """Without a filter nothing of the period may be withheld; an entry on each side shows where it ends."""
-        if shown.pruned >= checkpoint.size:
-            return  # what is left of it is shown
-        since, until = self.bundle.manifest["since"], self.bundle.manifest["until"]
-        begun = shown.first <= shown.pruned or (since is not None and _time(shown.first_line) < since)
-        ended = shown.last == checkpoint.size - 1 or (until is not None and _time(shown.last_line) >= until)
-        if not (shown.is_one_piece and begun and ended):
-            self.report.problem(f"{checkpoint.origin}: entries of the period {since} to {until} are withheld")
+def _no_fraction(text: str) -> Any:
+    raise ValueError(f"{text} is not a whole number")
 
 
-class Shown:
-    """Which entries of a shard are not withheld. Below `pruned` some are `gone`, and the `kept` ones are no piece."""
+_raw_decode = json.JSONDecoder(parse_int=_whole, parse_float=_no_fraction, parse_constant=_no_fraction).raw_decode
+encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
 
-    def __init__(self, pruned: int) -> None:
-        self.pruned, self.gone, self.kept = pruned, 0, 0
-        self.count, self.first, self.last = 0, -1, -1
-        self.first_line = self.last_line = b""
 
-    def take(self, index: int, line: bytes) -> None:
-        """Count one."""
+def decode(text: str) -> Any:
+    """The one JSON value that a text is, of whole numbers below 2^53 only."""
+    value, end = _raw_decode(text)
+    if end != len(text):
+        raise ValueError("something follows")
+    return value
+
+
+def _has_ascii_keys(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(key.isascii() and _has_ascii_keys(one) for key, one in value.items())
+    return all(map(_has_ascii_keys, value)) if isinstance(value, list) else True
+
+
+class Shard:
+    """What was read of one: its leaf hashes, 32 bytes each; which entries are shown, in `runs` pieces."""
+
+    def __init__(self, number: int, checkpoint: Checkpoint, pruned: int) -> None:
+        self.number, self.checkpoint, self.leaves = number, checkpoint, bytearray()
+        self.pruned, self.kept, self.gone = pruned, 0, 0  # below `pruned` retention took some away, and kept some
+        self.origin, self.signed = checkpoint.origin, checkpoint.size
+        self.shown, self.runs, self.begin, self.end = 0, 0, -2, -2  # the last two are of the last piece
+        self.opening = self.first_line = self.last_line = b""
+
+    @property
+    def size(self) -> int:
+        """How many entries are here."""
+        return len(self.leaves) // 32
+
+    def root(self, size: int) -> bytes:
+        """The root of the first `size` entries; nothing where they are not here."""
+        return root_of(bytes(self.leaves[: 32 * size])) if 0 <= size <= self.size else b""
+
+    def show(self, index: int, line: bytes) -> None:
+        """Take note of an entry that is shown."""
+        if index == 0:
+            self.opening = line
         if index < self.pruned:
             self.kept += 1
             return
-        if not self.count:
-            self.first, self.first_line = index, line
-        self.count += 1
-        self.last, self.last_line = index, line
-
-    @property
-    def is_one_piece(self) -> bool:
-        """Whether there are any, with none withheld between them."""
-        return 0 < self.count == self.last - self.first + 1
+        if index != self.end + 1:
+            self.runs, self.begin, self.first_line = self.runs + 1, index, line
+        self.shown, self.end, self.last_line = self.shown + 1, index, line
 
 
-def _time(line: bytes) -> str:
-    return str(json.loads(line)["time"])
-
-
-def _withheld(line: bytes, place: str) -> bytes:
+def leaf_of(withheld: bytes, place: str) -> bytes:
+    """The leaf hash that stands for an entry."""
     try:
-        leaf = base64.b64decode(line[1:], validate=True)
-    except binascii.Error:
+        leaf = base64.b64decode(withheld[1:], validate=True)
+    except ValueError:
         leaf = b""
     if len(leaf) != 32:
         raise Tampered(f"{place}: a withheld entry is not given by its leaf hash")
     return leaf
 
 
-def verify(path: Path, keys: list[Key], *, known: dict[str, Any], quick: bool, report: Report) -> dict[str, Any]:
-    """Fill the report, and return what the next audit should know. Raises CannotVerify."""
-    if not keys:
-        report.warn("the key is the bundle's own: it proves nothing about who signed. Get it by another way: --vkey")
-    try:
-        verifier = Verifier(Bundle(path, report), keys, known=known, quick=quick)
-        verifier.run()
-    except Tampered as found:
-        report.problem(str(found))
-        return {}
-    except UNREADABLE as error:
-        raise CannotVerify(f"the bundle cannot be read: {type(error).__name__}: {error}") from error
-    return verifier.seen
+def rank(shard: int) -> int:
+    """A number that grows from shard to shard: 2026, then 202601 (the second of that year), then 2027."""
+    return shard if shard > LAST_YEAR else shard * 100
 
 
-def keys_of(given: list[str]) -> list[Key]:
-    """The keys that were given: each a key, or a file with one in each line."""
-    texts: list[str] = []
-    for one in given:
-        texts += Path(one).read_text(encoding="utf-8").split("\n") if Path(one).is_file() else [one]
-    return [Key(text) for text in texts if text.strip()]
+def time_of(line: bytes) -> str:
+    """When an entry was recorded."""
+    return str(json.loads(line)["time"])
+
+
+class Meaning:
+    """What entries say to each other: ids once, outcomes bound to their intents, time, disclosures."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.shards: dict[int, Shard] = {}
+        self.here = (0, 0)
+        self.ids: set[str] = set()
+        self.open: dict[str, tuple[int, int]] = {}
+        self.ended: set[str] = set()
+        self.prunings: dict[tuple[int, int, str], str] = {}
+        self.backwards = self.withheld = 0
+        self.time = ""
+
+    def problem(self, words: str) -> None:
+        """Note a contradiction in the entry that is looked at."""
+        note(self.report.problems, "{}/{}: ".format(*self.here) + words)
+
+    def take(self, shard: int, index: int, line: bytes, texts: list[str]) -> None:
+        """Check one entry, whose leaf is in the tree of its shard already, and the disclosures that stand with it."""
+        self.here = (shard, index)
+        try:
+            text = line.decode()
+            entry = decode(text)
+            if encode(entry) != text or len(line) > LONGEST_PAYLOAD or not (text.isascii() or _has_ascii_keys(entry)):
+                self.problem("the payload is not in its canonical form")
+            phase, time, number = entry["phase"], entry["time"], entry["id"]
+            if entry["v"] != 1 or phase not in PHASES or not is_time(time):
+                self.problem("the version, the phase or the form of the time is not known")
+            if number in self.ids:
+                self.problem(f"the id {number} stands twice")
+            self.ids.add(number)
+            if time < self.time:
+                self.backwards += 1
+            self.time = time
+            if phase == "intent":
+                self._intent(entry["operation_id"])
+            elif phase == "outcome":
+                self._outcome(entry)
+            if entry["action"] == "audit.prune":
+                said = entry["details"]
+                self.prunings[said["shard"], said["end"], said["root"]] = f"entry {shard}/{index} records it"
+            self._disclosed(entry, texts)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            self.problem("the payload is not what an entry is")
+
+    def _intent(self, operation: str) -> None:
+        if operation in self.open or operation in self.ended:
+            self.problem(f"a second intent, or one after the outcome, of {operation}")
+        self.open[operation] = self.here
+
+    def _outcome(self, entry: dict[str, Any]) -> None:
+        operation = entry["operation_id"]
+        if operation in self.ended:
+            self.problem(f"a second outcome of {operation}")
+        self.ended.add(operation)
+        self.open.pop(operation, None)
+        if "intent" not in entry:
+            note(self.report.warnings, "{}/{}: an outcome without an intent".format(*self.here))
+            return
+        shard, index = entry["intent"]["shard"], entry["intent"]["leaf_index"]
+        if (rank(shard), index) >= (rank(self.here[0]), self.here[1]) or index < 0:
+            self.problem("its intent would stand after it")
+        elif shard in self.shards:
+            leaf = self.shards[shard].leaves[32 * index : 32 * index + 32]
+            if leaf.hex() != entry["intent"]["leaf_hash"]:
+                self.problem(f"its intent at {shard}/{index} is not the one that was recorded")
+
+    def _disclosed(self, entry: dict[str, Any], texts: list[str]) -> None:
+        expected = {}
+        for parent, name, kind in COMMITTED:
+            holder = entry.get(parent) if parent else entry
+            if holder and name in holder:
+                expected[holder[name]] = kind
+        for text in texts:
+            digest = binascii.b2a_base64(sha256(text.encode()).digest()).translate(URL_SAFE)[:43].decode()
+            # The form is ["<salt>","<name>","<value>"]; it is not parsed, since there are millions of them.
+            begin, _, comma, named, *_ = text.split('"', 4)
+            if expected.pop(digest, "") != named or begin + comma != "[,":
+                self.problem("a disclosed value is not the one that the entry is bound to")
+        self.withheld += len(expected)
+
+    def close(self, *, quick: bool, is_filtered: bool) -> None:
+        """Say what can be said of all of them only."""
+        for shard in [one for one in self.shards.values() if one.gone]:
+            # Retention keeps the hashes. That it was retention, a later entry tells, with the root of what went.
+            recorded = (shard.number, shard.pruned, shard.root(shard.pruned).hex())
+            unknown = "--quick does not look for the entry that records it"
+            words = unknown if quick else self.prunings.get(recorded, "nothing here records it: ask for that entry")
+            most = f"{'up to ' if is_filtered else ''}{shard.gone} entries of {shard.number} were pruned"
+            note(self.report.warnings, f"{most}, only their hashes are left; {words}")
+        if self.open:
+            first = ", ".join(f"{shard}/{index}" for shard, index in [*self.open.values()][:5])
+            words = f"not ended yet, withheld, or cut off; first {first}"
+            note(self.report.warnings, f"{len(self.open)} intents have no outcome here: {words}")
+        if self.backwards:
+            words = f"the time goes back {self.backwards} times: a clock was set, or it was lied to"
+            note(self.report.warnings, words)
+        if self.withheld:
+            note(self.report.facts, f"{self.withheld} personal values are erased or withheld")
+
+
+class Verifier:
+    """Checks a bundle's shards, oldest first. `known` maps an origin to the size and root of the last audit."""
+
+    def __init__(self, bundle: Bundle, keys: list[Key], *, known: dict[str, Any], quick: bool) -> None:
+        self.bundle, self.report, self.keys, self.known, self.quick = bundle, bundle.report, keys, known, quick
+        self.problems, self.warnings = bundle.report.problems, bundle.report.warnings
+        self.since, self.until, self.made_at = period_of(bundle.manifest)
+        self.period = f"{self.since or 'the beginning'} to {self.until or 'the end'}"
+        self.filter: dict[str, str] = bundle.manifest["filter"]
+        self.meaning = Meaning(self.report)
+        self.shards = self.meaning.shards
+        self.seen: dict[str, dict[str, Any]] = {}
+        self.is_loss_accepted = False
+
+    def run(self) -> None:
+        """Check everything; what was found is in the report."""
+        chosen = ", ".join(f"{name} = {value}" for name, value in self.filter.items()) or "none"
+        note(self.report.facts, f"Period: {self.period}. Filter: {chosen}. Is that what you asked for?")
+        note(self.report.facts, f"The bundle says that it was made at {self.made_at}.")
+        told = {int(one["shard"]): one for one in self.bundle.manifest["shards"]}
+        if not told or len(told) != len(self.bundle.manifest["shards"]):
+            raise CannotVerify("the bundle holds no shard, or one twice")
+        for number in sorted(told, key=rank):
+            self._shard(number, told[number])
+        # That a later shard was left out cannot be seen from the others, but from the calendar.
+        following = f"{rank(number) // 100 + 1}-01-01T00:00:00.000000Z"
+        if min(self.until or self.made_at, self.made_at) > following:
+            note(self.warnings, f"the period reaches into a year after shard {number}, of which there is no shard here")
+        self.bundle.rest()
+        self.meaning.close(quick=self.quick, is_filtered=bool(self.filter))
+        for origin in sorted(set(self.known) - set(self.seen)):
+            note(self.warnings, f"{origin}: you saw this log at an earlier audit; the bundle does not hold it")
+
+    def _shard(self, number: int, said: dict[str, Any]) -> None:
+        checkpoint = Checkpoint(b"".join(self.bundle.pieces(f"{number}/checkpoint", AT_ONCE)))
+        own = b"".join(self.bundle.pieces(f"{number}/vkey", AT_ONCE)).decode().strip()
+        # Else the log of one year could be handed over as that of another.
+        if checkpoint.origin.rpartition("/")[2] != str(number):
+            raise Tampered(f"{number}: the checkpoint is that of {checkpoint.origin}")
+        checkpoint.open(self.keys or [Key(own)])
+        shard = Shard(number, checkpoint, said.get("pruned", 0))
+        is_first, self.shards[number] = not self.shards, shard
+        self._read(shard)
+        if (said["origin"], said["size"], shard.size) != (shard.origin, shard.signed, shard.signed):
+            note(self.problems, f"{shard.origin}: {shard.signed} entries are signed, {shard.size} are here")
+        elif shard.root(shard.signed) != checkpoint.root:
+            note(self.problems, f"{shard.origin}: the entries are not those that were signed")
+        self._remembered(shard)
+        self._opening(shard, is_first)
+        self._say(shard, said["newer"])
+        self.seen[shard.origin] = {"size": shard.signed, "root": checkpoint.root.hex()}
+
+    def _read(self, shard: Shard) -> None:
+        texts = self.bundle.lines(f"{shard.number}/disclosures.jsonl", shard.signed * LONGEST_LINE)
+        values = (decode(line.decode()) for some in ([] if self.quick else texts) for line in some)
+        pending = next(values, NOTHING)
+        for lines in self.bundle.lines(f"{shard.number}/entries.jsonl", shard.signed * LONGEST_LINE):
+            if shard.size + len(lines) > shard.signed:
+                raise Tampered(f"{shard.origin}: {shard.signed} entries are signed, more are here")
+            for index, line in enumerate(lines, shard.size):
+                if line[:1] == b"#":
+                    shard.leaves += leaf_of(line, f"{shard.number}/{index}")
+                    shard.gone += index < shard.pruned
+                    continue
+                shard.leaves += sha256(b"\x00" + line).digest()
+                shard.show(index, line)
+                disclosed = []
+                if pending["index"] == index:
+                    disclosed, pending = pending["texts"], next(values, NOTHING)
+                if not self.quick:
+                    self.meaning.take(shard.number, index, line, disclosed)
+        if pending is not NOTHING:
+            note(self.problems, f"{shard.number}: there are disclosed values that belong to no shown entry")
+
+    def _remembered(self, shard: Shard) -> None:
+        before = self.known.get(shard.origin, {"size": 0, "root": ""})
+        if shard.signed < before["size"]:
+            words = f"the log shrank from {before['size']} entries to {shard.signed} since your last audit"
+            note(self.problems, f"{shard.origin}: {words}, or this bundle is older than that")
+        elif before["root"] and shard.root(before["size"]).hex() != before["root"]:
+            note(self.problems, f"{shard.origin}: history was rewritten since your last audit")
+
+    def _opening(self, shard: Shard, is_first: bool) -> None:
+        """Check what a shard's first entry says: of the shard before, and of signed entries that were lost."""
+        entry = json.loads(shard.opening or b"{}")
+        action, details = entry.get("action"), entry.get("details", {})
+        if shard.number > LAST_YEAR and action != ROLLBACK:
+            note(self.problems, f"{shard.number}: a further shard of a year has to begin with an accepted loss")
+        elif entry and not is_first and action not in ("audit.open_shard", ROLLBACK):
+            note(self.problems, f"{shard.number}: its first entry does not say how the shard before it ended")
+        losses = details.get("rollback", []) if action == ROLLBACK else []
+        for loss in losses:
+            self.is_loss_accepted = True
+            actor, reason = entry["actor"], entry.get("reason_c", "none")
+            who = f"{actor['type']} {actor.get('id', '')} (name {actor.get('label_c', 'none')}, reason {reason})"
+            what = f"of {loss['size']} signed entries of shard {loss['shard']} {loss['left']} were left: {loss['why']}"
+            note(self.warnings, f"LOSS ACCEPTED at {entry['time']} ({shard.number}/0) by {who}: {what}")
+        if "previous" in details and action in ("audit.open_shard", ROLLBACK):
+            self._previous(details["previous"], entry["time"], {loss["shard"] for loss in losses})
+
+    def _previous(self, said: dict[str, Any], time: str, lost: set[int]) -> None:
+        number, before = said["shard"], self.shards.get(said["shard"])
+        if before is None:
+            if self.since < time:
+                note(self.warnings, f"the period reaches into shard {number}, which is not in the bundle")
+            return
+        ended = before.root(before.size).hex()
+        if before.size > said["size"] or (before.size == said["size"] and said.get("root", ended) != ended):
+            note(self.problems, f"shard {number} ended otherwise than the one after it says")
+        elif before.size < said["size"]:
+            note(self.warnings, f"shard {number}: its last {said['size'] - before.size} entries are not signed")
+        if "checkpoint" in said and number not in lost:
+            last = Checkpoint("\n".join([*said["checkpoint"], ""]).encode())
+            if last.origin != before.origin or before.root(last.size) != last.root:
+                note(
+                    self.problems, f"shard {number}: its last checkpoint, says the one after it, was over other entries"
+                )
+
+    def _say(self, shard: Shard, newer: int) -> None:
+        words = f"{shard.origin}: {shard.signed} entries are signed, {shard.kept + shard.shown} are shown"
+        if self.filter:
+            words += "; that none of the others fits the filter cannot be proved"
+        elif shard.shown and self._is_whole(shard):
+            words += (
+                f": all from {shard.begin} to {shard.end}, {time_of(shard.first_line)} to {time_of(shard.last_line)}"
+            )
+        elif shard.pruned < shard.signed:
+            note(self.problems, f"{shard.origin}: entries of the period {self.period} are withheld")
+        note(self.report.facts, words)
+        if newer:
+            note(self.warnings, f"{shard.origin}: {newer} entries were newer than the checkpoint: not here")
+
+    def _is_whole(self, shard: Shard) -> bool:
+        """Whether one piece is shown, which an entry on each side proves to be the period; the first entry may too."""
+        is_alone = shard.opening and shard.runs == 2 and shard.shown == shard.end - shard.begin + 2
+        begun = shard.begin <= shard.pruned or time_of(shard.first_line) < self.since
+        ended = shard.end == shard.signed - 1 or "" < self.until <= time_of(shard.last_line)
+        return begun and ended and (shard.runs == 1 or bool(is_alone))
+
+
+def period_of(manifest: dict[str, Any]) -> tuple[str, str, str]:
+    """What the manifest says: since, until (empty: open), and when it was made."""
+    since, until, made_at = (manifest[name] or "" for name in ("since", "until", "made_at"))
+    if not all(is_time(one) for one in (since or made_at, until or made_at, made_at)) or "" < until <= since:
+        raise CannotVerify("the manifest's period is none")
+    return since, until, made_at
 
 
 def keep(state: Path, known: dict[str, Any]) -> None:
@@ -643,21 +626,24 @@ def keep(state: Path, known: dict[str, Any]) -> None:
     os.replace(beside, state)  # noqa: PTH105 - the same, and clearer
 
 
-def run(options: argparse.Namespace, report: Report) -> None:
-    """Verify, and remember what was seen if it is good. Raises CannotVerify."""
-    try:
-        keys, state = keys_of(options.vkey), options.state
-        known = json.loads(state.read_text(encoding="utf-8")) if state and state.exists() else {}
-        if not all(isinstance(one["size"], int) and len(one["root"]) == 64 for one in known.values()):
-            raise ValueError("no state")
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CannotVerify(f"a key's file or the state cannot be read: {error}") from error
+def run(options: argparse.Namespace, report: Report) -> str:
+    """Verify, remember what was seen if it is good, and return what to say beside the verdict."""
+    keys, state = keys_of(options.vkey), options.state
     if options.proof:
         verify_proof(options.proof, options.bundle, keys, report)
-        return
-    seen = verify(options.bundle, keys, known=known, quick=options.quick, report=report)
-    if state and not report.problems:
-        keep(state, {**known, **seen})
+        return ""
+    if not keys and not options.trust_bundle_key:
+        raise CannotVerify("the log's key is missing, which you got from somebody else than the bundle: --vkey")
+    if not keys:
+        note(report.warnings, "the key is the bundle's own: it proves nothing about who signed")
+    known = json.loads(state.read_text(encoding="utf-8")) if state and state.exists() else {}
+    if not all(isinstance(one["size"], int) and len(one["root"]) == 64 for one in known.values()):
+        raise CannotVerify("the file of --state is none")
+    verifier = Verifier(Bundle(options.bundle, report), keys, known=known, quick=options.quick)
+    verifier.run()
+    if state and keys and not report.problems:
+        keep(state, {**known, **verifier.seen})
+    return "but signed entries were lost, and somebody accepted that: see above" if verifier.is_loss_accepted else ""
 
 
 def main(arguments: list[str]) -> int:
@@ -666,24 +652,36 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("bundle", type=Path, help="the zip file, or the folder that it was unpacked into")
     parser.add_argument("--proof", type=Path, help="a .tlog-proof file; BUNDLE is then the payload of its one entry")
     parser.add_argument("--vkey", action="append", default=[], help="the log's key, or a file of keys; repeatable")
+    parser.add_argument("--trust-bundle-key", action="store_true", help="check only that the bundle fits itself")
     parser.add_argument("--state", type=Path, help="what you saw last time; written when the bundle is good")
     parser.add_argument("--quick", action="store_true", help="check the tree and the signature only")
+    parser.add_argument("--strict", action="store_true", help="with a warning, say 'cannot verify'")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
+    gc.disable()  # nothing here refers to itself, and looking for it takes time
     report, verdict, why = Report(), "verified", ""
     try:
-        run(options, report)
+        why = run(options, report)
+    except Tampered as found:
+        note(report.problems, str(found))
     except CannotVerify as error:
         verdict, why = "cannot verify", str(error)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever a hostile file leads to
+        verdict, why = "cannot verify", f"something cannot be read: {type(error).__name__}: {error}"
+    if verdict == "verified" and options.strict and report.warnings:
+        verdict, why = "cannot verify", "--strict, and there are warnings"
     if report.problems:
-        verdict = "tampered"
-    if options.json:
-        told = {"verdict": verdict, "why": why, **vars(report)}
-        sys.stdout.write(json.dumps(told, indent=1) + "\n")
-    else:
-        lines = [*(f"TAMPERED: {one}" for one in report.problems), *(f"warning: {one}" for one in report.warnings)]
-        sys.stdout.write("\n".join([*report.facts, *lines, f"{verdict.upper()}{': ' if why else ''}{why}"]) + "\n")
+        verdict, why = "tampered", ""
+    tell(report, verdict, plain(why), as_json=options.json)
     return {"verified": 0, "tampered": 1, "cannot verify": 2}[verdict]
+
+
+def tell(report: Report, verdict: str, why: str, *, as_json: bool) -> None:
+    """Print everything, the verdict last."""
+    lines = [*(f"TAMPERED: {one}" for one in report.problems), *(f"warning: {one}" for one in report.warnings)]
+    words = "\n".join([*report.facts, *lines, f"{verdict.upper()}{': ' if why else ''}{why}"])
+    told = {"verdict": verdict, "why": why, **vars(report)}
+    sys.stdout.write((json.dumps(told, indent=1) if as_json else words) + "\n")
 
 
 if __name__ == "__main__":

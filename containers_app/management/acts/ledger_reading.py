@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from containers_app.audit.erasure import erased_so_far
 from containers_app.audit.inspection import known_shards
 from containers_app.audit.ledger import SelfCheck, Subject, self_check
 from containers_app.audit.notes import read_verifier_key
+from containers_app.conf import load
 from containers_app.errors import AuditUnavailable, InvalidRequest, MycoError, PermissionDenied
 from containers_app.management.acts.command import TERMINAL, asker_of, given
 from containers_app.models.identifiers import uuid7
@@ -22,7 +24,7 @@ from containers_app.operations.ledger_exports import read_export
 from containers_app.operations.notes import check_notes
 from containers_app.specs.period import NAMED
 from containers_app.workflows.evidence_pack.pack import check_rights
-from containers_app.workflows.ledger_export import EVIDENCE, LedgerExportParams, measured, write_file
+from containers_app.workflows.ledger_export import EVIDENCE, LedgerExportParams, Made, write_file
 
 VERIFIED, TAMPERED, CANNOT, INCOMPLETE = 0, 1, 2, 3
 
@@ -67,14 +69,15 @@ def verify(options: Mapping[str, Any]) -> Said:
     wanted = [shard for shard in known_shards() if options["shard"] in (None, shard)]
     if not wanted:
         return Said(code=CANNOT, lines=("The ledger has no such entries: there is nothing to verify.",))
-    checks = [self_check(shard, quick=options["quick"], vkeys=options["vkey"]) for shard in wanted]
-    good = all(check.is_clean for check in checks)
-    unsigned = [f"Shard {check.shard} has no checkpoint yet." for check in checks if not check.checkpoints]
+    how: dict[str, Any] = {"quick": options["quick"], "vkeys": options["vkey"], "processes": os.cpu_count() or 1}
+    checks = [self_check(shard, **how) for shard in wanted]
     lines = [*(line for check in checks for line in _told(check)), *_told_erased()]
-    verdict = "VERIFIED" if good else "TAMPERED"
-    told = () if _record_check(checks, good=good) else ("The ledger did not take the entry of this verification.",)
+    codes = {_code(check) for check in checks}
+    code = TAMPERED if TAMPERED in codes else max(codes)
+    verdict = {VERIFIED: "VERIFIED", TAMPERED: "TAMPERED", CANNOT: "CANNOT VERIFY"}[code]
+    told = () if _record_check(checks, good=code == VERIFIED) else ("The ledger did not take the entry of this check.",)
     body = {"verdict": verdict.lower(), "shards": [asdict(check) for check in checks]}
-    return Said(code=VERIFIED if good else TAMPERED, lines=(*lines, *unsigned, *told, verdict), body=body)
+    return Said(code=code, lines=(*lines, *told, verdict), body=body)
 
 
 def bundle(options: Mapping[str, Any]) -> Said:
@@ -98,13 +101,14 @@ def _export(options: Mapping[str, Any], wish: Mapping[str, Any]) -> Said:
         raise InvalidRequest("'output' must name a file that is not there yet", field="output")
     reason, ticket = options["reason"] or "", options["ticket"] or ""
     check_notes(LEDGER_EXPORT.action, reason=reason, ticket=ticket)
-    size_bytes, sha256, written = _recorded(asker, params, path, reason=reason, ticket=ticket)
-    lines = [f"{path}: {size_bytes} bytes, sha256 {sha256}", f"{written.entries} entries, {_range(written)}"]
+    made = _recorded(asker, params, path, reason=reason, ticket=ticket)
+    written = made.written
+    lines = [f"{path}: {made.size_bytes} bytes, sha256 {made.sha256}", f"{written.entries} entries, {_range(written)}"]
     if written.newer:
         lines.append(f"{written.newer} entries are newer than the last checkpoint: not in it.")
     if written.missing:
         lines.append(f"WARNING: {written.missing}")
-    body = {"file": str(path), "sizeBytes": size_bytes, "sha256": sha256, **asdict(written)}
+    body = {"file": str(path), "sizeBytes": made.size_bytes, "sha256": made.sha256, **asdict(written)}
     return Said(code=INCOMPLETE if written.missing else VERIFIED, lines=tuple(lines), body=body)
 
 
@@ -124,9 +128,7 @@ ACTS: Mapping[str, Callable[[Mapping[str, Any]], Said]] = {
 }
 
 
-def _recorded(
-    asker: Asker, params: LedgerExportParams, path: Path, *, reason: str, ticket: str
-) -> tuple[int, str, Written]:
+def _recorded(asker: Asker, params: LedgerExportParams, path: Path, *, reason: str, ticket: str) -> Made:
     """Intent, file, outcome. On any failure there is no file, and the ledger says so."""
     about: dict[str, Any] = {
         "action": LEDGER_EXPORT.action,
@@ -137,15 +139,20 @@ def _recorded(
     }
     ledger.intent(**about, params=LEDGER_EXPORT.record(params), reason=reason, ticket=ticket)
     try:
-        written = write_file(path, params, operation_id=about["operation_id"], checkpoint=lambda: None)
-        size_bytes, sha256 = measured(path)
+        made = write_file(
+            path,
+            params,
+            operation_id=about["operation_id"],
+            reserve_bytes=load().backup_reserve_bytes,
+            checkpoint=lambda: None,
+        )
     except (MycoError, OSError) as error:
         code = error.code if isinstance(error, MycoError) else "STORAGE_ERROR"
         ledger.outcome(**about, outcome="failure", error_code=code, error_message=str(error))
         raise InvalidRequest(f"'output' cannot be written: {error}") if isinstance(error, OSError) else error from error
-    details = {"sha256": sha256, **asdict(written)}
-    ledger.outcome(**about, outcome="success", size_bytes=size_bytes, details=details)
-    return size_bytes, sha256, written
+    details = {"sha256": made.sha256, **asdict(made.written)}
+    ledger.outcome(**about, outcome="success", size_bytes=made.size_bytes, details=details)
+    return made
 
 
 def _record_check(checks: list[SelfCheck], *, good: bool) -> bool:
@@ -183,10 +190,24 @@ def _check_keys(vkeys: list[str]) -> None:
         raise InvalidRequest(f"'vkey' must be a verifier key: {error}", field="vkey") from error
 
 
+def _code(check: SelfCheck) -> int:
+    if check.problems:
+        return TAMPERED
+    return CANNOT if check.unknown else VERIFIED
+
+
 def _told(check: SelfCheck) -> list[str]:
-    head = f"shard {check.shard}: {check.size} entries, {check.checkpoints} checkpoints, root {check.root}"
-    gone = [f"shard {check.shard}: {check.pruned} payloads were pruned by retention"] if check.pruned else []
-    return [head, *gone, *(f"TAMPERED: shard {check.shard}: {problem}" for problem in check.problems)]
+    shard = f"shard {check.shard}"
+    lines = [f"{shard}: {check.size} entries, {check.checkpoints} checkpoints, root {check.root}"]
+    if check.pruned:
+        lines.append(f"{shard}: {check.pruned} payloads were pruned by retention")
+    if check.lost:
+        lines.append(f"LOSS ACCEPTED: {shard}: {check.lost} checkpoints are over entries that are gone")
+    if check.unknown:
+        lines.append(f"{shard}: {check.unknown} checkpoints are signed by none of your keys: give the earlier ones too")
+    if not check.checkpoints:
+        lines.append(f"{shard}: it has no checkpoint yet")
+    return [*lines, *(f"TAMPERED: {shard}: {problem}" for problem in check.problems)]
 
 
 def _told_erased() -> list[str]:

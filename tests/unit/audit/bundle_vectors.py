@@ -11,7 +11,7 @@ import json
 import zipfile
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ ORIGIN = "mycodocker.example/audit/2026"
 KEY = SigningKey(ORIGIN, Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 FOREIGN = SigningKey(ORIGIN, Ed25519PrivateKey.from_private_bytes(bytes(32)))
 LAST_YEAR = SigningKey("mycodocker.example/audit/2025", Ed25519PrivateKey.from_private_bytes(b"5" * 32))
+AFTER_LOSS = SigningKey("mycodocker.example/audit/202601", Ed25519PrivateKey.from_private_bytes(b"6" * 32))
+VKEYS = "".join(f"{key.verifier.text()}\n" for key in (KEY, LAST_YEAR, AFTER_LOSS))
 SECRET = '["b2Zxq4T0mCzXkP3u9yqE1g","actor_label","alice"]'
 VERIFIED, TAMPERED, CANNOT = 0, 1, 2
 
@@ -72,17 +74,29 @@ class Draft:
     origin: str = ORIGIN
     text: str = SECRET
     pruned: int = 0
+    shard: int = 2026
+    made_at: str = "2026-12-01T00:00:00.000000Z"
+    before: Draft | None = None
 
     def lines(self) -> list[bytes]:
         return [one if isinstance(one, bytes) else canonical(one) for one in self.entries]
 
-    def checkpoint(self) -> str:
+    def tree(self) -> Frontier:
         tree = Frontier()
         for line in self.lines():
             tree = tree.append(leaf_hash(line))
-        return sign(Checkpoint(self.origin, tree.size, tree.root()), self.key)
+        return tree
+
+    def checkpoint(self) -> str:
+        return sign(Checkpoint(self.origin, self.tree().size, self.tree().root()), self.key)
+
+    def ended(self) -> dict[str, Any]:
+        """What the first entry of the shard after this one says."""
+        closed = {"shard": self.shard, "size": len(self.entries), "root": self.tree().root().hex()}
+        return closed | {"checkpoint": self.checkpoint().splitlines()}
 
     def files(self) -> dict[str, bytes]:
+        """The evidence, of the shard before too."""
         shown = [
             b"#" + b64encode(leaf_hash(line)) if index in self.withheld else line
             for index, line in enumerate(self.lines())
@@ -91,21 +105,26 @@ class Draft:
             canonical({"index": index, "texts": [self.text]}) for index, line in enumerate(shown) if b"label_c" in line
         ]
         return {
-            "2026/checkpoint": self.checkpoint().encode(),
-            "2026/vkey": KEY.verifier.text().encode() + b"\n",
-            "2026/entries.jsonl": b"".join(line + b"\n" for line in shown),
-            "2026/disclosures.jsonl": b"".join(line + b"\n" for line in texts),
+            **(self.before.files() if self.before else {}),
+            f"{self.shard}/checkpoint": self.checkpoint().encode(),
+            f"{self.shard}/vkey": self.key.verifier.text().encode() + b"\n",
+            f"{self.shard}/entries.jsonl": b"".join(line + b"\n" for line in shown),
+            f"{self.shard}/disclosures.jsonl": b"".join(line + b"\n" for line in texts),
         }
+
+    def shards(self, newer: int) -> list[dict[str, Any]]:
+        earlier = self.before.shards(0) if self.before else []
+        shard = {"shard": self.shard, "origin": self.origin, "size": len(self.entries), "newer": newer}
+        return [*earlier, shard | ({"pruned": self.pruned} if self.pruned else {})]
 
     def manifest(self, files: Mapping[str, bytes], *, newer: int = 0) -> bytes:
         listed = [
             {"path": path, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             for path, content in files.items()
         ]
-        shard = {"shard": 2026, "origin": self.origin, "size": len(self.entries), "newer": newer}
-        shards = [shard | ({"pruned": self.pruned} if self.pruned else {})]
-        period = {"since": self.since, "until": self.until, "filter": self.filter}
-        return canonical({"format": "mycodocker-ledger-bundle/1", "shards": shards, "files": listed, **period})
+        period = {"since": self.since, "until": self.until, "filter": self.filter, "made_at": self.made_at}
+        about = {"format": "mycodocker-ledger-bundle/1", "shards": self.shards(newer), "files": listed}
+        return canonical(about | period)
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
@@ -144,6 +163,62 @@ def lines_of(change: Callable[[list[bytes]], list[bytes]]) -> Callable[[dict[str
         files["2026/entries.jsonl"] = b"".join(change(lines))
 
     return changed
+
+
+def last_year() -> Draft:
+    """The shard of the year before: three entries."""
+    entries = [entry(number, time=f"2025-12-{number + 1:02d}T09:00:00.000000Z") for number in range(20, 23)]
+    return Draft(entries=entries, shard=2025, key=LAST_YEAR, origin=LAST_YEAR.name)
+
+
+def opened(before: Draft, *, action: str = "audit.open_shard", **details: Any) -> list[dict[str, Any]]:
+    """The entries of a shard that follows `before`."""
+    told = {"previous": before.ended(), **details}
+    return [entry(9, action=action, category="audit", details=told, time="2026-11-01T00:00:00.000000Z"), *honest()[3:]]
+
+
+def two_shards(*, bundled: Draft | None = None, is_first_here: bool = True, **members: Any) -> bytes:
+    """2025 and 2026; `bundled` in the place of what 2026 says of 2025."""
+    draft = Draft(entries=opened(last_year()), before=bundled or last_year(), **members)
+    if not is_first_here:
+        draft.before = None
+    return made(draft)
+
+
+def cut_shard() -> Draft:
+    """The shard of the year before, as an older checkpoint of it has it."""
+    draft = last_year()
+    draft.entries.pop()
+    return draft
+
+
+def after_loss(*, action: str = "audit.accept_rollback", **members: Any) -> bytes:
+    """2026 as it was left, and a second shard of that year, in which somebody accepted the loss of two entries."""
+    left = Draft()
+    lost = {
+        "shard": 2026,
+        "size": 9,
+        "root": "0" * 64,
+        "left": 7,
+        "why": "the database has fewer entries",
+        "checkpoint": [],
+    }
+    entries = opened(left, action=action, rollback=[lost])
+    for number, one in enumerate(entries):
+        one.update(id=f"loss-{number}", time=f"2026-11-{number + 10}T00:00:00.000000Z", reason_c=digest_of("why"))
+    return made(Draft(entries=entries, shard=202601, key=AFTER_LOSS, origin=AFTER_LOSS.name, before=left, **members))
+
+
+def bomb() -> bytes:
+    """A file that is a thousand times larger than what it is packed into."""
+    return made(Draft(), lambda files: files.update({"2026/entries.jsonl": b"\n" * (6 << 20)}))
+
+
+def _named_twice() -> bytes:
+    target = io.BytesIO(made(Draft()))
+    with zipfile.ZipFile(target, "a") as archive:
+        archive.writestr(zipfile.ZipInfo("2026/other.jsonl"), b"unlisted")
+    return target.getvalue()
 
 
 def _outcome_of_another(entries: list[Any]) -> None:
@@ -192,7 +267,7 @@ VECTORS: Mapping[str, tuple[int, str, Callable[[], bytes]]] = {
         lambda: made(Draft(), replaced("2026/entries.jsonl", b"container.clone", b"container.start")),
     ),
     "entry-removed": (TAMPERED, "6 are here", lambda: made(Draft(), lines_of(lambda lines: lines[:3] + lines[4:]))),
-    "entry-added": (TAMPERED, "8 are here", lambda: made(Draft(), lines_of(lambda lines: [*lines, lines[-1]]))),
+    "entry-added": (TAMPERED, "more are here", lambda: made(Draft(), lines_of(lambda lines: [*lines, lines[-1]]))),
     "entries-swapped": (
         TAMPERED,
         "not those that were signed",
@@ -268,6 +343,55 @@ VECTORS: Mapping[str, tuple[int, str, Callable[[], bytes]]] = {
         "belong to no shown entry",
         lambda: made(Draft(), lambda files: files.update({"2026/disclosures.jsonl": b'{"index":99,"texts":["[]"]}\n'})),
     ),
+    "good-two-shards": (VERIFIED, "2025: 3 entries are signed", two_shards),
+    "good-rollback": (VERIFIED, "LOSS ACCEPTED at 2026-11-10", after_loss),
+    "shard-left-out": (VERIFIED, "reaches into shard 2025, which is not", lambda: two_shards(is_first_here=False)),
+    "later-shard-left-out": (VERIFIED, "no shard here", lambda: made(Draft(made_at="2027-02-01T00:00:00.000000Z"))),
+    "shard-ended-otherwise": (
+        TAMPERED,
+        "ended otherwise",
+        lambda: two_shards(bundled=replace(last_year(), entries=[*last_year().entries[:2], entry(30)])),
+    ),
+    "shard-grew-afterwards": (
+        TAMPERED,
+        "ended otherwise",
+        lambda: two_shards(bundled=replace(last_year(), entries=[*last_year().entries, entry(30)])),
+    ),
+    "shard-cut": (TAMPERED, "was over other entries", lambda: two_shards(bundled=cut_shard())),
+    "shard-not-bound": (
+        TAMPERED,
+        "does not say how the shard before it ended",
+        lambda: made(Draft(before=last_year())),
+    ),
+    "further-shard-without-loss": (
+        TAMPERED,
+        "has to begin with an accepted loss",
+        lambda: after_loss(action="audit.open_shard"),
+    ),
+    "loss-withheld": (
+        TAMPERED,
+        "has to begin with an accepted loss",
+        lambda: after_loss(withheld=frozenset({0}), filter={"actor": "7"}),
+    ),
+    "period-claimed-wider": (
+        TAMPERED,
+        "are withheld",
+        lambda: made(Draft(withheld=frozenset({0, 1}), since="2026-11-01T00:00:00.000000Z")),
+    ),
+    "period-backwards": (CANNOT, "period", lambda: made(Draft(since=PERIOD["until"], until=PERIOD["since"]))),
+    "number-too-large": (
+        TAMPERED,
+        "not what an entry is",
+        lambda: with_entries(lambda all_: all_[3].update(size_bytes=2**53)),
+    ),
+    "key-not-ascii": (TAMPERED, "canonical form", lambda: with_entries(lambda all_: all_[3].update({"\u00e9": 1}))),
+    "unlisted-file": (TAMPERED, "does not list", _named_twice),
+    "bomb": (CANNOT, "more than the manifest says, or than is sane", bomb),
+    "larger-than-possible": (
+        CANNOT,
+        "larger than it can be",
+        lambda: made(Draft(), lambda files: files.update({"2026/vkey": b"x" * (2 << 20)})),
+    ),
     "file-replaced": (TAMPERED, "not the file that the manifest lists", _unlisted),
     "entries-missing": (CANNOT, "cannot be read", lambda: made(Draft(), lambda files: files.pop("2026/entries.jsonl"))),
     "no-zip": (CANNOT, "cannot be read", lambda: b"this is no zip file"),
@@ -284,7 +408,7 @@ def write(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for name, (_, _, make) in VECTORS.items():
         (folder / f"{name}.zip").write_bytes(make())
-    (folder / "vkey").write_text(KEY.verifier.text() + "\n")
+    (folder / "vkey").write_text(VKEYS)
     expected = {name: code for name, (code, _, _) in VECTORS.items()}
     (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
 

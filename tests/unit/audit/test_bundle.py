@@ -81,8 +81,7 @@ def bundle_of(signer: Signer, **selection: Any) -> tuple[bytes, bundle.Written]:
 
 
 def checked(auditor: Auditor, signer: Signer, content: bytes) -> dict[str, Any]:
-    (auditor.folder / "keys").write_text(signer.vkeys())
-    return auditor.check(content, vkey="keys")
+    return auditor.check(content, vkey=signer.vkeys())
 
 
 def member(content: bytes, path: str) -> bytes:
@@ -95,7 +94,7 @@ def test_the_whole_ledger_is_verified(days: Callable[..., None], signer: Signer,
     found = checked(auditor, signer, content)
     assert (found["code"], found["problems"], found["warnings"]) == (0, [], [])
     assert written == bundle.Written(entries=10, first="2026/0", last="2026/9")
-    assert "10 are shown: all from 0 to 9" in found["facts"][0]
+    assert "10 are shown: all from 0 to 9" in found["facts"][2]
     assert b"alice@example.org" in member(content, "2026/disclosures.jsonl")
     assert b"Nothing of the period is withheld" in member(content, "README.txt")
 
@@ -144,6 +143,36 @@ def test_two_shards_are_bound_to_each_other(days: Callable[..., None], signer: S
     content, written = bundle_of(signer)
     assert (written.first, written.last) == ("2026/0", "2027/2")
     assert (checked(auditor, signer, content)["code"], written.entries) == (0, 5)
+
+
+@pytest.mark.parametrize(
+    ("period", "shards"),
+    [
+        ({"since": datetime(2026, 12, 31, 12, tzinfo=UTC)}, [2026, 2027]),
+        ({"since": datetime(2027, 1, 1, 12, tzinfo=UTC)}, [2027]),
+        ({"until": datetime(2026, 12, 31, 12, tzinfo=UTC)}, [2026]),
+        ({"until": datetime(2026, 1, 1, tzinfo=UTC)}, [2026]),
+        ({"since": datetime(2026, 12, 31, 12, tzinfo=UTC), "equal": {"ticket": "none"}}, [2026, 2027]),
+    ],
+)
+def test_each_shard_that_the_period_reaches_into_is_there_and_no_other(
+    period: dict[str, Any], shards: list[int], days: Callable[..., None], signer: Signer, auditor: Auditor
+) -> None:
+    days(2, start=datetime(2026, 12, 31, tzinfo=UTC))
+    content, _ = bundle_of(signer, **period)
+    assert [one["shard"] for one in json.loads(member(content, "manifest.json"))["shards"]] == shards
+    found = checked(auditor, signer, content)
+    assert (found["code"], [one for one in found["warnings"] if "reaches into" in one]) == (0, [])
+
+
+@pytest.mark.parametrize("selection", [{"equal": {"ticket": "CHG-9"}}, {"since": datetime(2027, 2, 1, tzinfo=UTC)}])
+def test_how_a_shard_was_begun_is_always_shown(
+    selection: dict[str, Any], days: Callable[..., None], signer: Signer, auditor: Auditor
+) -> None:
+    days(2, start=datetime(2026, 12, 31, tzinfo=UTC))
+    content, _ = bundle_of(signer, **selection)
+    assert b"audit.open_shard" in member(content, "2027/entries.jsonl").splitlines()[0]
+    assert checked(auditor, signer, content)["code"] == 0
 
 
 def test_a_shard_that_ended_otherwise_is_found(

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from containers_app.audit import inspection, ledger
-from containers_app.audit.models import Disclosure, Entry, Head
+from containers_app.audit import ledger, recomputing, shards
+from containers_app.audit.appending import appending, open_shard, writable
+from containers_app.audit.merkle import Frontier
+from containers_app.audit.models import Disclosure, Entry, Head, SignedCheckpoint
+from containers_app.audit.notes import Checkpoint, new_key, sign
+from containers_app.audit.record import Actor, Fact, Source
 from containers_app.specs.receipt import Receipt
 
 Begin = Callable[..., Receipt]
@@ -41,7 +48,7 @@ def test_an_empty_shard_is_clean() -> None:
 
 def test_it_checks_in_batches(shard: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = ledger.self_check(shard)
-    monkeypatch.setattr(inspection, "ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(recomputing, "LEVEL", 1)
     assert ledger.self_check(shard) == whole
 
 
@@ -84,7 +91,7 @@ def test_it_says_a_hundred_problems_at_most(shard: int, tamper: Tamper) -> None:
         "UPDATE audit_entry SET actor_id = 'x', host = 'x', object_id = 'x', object_name = 'x', object_type = 'x',"
         " channel = 'x', action = 'x', category = 'x', request_id = 'x', actor_type = 'x'"
     )
-    assert len(ledger.self_check(shard).problems) == inspection.MOST_PROBLEMS
+    assert len(ledger.self_check(shard).problems) == recomputing.MOST_PROBLEMS
 
 
 def test_display_puts_the_names_where_the_commitments_stand(begin: Begin) -> None:
@@ -151,3 +158,76 @@ def test_the_disclosures_hold_salted_values_only_once_each(begin: Begin) -> None
     texts = Disclosure.objects.filter(kind="source_ip").values_list("text", flat=True)
     assert len(set(texts)) == 2
     assert Head.objects.get().size == 2
+
+
+class Checkpoints:
+    """Puts signed checkpoints of a shard into the database, as the signer does."""
+
+    def __init__(self, shard: int) -> None:
+        self.shard = shard
+        self.key = new_key(f"test/audit/{shard}")
+
+    def sign(self, size: int, root: bytes | None = None) -> None:
+        tree = Frontier()
+        leaves = Entry.objects.filter(shard=self.shard, leaf_index__lt=size).order_by("leaf_index")
+        for leaf in leaves.values_list("leaf_hash", flat=True):
+            tree = tree.append(bytes.fromhex(leaf))
+        signed = Checkpoint(self.key.name, size, root or tree.root())
+        row = SignedCheckpoint(
+            shard=self.shard,
+            origin=self.key.name,
+            size=size,
+            root=signed.root.hex(),
+            vkey=self.key.verifier.text(),
+            note=sign(signed, self.key),
+            signed_at=datetime.now(UTC),
+        )
+        writable(SignedCheckpoint).bulk_create([row])
+
+
+@pytest.mark.parametrize("level", [0, 1, 2, 12])
+def test_each_checkpoint_is_compared_wherever_it_ends(level: int, shard: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recomputing, "LEVEL", level)
+    checkpoints = Checkpoints(shard)
+    for size in (11, 1, 8, 8, 3, 4, 10):
+        checkpoints.sign(size)
+    assert ledger.self_check(shard) == replace(ledger.self_check(shard, quick=True), checkpoints=6)
+    assert ledger.self_check(shard).is_clean
+    checkpoints.sign(5, root=bytes(32))
+    assert ledger.self_check(shard).problems == ("the first 5 entries are not those that a checkpoint has signed",)
+
+
+def test_checkpoints_are_read_one_after_the_other(shard: int, django_assert_max_num_queries: Any) -> None:
+    checkpoints = Checkpoints(shard)
+    for _ in range(40):
+        checkpoints.sign(7)
+    with django_assert_max_num_queries(10, using="audit"):
+        assert ledger.self_check(shard).checkpoints == 1
+
+
+def test_a_checkpoint_over_more_than_there_is_is_damage_unless_that_loss_was_accepted(
+    shard: int, alice: Actor, origin: Source
+) -> None:
+    Checkpoints(shard).sign(13)
+    assert ledger.self_check(shard).problems == ("a checkpoint has signed 13 entries, there are 11",)
+    lost = {"shard": shard, "size": 13, "root": "0" * 64}
+    fact = Fact(
+        phase="event",
+        action="audit.accept_rollback",
+        outcome="success",
+        actor=alice,
+        source=origin,
+        details={"rollback": [lost]},
+    )
+    with appending():
+        open_shard(shards.successor(shard, year=1), fact)
+    check = ledger.self_check(shard)
+    assert (check.problems, check.lost) == ((), 1)
+
+
+def test_an_acceptance_that_was_altered_accepts_nothing(
+    shard: int, alice: Actor, origin: Source, tamper: Tamper
+) -> None:
+    test_a_checkpoint_over_more_than_there_is_is_damage_unless_that_loss_was_accepted(shard, alice, origin)
+    tamper("UPDATE audit_entry SET leaf_hash = 'ab' WHERE action = 'audit.accept_rollback'")
+    assert not ledger.self_check(shard).is_clean

@@ -19,16 +19,20 @@ from tests.machine import PROJECT
 from tests.unit.audit.bundle_vectors import (
     CANNOT,
     FOLDER,
+    FOREIGN,
     KEY,
+    LAST_YEAR,
     ORIGIN,
     TAMPERED,
     VECTORS,
     VERIFIED,
+    VKEYS,
     Draft,
     canonical,
     entry,
     honest,
     made,
+    zipped,
 )
 
 VERIFIER = PROJECT / "containers_app" / "audit" / "verifier" / "verify.py"
@@ -46,9 +50,12 @@ class Auditor:
         command = [sys.executable, "-I", "-S", "verify.py", *arguments]
         return subprocess.run(command, cwd=self.folder, env={}, capture_output=True, text=True, timeout=60, check=False)
 
-    def check(self, bundle: bytes, *arguments: str, vkey: str | None = VKEY) -> dict[str, Any]:
+    def check(self, bundle: bytes, *arguments: str, vkey: str | None = VKEYS) -> dict[str, Any]:
         (self.folder / "bundle.zip").write_bytes(bundle)
-        key = [] if vkey is None else ["--vkey", vkey]
+        key = []
+        if vkey is not None:
+            (self.folder / "vkeys").write_text(vkey)
+            key = ["--vkey", "vkeys"]
         done = self.run("bundle.zip", "--json", *key, *arguments)
         assert done.stderr == ""
         return {"code": done.returncode, **json.loads(done.stdout)}
@@ -95,13 +102,86 @@ def test_what_is_expected_is_shipped_with_the_vectors() -> None:
     expected = json.loads((FOLDER / "expected.json").read_text())
     assert expected == {name: code for name, (code, _, _) in VECTORS.items()}
     assert {path.stem for path in FOLDER.glob("*.zip")} == set(VECTORS)
-    assert (FOLDER / "vkey").read_text().strip() == VKEY
+    assert (FOLDER / "vkey").read_text() == VKEYS
 
 
-def test_without_a_key_of_ones_own_the_bundles_key_is_used_with_a_warning(auditor: Auditor) -> None:
+def test_without_a_key_of_ones_own_nothing_is_verified(auditor: Auditor) -> None:
     found = auditor.check(made(Draft()), vkey=None)
+    assert (found["code"], "--vkey" in found["why"]) == (CANNOT, True)
+
+
+def test_the_bundles_own_key_is_used_when_that_is_asked_for_and_nothing_is_remembered(auditor: Auditor) -> None:
+    found = auditor.check(made(Draft()), "--trust-bundle-key", "--state", "state", vkey=None)
     assert found["code"] == VERIFIED
     assert "proves nothing about who signed" in found["warnings"][0]
+    assert not (auditor.folder / "state").exists()
+    assert auditor.check((FOLDER / "id-twice.zip").read_bytes(), "--trust-bundle-key", vkey=None)["code"] == TAMPERED
+
+
+@pytest.mark.parametrize("keys", [(KEY, FOREIGN), (FOREIGN, KEY)])
+@pytest.mark.parametrize("signer", [KEY, FOREIGN])
+def test_each_key_of_a_name_counts(keys: tuple[SigningKey, ...], signer: SigningKey, auditor: Auditor) -> None:
+    vkeys = "".join(f"{key.verifier.text()}\n" for key in keys)
+    assert auditor.check(made(Draft(key=signer)), vkey=vkeys)["code"] == VERIFIED
+
+
+def test_keys_can_stand_in_a_policy_of_c2sp_but_no_witness_that_would_not_be_asked(auditor: Auditor) -> None:
+    policy = f"# our log\nlog {VKEY} https://log.example.org\n\nquorum none\n"
+    assert auditor.check(made(Draft()), vkey=policy)["code"] == VERIFIED
+    assert auditor.check(made(Draft()), vkey=f"{policy}witness w1 {VKEY}\nquorum w1\n")["code"] == CANNOT
+
+
+def test_with_strict_a_warning_verifies_nothing(auditor: Auditor) -> None:
+    assert auditor.check(made(Draft()), "--strict")["code"] == VERIFIED
+    assert auditor.check((FOLDER / "good-rollback.zip").read_bytes(), "--strict")["code"] == CANNOT
+
+
+def test_an_accepted_loss_is_told_loudly(auditor: Auditor) -> None:
+    (auditor.folder / "vkeys").write_text(VKEYS)
+    shutil.copy(FOLDER / "good-rollback.zip", auditor.folder / "bundle.zip")
+    done = auditor.run("bundle.zip", "--vkey", "vkeys")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1].startswith("VERIFIED: but signed entries were lost")
+    assert "by user 7 (name " in done.stdout
+    assert "of 9 signed entries of shard 2026 7 were left: the database has fewer entries" in done.stdout
+
+
+def test_the_period_and_the_filter_are_told_first(auditor: Auditor) -> None:
+    found = auditor.check((FOLDER / "good-period.zip").read_bytes())
+    assert "2026-11-03T00:00:00.000000Z to 2026-11-05T00:00:00.000000Z. Filter: none" in found["facts"][0]
+    assert "Filter: actor = 7" in auditor.check((FOLDER / "good-filtered.zip").read_bytes())["facts"][0]
+
+
+def test_texts_of_the_bundle_cannot_draw_on_the_screen(auditor: Auditor) -> None:
+    draft = Draft(filter={"actor": "\x1b[2J\n\u202eVERIFIED"})
+    (auditor.folder / "bundle.zip").write_bytes(made(draft))
+    done = auditor.run("bundle.zip", "--vkey", VKEY)
+    assert done.stdout.replace("\n", "").isprintable()
+    assert "\\x1b[2J\\n\\u202eVERIFIED" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "name", [b"manifest.json", b"2026/checkpoint", b"2026/entries.jsonl", b"2026/disclosures.jsonl"]
+)
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe", b"[]", b"null", b"{}", b'{"index":[]}\n', b"[" * 100_000 + b"\n"]
+)
+def test_whatever_stands_in_a_file_there_is_no_traceback(name: bytes, content: bytes, auditor: Auditor) -> None:
+    files = Draft().files()
+    files[name.decode()] = content
+    bundle = zipped({"manifest.json": Draft().manifest(files)} | files)
+    assert auditor.check(bundle)["code"] in (TAMPERED, CANNOT) or (content, name) == (b"", b"2026/disclosures.jsonl")
+
+
+def test_a_bundle_cut_anywhere_is_never_verified(auditor: Auditor) -> None:
+    whole = made(Draft())
+    for length in range(0, len(whole), 97):
+        assert auditor.check(whole[:length])["code"] == CANNOT
+
+
+def test_help_needs_nothing(auditor: Auditor) -> None:
+    done = auditor.run("--help")
+    assert (done.returncode, "--trust-bundle-key" in done.stdout) == (0, True)
 
 
 @pytest.mark.parametrize("vkey", ["nonsense", VKEY[:-4] + "AAA=", VKEY.replace("example", "exomple")])
@@ -109,9 +189,9 @@ def test_what_is_no_key_is_refused(vkey: str, auditor: Auditor) -> None:
     assert auditor.check(made(Draft()), vkey=vkey)["code"] == CANNOT
 
 
-def test_keys_can_stand_in_a_file(auditor: Auditor) -> None:
-    (auditor.folder / "keys").write_text(f"{VKEY}\n\n")
-    assert auditor.check(made(Draft()), vkey="keys")["code"] == VERIFIED
+def test_a_key_can_be_given_as_it_is(auditor: Auditor) -> None:
+    (auditor.folder / "bundle.zip").write_bytes(made(Draft()))
+    assert auditor.run("bundle.zip", "--vkey", LAST_YEAR.verifier.text(), "--vkey", VKEY).returncode == VERIFIED
 
 
 def test_a_folder_is_read_like_its_zip_file(auditor: Auditor) -> None:

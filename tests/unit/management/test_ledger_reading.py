@@ -124,9 +124,13 @@ def test_a_history_that_was_rewritten_with_all_its_hashes_is_found_by_the_checkp
 
 def test_a_key_from_elsewhere_does_not_trust_the_database(signed: SignedCheckpoint) -> None:
     other = new_key(signed.origin).verifier.text()
-    assert command("verify", "--vkey", other)[0] == 1
+    code, printed = command("verify", "--vkey", other)
+    assert (code, "signed by none of your keys" in printed, printed.splitlines()[-1]) == (2, True, "CANNOT VERIFY")
+    assert command("verify", "--vkey", other, "--vkey", signed.vkey)[0] == 0
     code, printed = command("verify", "--vkey", "nonsense")
     assert (code, "'vkey' must be a verifier key" in printed) == (2, True)
+    tamper("UPDATE audit_entry SET payload = replace(payload, 'CHG-1', 'CHG-9')")
+    assert command("verify", "--vkey", other)[0] == 1
 
 
 def test_a_database_that_does_not_answer_cannot_be_verified(signed: SignedCheckpoint) -> None:

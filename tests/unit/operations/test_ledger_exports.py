@@ -115,6 +115,23 @@ def test_what_fails_in_the_middle_leaves_no_file(folder: Path, monkeypatch: pyte
     assert list(folder.iterdir()) == []
 
 
+def test_an_export_leaves_the_reserve_of_the_disk_free(folder: Path, settings: Settings) -> None:
+    settings.MYCODOCKER = {**settings.MYCODOCKER, "backup_reserve_bytes": 1 << 62}
+    row = export()
+    assert (row.state, row.error_code, outcomes_of(row)) == ("failed", "STORAGE_FULL", ["failure"])
+    assert row.error_message.startswith("The folder of the export needs ")
+    assert list(folder.iterdir()) == []
+
+
+def test_what_a_killed_process_left_goes_after_an_hour_and_what_is_being_written_stays(folder: Path) -> None:
+    row = export()
+    left = folder / "ledger-x.zip.part"
+    left.write_bytes(b"half")
+    assert sweep_exports(load()) == 0
+    with time_machine.travel(timezone.now() + timedelta(hours=2), tick=False):
+        assert (sweep_exports(load()), left.exists(), is_there(row)) == (1, False, True)
+
+
 def test_a_ledger_that_goes_away_in_the_middle_leaves_no_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> NoReturn:
         raise AuditUnavailable("the ledger does not answer")
