@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
+from containers_app import VERSION
+from containers_app.audit import verbs
 from containers_app.audit.canonical import (
     MOST_PAYLOAD_BYTES,
     Json,
@@ -41,24 +43,24 @@ COMMITTED: Final[dict[tuple[str, ...], str]] = {
     ("reason",): "reason",
 }
 
-_ACTION: Final = re.compile(r"[a-z][a-z_]*(\.[a-z][a-z_]*)+", re.ASCII)
 _OBJECT_TYPE: Final = re.compile(r"[a-z_]{0,32}", re.ASCII)
 _OPERATION_ID: Final = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
-_CATEGORIES: Final = {
-    "auth": "auth",
-    "authz": "authz",
-    "config": "config",
-    "access": "access",
-    "system": "system",
-    "engine": "system",
-    "audit": "audit",
-    "privacy": "audit",
-}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnBehalf:
+    """For whom somebody else acts, by an id that names nobody."""
+
+    type: ActorType
+    id: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Actor:
-    """Who acts. `id` never changes and names nobody by itself; `label` (a name, an address) can be erased later."""
+    """Who acts. `id` never changes and names nobody by itself; `label` (a name, an address) can be erased later.
+
+    `on_behalf_of` is whose wish it was, where somebody else acts: a link's maker, the asker of what was never begun.
+    """
 
     type: ActorType
     id: str = ""
@@ -66,6 +68,7 @@ class Actor:
     roles: tuple[str, ...] = ()
     auth: Authentication = "none"
     key_prefix: str = ""
+    on_behalf_of: OnBehalf | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,13 +165,14 @@ def projection(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check(fact: Fact) -> None:
-    if len(fact.action) > 64 or not _ACTION.fullmatch(fact.action):
-        raise Unrecordable("An action is written noun.verb, in 64 characters at most.")
+    if fact.action not in verbs.ALL:
+        raise Unrecordable(f"{fact.action!r} is no verb of the registry: add it to audit/verbs.py.")
     if (fact.operation_id or fact.phase != "event") and not _OPERATION_ID.fullmatch(fact.operation_id):
         raise Unrecordable("An operation id is 1 to 64 letters, digits and hyphens.")
     if not _OBJECT_TYPE.fullmatch(fact.subject.type):
         raise Unrecordable("The type of an object is 32 small letters and underscores at most.")
     _check_one_of(fact.actor.type, ActorType)
+    _check_one_of(fact.actor.on_behalf_of.type if fact.actor.on_behalf_of else "system", ActorType)
     _check_one_of(fact.actor.auth, Authentication)
     _check_one_of(fact.source.channel, Channel)
     if fact.phase != "intent":
@@ -194,7 +198,7 @@ def _members(fact: Fact, moment: datetime, disclosures: list[Commitment]) -> dic
         "time": timestamp(moment),
         "phase": fact.phase,
         "action": fact.action,
-        "category": _category(fact),
+        "category": verbs.ALL[fact.action].category,
         "actor": _actor(fact.actor) | committed(("actor", "label"), fact.actor.label),
         "source": _source(fact.source)
         | committed(("source", "ip"), fact.source.ip)
@@ -211,12 +215,19 @@ def _members(fact: Fact, moment: datetime, disclosures: list[Commitment]) -> dic
 def _actor(actor: Actor) -> dict[str, Json]:
     roles = [printable(role, 150) for role in sorted(actor.roles)[:MOST_ROLES]]
     return {"type": actor.type, "auth": actor.auth} | _present(
-        id=printable(actor.id, 128), roles=roles, key_prefix=printable(actor.key_prefix, 128)
+        id=printable(actor.id, 128),
+        roles=roles,
+        key_prefix=printable(actor.key_prefix, 128),
+        on_behalf_of=_on_behalf_of(actor.on_behalf_of),
     )
 
 
+def _on_behalf_of(other: OnBehalf | None) -> dict[str, Json]:
+    return {} if other is None else {"type": other.type} | _present(id=printable(other.id, 128))
+
+
 def _source(source: Source) -> dict[str, Json]:
-    return {"channel": source.channel} | _present(request_id=printable(source.request_id, 128))
+    return {"channel": source.channel, "app": VERSION} | _present(request_id=printable(source.request_id, 128))
 
 
 def _object(subject: Subject) -> dict[str, Json]:
@@ -246,13 +257,6 @@ def _intent(receipt: Receipt | None) -> dict[str, Json]:
     if receipt is None:
         return {}
     return {"shard": receipt.shard, "leaf_index": receipt.leaf_index, "leaf_hash": receipt.leaf_hash}
-
-
-def _category(fact: Fact) -> str:
-    named = _CATEGORIES.get(fact.action.split(".")[0])
-    if named is None:
-        return "authz" if fact.phase == "event" and fact.outcome == "denied" else "operation"
-    return named
 
 
 def _present(**members: Json) -> dict[str, Json]:

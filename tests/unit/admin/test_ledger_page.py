@@ -45,7 +45,7 @@ def page() -> Callable[[], str]:
 
 
 def record() -> None:
-    ledger.event(action="system.tick", actor=Actor(type="system"), source=Source(channel="engine"))
+    ledger.event(action="system.start", actor=Actor(type="system"), source=Source(channel="engine"))
 
 
 def test_a_ledger_that_nobody_signed_says_so(page: Callable[[], str]) -> None:

@@ -45,7 +45,7 @@ def grow(signer: Signer) -> Callable[[int], None]:
 
     def grown(entries: int) -> None:
         for _ in range(entries):
-            ledger.event(action="system.tick", actor=SYSTEM, source=INSIDE)
+            ledger.event(action="system.start", actor=SYSTEM, source=INSIDE)
         signer.look()
 
     return grown
@@ -100,10 +100,10 @@ def test_growth_between_two_sizes_checks_out(auditor: Client, grow: Callable[[in
 
 def test_an_entry_that_no_checkpoint_covers_yet_says_so(auditor: Client, grow: Callable[[int], None]) -> None:
     assert "no entry yet" in refusal(auditor, "checkpoint", 404)
-    ledger.event(action="system.tick", actor=SYSTEM, source=INSIDE)
+    ledger.event(action="system.start", actor=SYSTEM, source=INSIDE)
     assert "No checkpoint is signed yet" in refusal(auditor, "checkpoint", 404)
     grow(2)
-    ledger.event(action="system.tick", actor=SYSTEM, source=INSIDE)
+    ledger.event(action="system.start", actor=SYSTEM, source=INSIDE)
     assert "covers this entry yet" in refusal(auditor, "entries/3/proof", 404)
 
 

@@ -214,7 +214,7 @@ def test_filters_choose_backups(administrator: Client, query: str, names: list[s
 def test_filters_choose_ledger_entries(administrator: Client) -> None:
     for actor in ("7", "8"):
         ledger.event(
-            action="session.login",
+            action="auth.login",
             actor=ledger.Actor(type="user", id=actor),
             source=ledger.Source(channel="api", request_id=f"request-{actor}"),
             ticket=f"CHG-{actor}",
@@ -223,17 +223,15 @@ def test_filters_choose_ledger_entries(administrator: Client) -> None:
         "actor=8",
         "request=request-8",
         "ticket=CHG-8",
-        "actor=8&verb=session.login&channel=api&outcome=success",
+        "actor=8&verb=auth.login&channel=api&outcome=success",
     ):
         (row,) = answered(administrator, f"/api/ledger/entries?{query}")["results"]
         assert json.loads(row["payload"])["actor"]["id"] == "8"
-    assert answered(administrator, "/api/ledger/entries?verb=session.logout")["results"] == []
+    assert answered(administrator, "/api/ledger/entries?verb=auth.logout")["results"] == []
 
 
 def test_one_entry_is_found_by_its_index_and_shard(administrator: Client) -> None:
-    index = ledger.event(
-        action="session.login", actor=ledger.Actor(type="anonymous"), source=ledger.Source(channel="api")
-    )
+    index = ledger.event(action="auth.login", actor=ledger.Actor(type="anonymous"), source=ledger.Source(channel="api"))
     year = timezone.now().year
     address = f"/api/ledger/entries/{index}"
     assert answered(administrator, address)["index"] == index

@@ -53,9 +53,7 @@ def places(backup_root: Path) -> dict[str, str]:
     operation = recipes.operation(outcome_index=None)
     content = tar_of([Member("a", b"content")])
     backup = written_set(name="db.tar", rootfs=content, operation=operation, container=container, host=container.host)
-    entry = ledger.event(
-        action="session.login", actor=ledger.Actor(type="anonymous"), source=ledger.Source(channel="api")
-    )
+    entry = ledger.event(action="auth.login", actor=ledger.Actor(type="anonymous"), source=ledger.Source(channel="api"))
     return {
         "operation": str(operation.pk),
         "backup": str(backup.pk),
@@ -103,7 +101,7 @@ def visit(places: dict[str, str], with_key: MakeClient) -> Callable[..., Visitor
 
 def records_of(person: User) -> dict[str, str]:
     actor = ledger.Actor(type="user", id=str(person.pk))
-    entry = ledger.event(action="session.logout", actor=actor, source=ledger.Source(channel="ui"))
+    entry = ledger.event(action="auth.logout", actor=actor, source=ledger.Source(channel="ui"))
     return {"own_operation": str(recipes.operation(user=person).pk), "own_entry": str(entry)}
 
 

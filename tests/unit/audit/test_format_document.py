@@ -12,12 +12,14 @@ from typing import Any, get_args
 
 import pytest
 
+from containers_app import VERSION
 from containers_app.audit.record import (
     COMMITTED,
     Actor,
     ActorType,
     Channel,
     Fact,
+    OnBehalf,
     Outcome,
     Phase,
     Source,
@@ -32,7 +34,15 @@ LEAF_HASH = re.findall(r"^[0-9a-f]{64}$", DOCUMENT, re.MULTILINE)[0]
 EVERYTHING = Fact(
     phase="outcome",
     action="container.clone",
-    actor=Actor(type="user", id="7", label="a", roles=("b",), auth="key", key_prefix="c"),
+    actor=Actor(
+        type="user",
+        id="7",
+        label="a",
+        roles=("b",),
+        auth="key",
+        key_prefix="c",
+        on_behalf_of=OnBehalf(type="user", id="z"),
+    ),
     source=Source(channel="api", ip="d", user_agent="e", request_id="f"),
     subject=Subject(type="container", id="g", name="h", host="i"),
     operation_id="j",
@@ -67,6 +77,7 @@ def test_the_disclosure_of_the_example_opens_its_commitment() -> None:
 
 def test_the_example_is_what_the_product_writes() -> None:
     example = json.loads(PAYLOAD)
+    example["source"]["app"] = VERSION
     fact = Fact(
         phase="intent",
         action="container.clone",

@@ -96,7 +96,7 @@ def test_a_failure_names_its_code_in_the_leaf_and_its_message_beside(begin: Begi
 
 
 def test_an_event_needs_no_operation(alice: Actor, origin: Source) -> None:
-    ledger.event(action="config.host.change", actor=alice, source=origin, reason="moved", details={"address": "unix"})
+    ledger.event(action="config.host_changed", actor=alice, source=origin, reason="moved", details={"address": "unix"})
     entry = Entry.objects.get()
     assert (entry.phase, entry.category, entry.outcome, entry.operation_id) == ("event", "config", "success", "")
 

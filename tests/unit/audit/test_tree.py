@@ -27,7 +27,7 @@ def shard() -> int:
     """A shard of 600 entries, two full tiles and a part of the third."""
     with ledger.together():
         for _ in range(SIZE):
-            ledger.event(action="system.tick", **SYSTEM)  # type: ignore[arg-type]
+            ledger.event(action="system.start", **SYSTEM)  # type: ignore[arg-type]
     return int(Head.objects.get().shard)
 
 

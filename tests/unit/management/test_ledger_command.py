@@ -41,7 +41,7 @@ def people() -> Iterator[None]:
 
 
 def record() -> int:
-    return ledger.event(action="system.tick", actor=Actor(type="system"), source=Source(channel="engine"))
+    return ledger.event(action="system.start", actor=Actor(type="system"), source=Source(channel="engine"))
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ RECORD = (
     "import django; django.setup();"
     "from containers_app.audit import ledger;"
     "from containers_app.audit.record import Actor, Source;"
-    "ledger.event(action='system.tick', actor=Actor(type='system'), source=Source(channel='engine'))"
+    "ledger.event(action='system.start', actor=Actor(type='system'), source=Source(channel='engine'))"
 )
 
 
