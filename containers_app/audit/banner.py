@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from django.db import connections
+
 from containers_app.audit.appending import answering
-from containers_app.audit.models import Entry
 from containers_app.audit.router import ALIAS
+from containers_app.audit.searching import read_time, stored
 
 VERIFY: Final = "audit.verify"
 UNATTRIBUTED: Final = "engine.unattributed"
@@ -17,18 +18,27 @@ RECENT: Final = 2_000
 DAYS: Final = 7
 # One more than is shown: then there are more.
 MOST_COUNTED: Final = 101
-_NEWEST: Final = "SELECT * FROM (SELECT '{}' AS part, {} FROM audit_entry {} ORDER BY time DESC, id DESC LIMIT {}) AS {}"
-_COLUMNS: Final = "id, shard, leaf_index, time, phase, action, outcome, operation_id"
+_NEWEST: Final = "SELECT * FROM (SELECT {} FROM audit_entry {} ORDER BY time DESC, id DESC LIMIT {}) AS {}"
+_COLUMNS: Final = "id, phase, operation_id, outcome, time"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """How the last verification ended, and the entry that says so."""
+
+    entry: int
+    outcome: str
+    time: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """`verified`: the entry that ended the last verification. `open_intents` are of the newest 2,000 entries.
+    """`open_intents` are of the newest 2,000 entries.
 
     `unattributed` counts entries `engine.unattributed` of the last 7 days, up to 101.
     """
 
-    verified: Any
+    verified: Verified | None
     open_intents: int
     unattributed: int
 
@@ -42,16 +52,21 @@ def health() -> Health:
     """Ask for all of it by one query. Raises `AuditUnavailable`."""
     since = datetime.now(UTC) - timedelta(days=DAYS)
     parts = (
-        _NEWEST.format("recent", _COLUMNS, "", RECENT, "a"),
-        _NEWEST.format("verified", _COLUMNS, "WHERE action = %s AND phase <> 'intent'", 1, "b"),
-        _NEWEST.format("unattributed", _COLUMNS, "WHERE action = %s AND time >= %s", MOST_COUNTED, "c"),
+        _NEWEST.format(f"0 AS part, {_COLUMNS}", "", RECENT, "a"),
+        _NEWEST.format(f"1 AS part, {_COLUMNS}", "WHERE action = %s AND phase <> 'intent'", 1, "b"),
+        _NEWEST.format(f"2 AS part, {_COLUMNS}", "WHERE action = %s AND time >= %s", MOST_COUNTED, "c"),
     )
-    with answering():
-        rows = list(Entry.objects.using(ALIAS).raw(" UNION ALL ".join(parts), [VERIFY, UNATTRIBUTED, since]))
-    recent = [row for row in rows if row.part == "recent"]
-    ended = {row.operation_id for row in recent if row.phase == "outcome"}
+    with answering(), connections[ALIAS].cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(parts), [VERIFY, UNATTRIBUTED, stored(since)])
+        rows = cursor.fetchall()
+    ended = {row[3] for row in rows if row[0] == 0 and row[2] == "outcome"}
+    verified = [row for row in rows if row[0] == 1]
     return Health(
-        verified=next((row for row in rows if row.part == "verified"), None),
-        open_intents=sum(row.phase == "intent" and row.operation_id not in ended for row in recent),
-        unattributed=sum(row.part == "unattributed" for row in rows),
+        verified=_verified(*verified[0]) if verified else None,
+        open_intents=sum(row[0] == 0 and row[2] == "intent" and row[3] not in ended for row in rows),
+        unattributed=sum(row[0] == 2 for row in rows),
     )
+
+
+def _verified(_part: int, entry: int, _phase: str, _operation: str, outcome: str, time: Any) -> Verified:
+    return Verified(entry=entry, outcome=outcome, time=read_time(time))

@@ -33,9 +33,7 @@ def review(entry: Entry, kind: Kind, *, actor: Actor, source: Source, comment: s
     )
     with appending():
         said = append(fact)
-        row = Review(
-            entry_id=entry.pk, entry_time=entry.time, kind=kind, said_in=said.shard, said_at=said.leaf_index
-        )
+        row = Review(entry_id=entry.pk, entry_time=entry.time, kind=kind, said_in=said.shard, said_at=said.leaf_index)
         writable(Review).bulk_create([row])
     return said.leaf_index
 

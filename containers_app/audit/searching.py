@@ -33,7 +33,9 @@ Mark = Literal["flagged", "reviewed", "unreviewed"]
 MARKS: Final[tuple[str, ...]] = get_args(Mark)
 
 _SAID: Final = "EXISTS (SELECT 1 FROM audit_review AS m WHERE m.entry_id = e.id AND m.kind = '{}'{})"
-_LAST: Final = " AND NOT EXISTS (SELECT 1 FROM audit_review AS n WHERE n.entry_id = e.id AND n.kind = '{}' AND n.id > m.id)"
+_LAST: Final = (
+    " AND NOT EXISTS (SELECT 1 FROM audit_review AS n WHERE n.entry_id = e.id AND n.kind = '{}' AND n.id > m.id)"
+)
 _MARKED: Final[Mapping[str, str]] = {
     "flagged": _SAID.format("flag", _LAST.format("reviewed")),
     "reviewed": _SAID.format("reviewed", _LAST.format("flag")),
@@ -105,7 +107,7 @@ def search(wanted: Search, *, limit: int, beyond: Place | None = None, newer: bo
     """
     asked = _Asked(wanted, beyond=beyond, newer=newer, limit=limit)
     with answering():
-        rows = list(Entry.objects.using(ALIAS).raw(*asked.statement()))
+        rows: list[Any] = list(Entry.objects.using(ALIAS).raw(*asked.statement()))
     found = [row for row in rows if row.pk is not None]
     page = found[:limit]
     is_full = len(found) > limit
@@ -130,17 +132,15 @@ class _Asked:
     def statement(self) -> tuple[str, list[Any]]:
         """The lists; then, beside how far each reaches, the entries out of them that fulfil everything."""
         self._add_lists()
-        names = [f"c{number}" for number in range(len(self._lists))]
+        order, limit = self._order("e.time", "e.id"), self._limit + 1
+        lists = ", ".join(f"c{number} AS ({sql})" for number, sql in enumerate(self._lists))
         reach = ", ".join(self._reach(number, most) for group in self._groups for number, most in group.items())
-        within = " UNION ".join(f"SELECT id FROM {name}" for name in names)
+        within = " UNION ".join(f"SELECT id FROM c{number}" for number in range(len(self._lists)))  # noqa: S608 - numbers
         # CROSS JOIN keeps SQLite from walking the table in the order that is asked for.
-        page = (
-            f"SELECT e.* FROM ({within}) AS c CROSS JOIN audit_entry AS e WHERE e.id = c.id{self._conditions()}"
-            f" {self._order('e.time', 'e.id')} LIMIT {self._limit + 1}"
-        )
-        lists = ", ".join(f"{name} AS ({sql})" for name, sql in zip(names, self._lists, strict=True))
-        order = self._order("e.time", "e.id")
-        return f"WITH {lists} SELECT r.*, e.* FROM (SELECT {reach}) AS r LEFT JOIN ({page}) AS e ON 1 = 1 {order}", self._values
+        source = f"({within}) AS c CROSS JOIN audit_entry AS e"
+        page = f"SELECT e.* FROM {source} WHERE e.id = c.id{self._conditions()} {order} LIMIT {limit}"  # noqa: S608
+        sql = f"WITH {lists} SELECT r.*, e.* FROM (SELECT {reach}) AS r LEFT JOIN ({page}) AS e ON 1 = 1 {order}"  # noqa: S608
+        return sql, self._values
 
     def reached(self, row: Any) -> Place | None:
         """How far all lists together reach; None for to the end."""
@@ -157,8 +157,9 @@ class _Asked:
         wanted = self._wanted
         for criterion in wanted.criteria:
             most = max(self._limit + 1, LISTED // len(criterion.pairs))
-            self._groups.append(dict(self._list(_ENTRIES, f"{column} = %s", value, most=most) for column, value in criterion.pairs))
-        if wanted.mark in _REVIEW_KINDS:
+            lists = (self._list(_ENTRIES, f"{column} = %s", value, most=most) for column, value in criterion.pairs)
+            self._groups.append(dict(lists))
+        if wanted.mark and wanted.mark in _REVIEW_KINDS:
             self._groups.append(dict([self._list(_REVIEWS, "kind = %s", _REVIEW_KINDS[wanted.mark], most=LISTED)]))
         if not self._groups:
             narrowed = wanted.plain or wanted.mark
@@ -168,23 +169,22 @@ class _Asked:
         """Add a list, and return its number and its bound."""
         table, identity, time = source
         bounds = self._bounds(time, identity)
-        where = " AND ".join([*([condition] if condition else []), *(sql for sql, _ in bounds)])
+        where = " AND ".join([condition or "1 = 1", *(sql for sql, _ in bounds)])
         self._values += [*values, *(value for _, given in bounds for value in given)]
         order = self._order(time, identity)
-        self._lists.append(
-            f"SELECT {identity} AS id, {time} AS time FROM {table}{where and ' WHERE ' + where} {order} LIMIT {most}"
-        )
+        named = f"{identity} AS id, {time} AS time"
+        self._lists.append(f"SELECT {named} FROM {table} WHERE {where} {order} LIMIT {most}")  # noqa: S608 - no value in it
         return len(self._lists) - 1, most
 
     def _bounds(self, time: str, identity: str) -> list[tuple[str, list[Any]]]:
         wanted, found = self._wanted, []
         if wanted.since:
-            found.append((f"{time} >= %s", [_stored(wanted.since)]))
+            found.append((f"{time} >= %s", [stored(wanted.since)]))
         if wanted.until:
-            found.append((f"{time} < %s", [_stored(wanted.until)]))
+            found.append((f"{time} < %s", [stored(wanted.until)]))
         if self._beyond:
             sign = ">" if self._newer else "<"
-            found.append((f"({time}, {identity}) {sign} (%s, %s)", [_stored(self._beyond.time), self._beyond.id]))
+            found.append((f"({time}, {identity}) {sign} (%s, %s)", [stored(self._beyond.time), self._beyond.id]))
         return found
 
     def _conditions(self) -> str:
@@ -213,12 +213,17 @@ def _place_in(row: Any, number: int) -> Place | None:
     time, identity = getattr(row, f"reached_time_{number}"), getattr(row, f"reached_id_{number}")
     if identity is None:
         return None
-    # SQLite gives the text that Django stored: in UTC, without saying so.
-    read = datetime.fromisoformat(time).replace(tzinfo=UTC) if isinstance(time, str) else time
-    return Place(time=read, id=identity)
+    return Place(time=read_time(time), id=identity)
 
 
-def _stored(moment: datetime) -> Any:
+def read_time(value: Any) -> datetime:
+    """A time as a bare cursor gives it: SQLite has it in UTC without saying so, and as text or not."""
+    time: datetime = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def stored(moment: datetime) -> Any:
+    """A moment as a parameter of plain SQL."""
     return connections[ALIAS].ops.adapt_datetimefield_value(moment)
 
 
