@@ -130,7 +130,10 @@ def visible(text: str) -> str:
 @register.filter
 def foreign(value: Any) -> SafeString:
     """Text that containers or people chose: escaped, isolated, and control characters shown instead of obeyed."""
-    parts = _CONTROL.split(str(value))
+    text = str(value)
+    if not _CONTROL.search(text):
+        return format_html("<bdi>{}</bdi>", text)
+    parts = _CONTROL.split(text)
     shown = format_html_join("", "{}", ((_part(part),) for part in parts))
     return format_html("<bdi>{}</bdi>", shown)
 
