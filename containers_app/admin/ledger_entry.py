@@ -118,6 +118,7 @@ def entry_context(request: HttpRequest, row: Any) -> dict[str, Any]:
         "title": f"Entry {row.leaf_index:,}",
         "told": told,
         "verb": first["title"],
+        "end": first["end"],
         "facts": list(_facts(told)),
         "changes": list(_changes(told)),
         "params": _lines(told.get("params", {})),

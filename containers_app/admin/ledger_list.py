@@ -150,14 +150,25 @@ def filters_of(request: HttpRequest) -> dict[str, str]:
 def shown(entries: Iterable[Any]) -> list[dict[str, Any]]:
     """Each entry with its payload as people read it: what a page says of it comes from there, not from the columns."""
     rows = list(entries)
-    return [
-        {"entry": row, "told": told, "title": _title(told)} for row, told in zip(rows, disclosed_all(rows), strict=True)
-    ]
+    told = disclosed_all(rows)
+    return [{"entry": row, "told": one, **_words(one)} for row, one in zip(rows, told, strict=True)]
 
 
-def _title(told: Mapping[str, Any]) -> str:
+def _words(told: Mapping[str, Any]) -> dict[str, str]:
+    """What a row calls its verb, its actor and its object."""
     verb = VERBS.get(str(told.get("action", "")))
-    return verb.title if verb else ""
+    actor, subject = _object(told, "actor"), _object(told, "object")
+    return {
+        "title": verb.title if verb else str(told.get("action", "damaged")),
+        "who": str(actor.get("label") or actor.get("type") or ""),
+        "what": str(subject.get("name") or subject.get("id") or ""),
+        "end": visible(str(told.get("outcome") or "intent")),
+    }
+
+
+def _object(told: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = told.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def _found(request: HttpRequest, given: Mapping[str, str], *, limit: int | None = None) -> LedgerPage:

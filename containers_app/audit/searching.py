@@ -135,7 +135,7 @@ class _Asked:
         order, limit = self._order("e.time", "e.id"), self._limit + 1
         lists = ", ".join(f"c{number} AS ({sql})" for number, sql in enumerate(self._lists))
         reach = ", ".join(self._reach(number, most) for group in self._groups for number, most in group.items())
-        within = " UNION ".join(f"SELECT id FROM c{number}" for number in range(len(self._lists)))  # noqa: S608 - numbers
+        within = " UNION ".join(f"SELECT DISTINCT id FROM c{number}" for number in range(len(self._lists)))  # noqa: S608 - numbers
         # CROSS JOIN keeps SQLite from walking the table in the order that is asked for.
         source = f"({within}) AS c CROSS JOIN audit_entry AS e"
         page = f"SELECT e.* FROM {source} WHERE e.id = c.id{self._conditions()} {order} LIMIT {limit}"  # noqa: S608

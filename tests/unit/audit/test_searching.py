@@ -132,7 +132,7 @@ def test_marks_narrow_the_list_and_a_later_review_ends_a_flag() -> None:
     review(both, "comment", **about, comment="done")
     assert walked(Search(mark="flagged")) == [3]
     assert walked(Search(mark="reviewed")) == [5, 4]
-    assert walked(Search(mark="unreviewed", until=NOON + timedelta(minutes=7))) == [6, 3, 2, 1, 0]
+    assert walked(Search(mark="unreviewed", since=NOON, until=NOON + timedelta(minutes=7))) == [6, 3, 2, 1, 0]
 
 
 @pytest.mark.parametrize(
