@@ -29,7 +29,7 @@ from containers_app.specs.presets import PRESETS
 from containers_app.templatetags.console import visible
 
 PER_PAGE: Final = 50
-ON_TIMELINE: Final = 200
+ON_TIMELINE: Final = 100
 CURSOR: Final = "cursor"
 # What has a timeline: the filter, and what the page calls it.
 TIMELINES: Final[Mapping[str, str]] = {

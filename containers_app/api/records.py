@@ -19,6 +19,7 @@ from containers_app.api.pagination import limit_of
 from containers_app.api.serializers import BackupSerializer, EntrySerializer, OperationSerializer
 from containers_app.api.strict_json import read_nothing
 from containers_app.api.views import ConsoleView
+from containers_app.audit.inspection import at_leaf
 from containers_app.audit.origin import source_of
 from containers_app.operations.cancel import cancel
 from containers_app.operations.ledger_search import FILTERS, find_entries, read_search, shard_of
@@ -131,7 +132,7 @@ def shard_in(query: Mapping[str, str]) -> int | None:
 
 def entry_of(request: ApiRequest, index: int, shard: int | None) -> Any:
     """The entry that the asker may read. Raises NotFound."""
-    place = Q(leaf_index=index) if shard is None else Q(leaf_index=index, shard=shard)
+    place = at_leaf(index) if shard is None else Q(leaf_index=index, shard=shard)
     return find(asker_of(request), "entry", "read", place)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Q, QuerySet
 
 from containers_app.audit.appending import answering
 from containers_app.audit.canonical import Unrecordable, canonical_payload
@@ -47,6 +47,11 @@ class SelfCheck:
 def entries() -> QuerySet[Entry]:
     """All entries, for reading: lists filter and page it, newest first."""
     return Entry.objects.using(ALIAS).order_by("-id")
+
+
+def at_leaf(index: int) -> Q:
+    """What the entries with this leaf index fulfil, one in each shard: no index has leaves alone."""
+    return Q(shard__in=Head.objects.using(ALIAS).values("shard"), leaf_index=index)
 
 
 def known_shards() -> list[int]:

@@ -19,6 +19,7 @@ from containers_app.errors import InvalidRequest, NotFound
 OUTSIDE: Final = ("syslog", "email", "webhook", "witness")
 # How late a checkpoint may be before it is called so.
 _PATIENCE: Final = timedelta(seconds=60)
+_NOT_SIGNED: Final = "No checkpoint is signed yet: is the signer running?"
 State = Literal["empty", "signed", "unsigned", "late", "halted"]
 
 
@@ -121,7 +122,9 @@ def entry_proof(entry: Entry) -> str:
     Raises NotFound while no checkpoint covers it or where the stored tree is damaged, `AuditUnavailable`.
     """
     with answering():
-        row = _checkpoint_of(entry.shard)
+        row = newest_checkpoint(entry.shard)
+        if row is None:
+            raise NotFound(_NOT_SIGNED)
         if entry.leaf_index >= row.size:
             raise NotFound("No checkpoint covers this entry yet: ask again in a few seconds.")
         try:
@@ -161,7 +164,7 @@ def _head_of(shard: int | None) -> Head:
 def _checkpoint_of(shard: int | None) -> SignedCheckpoint:
     row = newest_checkpoint(_head_of(shard).shard)
     if row is None:
-        raise NotFound("No checkpoint is signed yet: is the signer running?")
+        raise NotFound(_NOT_SIGNED)
     return row
 
 
