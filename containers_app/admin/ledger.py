@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
-from containers_app.admin.base import ReadOnlyAdmin
+from containers_app.admin.base import ReadOnlyAdmin, refused
 from containers_app.admin.ledger_entry import EntryProofFileView, EntryProofView, ReviewView, entry_context
 from containers_app.admin.ledger_exports import export_urls
 from containers_app.admin.ledger_list import LedgerListView, TimelineView
@@ -27,8 +27,9 @@ class EntryAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Our own list: Django's counts, and filters by what no index has."""
-        answer: HttpResponse = LedgerListView.as_view()(request)
-        return answer
+        if request.method not in ("GET", "HEAD"):
+            raise refused(request, "this page is for reading")
+        return LedgerListView().get(request)
 
     def get_urls(self) -> list[URLPattern]:
         """The pages besides the list and those of the entries, before Django's own."""

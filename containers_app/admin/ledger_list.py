@@ -144,7 +144,7 @@ def check(request: HttpRequest) -> None:
 
 def filters_of(request: HttpRequest) -> dict[str, str]:
     """The filters of the address that have a value."""
-    return {name: value for name, value in request.GET.items() if name in FILTERS and value}
+    return {name: str(value) for name, value in request.GET.dict().items() if name in FILTERS and value}
 
 
 def shown(entries: Iterable[Any]) -> list[dict[str, Any]]:

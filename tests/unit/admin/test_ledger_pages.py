@@ -117,7 +117,7 @@ def test_a_wrong_filter_is_said_and_shows_nothing(aude: Client, query: str, word
 
 def test_an_operator_finds_only_what_was_his_own_and_no_marks() -> None:
     user = recipes.operator()
-    other = record()
+    other = record(actor=ledger.Actor(type="user", id="999999", label="other"))
     mine = record(actor=ledger.Actor(type="user", id=str(user.pk), label="mine"))
     client = signed_in(user)
     html = text(client, LIST)
