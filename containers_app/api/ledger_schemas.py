@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiResponse, inline_serializer
 from rest_framework import serializers
 
-from containers_app.api.serializers import ErrorSerializer, OperationSerializer, WarningSerializer
+from containers_app.api.serializers import EntrySerializer, ErrorSerializer, OperationSerializer, WarningSerializer
 from containers_app.specs.period import NAMED
 from containers_app.workflows.ledger_export import FORMATS
 
@@ -61,3 +61,11 @@ EXPORT_RESPONSES: dict[int, Any] = {
     202: OperationSerializer,
     **_ERRORS,
 }
+LEDGER_LIST: Any = inline_serializer(
+    "LedgerEntries",
+    {
+        "next": serializers.URLField(allow_null=True),
+        "previous": serializers.URLField(allow_null=True),
+        "results": EntrySerializer(many=True),
+    },
+)

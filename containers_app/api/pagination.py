@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
@@ -29,10 +29,16 @@ class NewestFirst(CursorPagination):
         self, queryset: QuerySet[Any] | Sequence[Any], request: Request, view: APIView | None = None
     ) -> list[Any] | None:
         """One page. Raises InvalidRequest for a limit out of range, and for a cursor that no answer gave."""
-        limit = request.query_params.get("limit", str(self.page_size))
-        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= self.max_page_size):
-            raise InvalidRequest(f"'limit' must be 1 to {self.max_page_size}", field="limit")
+        limit_of(request.query_params)
         try:
             return super().paginate_queryset(queryset, request, view)
         except (NotFound, ValueError, ValidationError) as error:
             raise InvalidRequest("'cursor' must come from 'next' or 'previous' of an answer", field="cursor") from error
+
+
+def limit_of(query: Mapping[str, str]) -> int:
+    """How many rows a page may have. Raises InvalidRequest."""
+    limit = query.get("limit", str(NewestFirst.page_size))
+    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= NewestFirst.max_page_size):
+        raise InvalidRequest(f"'limit' must be 1 to {NewestFirst.max_page_size}", field="limit")
+    return int(limit)

@@ -71,6 +71,7 @@ _ADDED_TO: Final = {
     "audit_checkpoint": "EXISTS (SELECT 1 FROM audit_checkpoint WHERE id = NEW.id)",
     "audit_standing": "EXISTS (SELECT 1 FROM audit_standing WHERE id = NEW.id)",
     "audit_anchoring": "EXISTS (SELECT 1 FROM audit_anchoring WHERE id = NEW.id)",
+    "audit_review": "EXISTS (SELECT 1 FROM audit_review WHERE id = NEW.id)",
 }
 
 GUARDS: Final[dict[str, tuple[Guard, ...]]] = {

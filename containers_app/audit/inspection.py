@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from containers_app.audit.appending import answering
 from containers_app.audit.commitments import opened
@@ -24,6 +24,11 @@ DIGESTS_AT_ONCE: Final = 900
 def entries() -> QuerySet[Entry]:
     """All entries, for reading: lists filter and page it, newest first."""
     return Entry.objects.using(ALIAS).order_by("-id")
+
+
+def at_leaf(index: int) -> Q:
+    """What the entries with this leaf index fulfil, one in each shard: no index has leaves alone."""
+    return Q(shard__in=Head.objects.using(ALIAS).values("shard"), leaf_index=index)
 
 
 def known_shards() -> list[int]:

@@ -95,16 +95,21 @@ class Entry(LedgerModel):
                 fields=("operation_id",), condition=Q(phase="outcome"), name="audit_entry_one_outcome"
             ),
         )
-        # Lists are walked by id (which grows with the position), so each filter that can be rare ends in it.
+        # Each filter of a list walks an index of its own, newest first; see `searching`.
         indexes = (
-            models.Index(fields=("time",), name="audit_entry_time"),
-            models.Index(fields=("action", "id"), name="audit_entry_action"),
-            models.Index(fields=("actor_id", "id"), name="audit_entry_actor"),
-            models.Index(fields=("object_id", "id"), name="audit_entry_object"),
-            models.Index(fields=("outcome", "id"), name="audit_entry_outcome"),
-            models.Index(fields=("operation_id",), name="audit_entry_operation"),
-            models.Index(fields=("request_id",), name="audit_entry_request"),
-            models.Index(fields=("ticket", "id"), name="audit_entry_ticket"),
+            models.Index(fields=("time", "id"), name="audit_entry_time"),
+            models.Index(fields=("shard", "time", "id"), name="audit_entry_shard"),
+            models.Index(fields=("action", "time", "id"), name="audit_entry_action"),
+            models.Index(fields=("category", "time", "id"), name="audit_entry_category"),
+            models.Index(fields=("outcome", "time", "id"), name="audit_entry_outcome"),
+            models.Index(fields=("actor_id", "time", "id"), name="audit_entry_actor"),
+            models.Index(fields=("object_id", "time", "id"), name="audit_entry_object"),
+            models.Index(fields=("object_name", "time", "id"), name="audit_entry_object_name"),
+            models.Index(fields=("host", "time", "id"), name="audit_entry_host"),
+            models.Index(fields=("channel", "time", "id"), name="audit_entry_channel"),
+            models.Index(fields=("operation_id", "time", "id"), name="audit_entry_operation"),
+            models.Index(fields=("request_id", "time", "id"), name="audit_entry_request"),
+            models.Index(fields=("ticket", "time", "id"), name="audit_entry_ticket"),
         )
 
     def __str__(self) -> str:
@@ -229,3 +234,27 @@ class Permit(LedgerModel):
 
     def __str__(self) -> str:
         return self.act
+
+
+class Review(LedgerModel):
+    """What an auditor said of an entry, so that lists can be narrowed by it; the evidence is an entry `audit.review`.
+
+    `said_at` is the leaf index of that entry in `said_in`, its shard. The last row of an entry counts.
+    """
+
+    entry_id = models.BigIntegerField()
+    entry_time = models.DateTimeField()
+    kind = models.CharField(max_length=8)
+    said_in = models.IntegerField()
+    said_at = models.BigIntegerField()
+
+    class Meta(LedgerModel.Meta):
+        verbose_name = "ledger review"
+        ordering = ("-id",)
+        indexes = (
+            models.Index(fields=("kind", "entry_time", "entry_id"), name="audit_review_kind"),
+            models.Index(fields=("entry_id", "kind", "id"), name="audit_review_entry"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} of entry {self.entry_id}"

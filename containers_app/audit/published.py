@@ -20,6 +20,7 @@ OUTSIDE: Final = ("syslog", "email", "webhook", "witness", "s3")
 _MOST_WITNESSES: Final = 8
 # How late a checkpoint may be before it is called so.
 _PATIENCE: Final = timedelta(seconds=60)
+_NOT_SIGNED: Final = "No checkpoint is signed yet: is the signer running?"
 State = Literal["empty", "signed", "unsigned", "late", "halted"]
 # `none`: never, and not late either. `late`: see MYCO_ANCHOR_LATE_SECONDS.
 OutsideState = Literal["none", "current", "late"]
@@ -94,7 +95,7 @@ def status() -> Status:
             state=state,
             shard=shard,
             size=size,
-            checkpoint=None if row is None else _published(row),
+            checkpoint=None if row is None else _published(row, note=row.note),
             outside=outside,
             outside_state=outside_state(outside),
             why=_why(state),
@@ -157,7 +158,9 @@ def entry_proof(entry: Entry) -> str:
     Raises NotFound while no checkpoint covers it or where the stored tree is damaged, `AuditUnavailable`.
     """
     with answering():
-        row = _checkpoint_of(entry.shard)
+        row = newest_checkpoint(entry.shard)
+        if row is None:
+            raise NotFound(_NOT_SIGNED)
         if entry.leaf_index >= row.size:
             raise NotFound("No checkpoint covers this entry yet: ask again in a few seconds.")
         try:
@@ -197,17 +200,18 @@ def _head_of(shard: int | None) -> Head:
 def _checkpoint_of(shard: int | None) -> SignedCheckpoint:
     row = newest_checkpoint(_head_of(shard).shard)
     if row is None:
-        raise NotFound("No checkpoint is signed yet: is the signer running?")
+        raise NotFound(_NOT_SIGNED)
     return row
 
 
-def _published(row: SignedCheckpoint) -> Published:
+def _published(row: SignedCheckpoint, *, note: str = "") -> Published:
+    """With the signatures of witnesses, which take a query, unless the note is given."""
     return Published(
         shard=row.shard,
         origin=row.origin,
         size=row.size,
         root=row.root,
-        note=_with_witnesses(row),
+        note=note or _with_witnesses(row),
         vkey=row.vkey,
         signed_at=row.signed_at,
     )

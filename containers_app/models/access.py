@@ -37,8 +37,11 @@ _ACTS = (
 _LEDGER = (
     ("audit", "entry", "view_entry"),
     ("containers_app", "operation", "export_ledger"),
+    ("containers_app", "ledgerview", "share_ledgerview"),
     ("containers_app", "apikey", "view_apikey"),
 )
+# What auditors alone do: who runs things does not mark them as looked at.
+_REVIEW = (("containers_app", "ledgerview", "review_entry"),)
 _ADMINISTRATION = (
     ("containers_app", "operation", "clone_privileged"),
     ("containers_app", "operation", "backup_bind"),
@@ -59,7 +62,7 @@ _ADMINISTRATION = (
 )
 GROUP_PERMISSIONS = {
     OPERATORS: _VIEWS + _ACTS,
-    AUDITORS: _VIEWS + _LEDGER,
+    AUDITORS: _VIEWS + _LEDGER + _REVIEW,
     ADMINISTRATORS: _VIEWS + _ACTS + _LEDGER + _ADMINISTRATION,
 }
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
+from urllib.parse import urlencode
 
 from django import template
 from django.utils.html import format_html, format_html_join
@@ -92,6 +93,18 @@ def badge(state: str, word: str = "") -> SafeString:
     return format_html('<span class="badge is-{}">{}{}</span>', tone, icon(glyph), word or default)
 
 
+@register.simple_tag
+def state_icon(state: str) -> SafeString:
+    """The icon of a state alone, beside a text that names it."""
+    return icon(STATES.get(state, ("", "question", ""))[1])
+
+
+@register.filter
+def tone(state: str) -> str:
+    """The class that gives a row the tone of a state."""
+    return f"is-{STATES.get(state, ('mute', '', ''))[0]}"
+
+
 @register.filter
 def kept_badges(backup: Any) -> tuple[SafeString | str, SafeString | str]:
     """The marks of what keeps a backup: its pin and its hold, empty where there is none."""
@@ -119,7 +132,10 @@ def visible(text: str) -> str:
 @register.filter
 def foreign(value: Any) -> SafeString:
     """Text that containers or people chose: escaped, isolated, and control characters shown instead of obeyed."""
-    parts = _CONTROL.split(str(value))
+    text = str(value)
+    if not _CONTROL.search(text):
+        return format_html("<bdi>{}</bdi>", text)
+    parts = _CONTROL.split(text)
     shown = format_html_join("", "{}", ((_part(part),) for part in parts))
     return format_html("<bdi>{}</bdi>", shown)
 
@@ -196,6 +212,30 @@ def spark(readings: Sequence[Reading], label: str) -> SafeString:
     shapes = format_html_join("", "{}", ((format_html(shape, *values),) for shape, *values in paths))
     box = '<svg class="spark" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
     return format_html(box, f"{WIDTH:.0f}", f"{HEIGHT:.0f}", label, shapes)
+
+
+@register.filter
+def words(text: str) -> list[str]:
+    """The parts of a list that a template writes with commas."""
+    return text.split(",")
+
+
+@register.filter
+def thousands(number: int) -> str:
+    """A whole number as people read it."""
+    return f"{number:,}"
+
+
+@register.filter
+def utc_time(text: str) -> str:
+    """A time of the ledger, `2026-11-30T12:00:00.123456Z`, without its fraction and its letters."""
+    return visible(str(text or "")[:19].replace("T", " "))
+
+
+@register.filter
+def query(value: Any, name: str) -> str:
+    """A value as the part of an address that filters by it."""
+    return urlencode({name: str(value)})
 
 
 @register.filter

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tarfile
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from django.test import Client
@@ -11,7 +13,10 @@ from django.utils import timezone
 from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog, Page
 
 from containers_app.audit import holds, ledger
-from containers_app.models import Container, DockerHost, State
+from containers_app.audit.reviews import review
+from containers_app.audit.signer import Signer
+from containers_app.audit.signer_folder import SignerFolder
+from containers_app.models import Container, DockerHost, LedgerView, State
 from tests import recipes
 from tests.unit.admin.cloning import collision, plan
 from tests.unit.archives.samples import Member, tar_of
@@ -85,6 +90,7 @@ def fill(address: str) -> Site:
     rows |= _stored(rows["container"])
     rows["hold"] = _ledger()
     rows["entry"] = ledger.entries()[0]
+    rows["reviewed"] = _reviewed(auditor)
     return Site(address, rows, {"superuser": _session(root), "auditor": _session(auditor)})
 
 
@@ -167,6 +173,19 @@ def _ledger() -> holds.LegalHold:
     placed = [holds.place(actor=actor, source=source, reason=recipes.HOSTILE, ticket="CASE-1") for _ in range(2)]
     holds.release(placed[0].id, actor=actor, source=source, reason=recipes.HOSTILE)
     return placed[1]
+
+
+def _reviewed(auditor: Any) -> Any:
+    """A change with hostile words before and after, flagged with more of them, in a signed ledger; and a saved view."""
+    actor, source = ledger.Actor(type="user", id="1", label=recipes.HOSTILE), ledger.Source(channel="ui")
+    details = {"before": {"url": recipes.HOSTILE, "queue": "a"}, "after": {"url": "tcp://b", "queue": "a"}}
+    ledger.event(action="config.host_changed", actor=actor, source=source, details=details, reason=recipes.HOSTILE)
+    changed = ledger.entries()[0]
+    review(changed, "flag", actor=actor, source=source, comment=recipes.HOSTILE)
+    with tempfile.TemporaryDirectory() as folder:
+        Signer(SignerFolder(Path(folder)), name="a.example", heartbeat_seconds=3600).look()
+    LedgerView.objects.create(name=recipes.HOSTILE[:100], filters="denied=true", is_shared=True, owner=auditor)
+    return changed
 
 
 def _session(user: Any) -> str:

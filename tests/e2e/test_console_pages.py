@@ -16,8 +16,7 @@ from django.urls import reverse
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
-from containers_app.admin import plans
-from containers_app.admin.ledger import EntryAdmin
+from containers_app.admin import ledger_list, plans
 from containers_app.models import Container
 from containers_app.models.access import ensure_groups
 from tests.e2e.console_site import Site, Visitor, a_plan, another_container, fill
@@ -101,8 +100,13 @@ READ: dict[str, Callable[[dict[str, Any]], str]] = {
     "ledger": to("audit_entry_changelist"),
     "ledger-filtered": query("audit_entry_changelist", "?since=2020-01-01&until=2020-12-31&phase=event"),
     "ledger-exports": to("audit_entry_exports"),
-    "ledger-entry": to("audit_entry_change", "entry"),
     "ledger-holds": to("audit_entry_holds"),
+    "ledger-timeline": query("audit_entry_timeline", "?actor=1"),
+    "ledger-views": query("audit_entry_views", "?denied=true&period=7d"),
+    "ledger-entry": to("audit_entry_change", "entry"),
+    "ledger-entry-reviewed": to("audit_entry_change", "reviewed"),
+    "ledger-proof": to("audit_entry_proof", "entry"),
+    "ledger-proof-signed": to("audit_entry_proof", "reviewed"),
     "keys": to("containers_app_apikey_changelist"),
     "key": to("containers_app_apikey_change", "apikey"),
     "password": to("password_change"),
@@ -135,7 +139,7 @@ def site(django_db_setup: None, django_db_blocker: Any) -> Iterator[Site]:
         # Playwright keeps an event loop in this thread, which Django takes for asynchronous code.
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
         ensure_groups(apps)
-        patch.setattr(EntryAdmin, "list_per_page", 5)
+        patch.setattr(ledger_list, "PER_PAGE", 5)
         server = LiveServer("127.0.0.1")
         try:
             yield fill(server.url)
