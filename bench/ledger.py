@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("entries", nargs="?", type=int, default=100_000)
     parser.add_argument("--postgres", action="store_true", help="in a private server, not in SQLite")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="myco-ledger-bench-") as name, _database(Path(name), options.postgres):
+    with tempfile.TemporaryDirectory(prefix="myco-ledger-bench-") as name, database(Path(name), options.postgres):
         os.environ.update(MYCO_DATA_DIR=name, DJANGO_SETTINGS_MODULE="mycodocker.settings")
         import django
 
@@ -40,7 +40,8 @@ def main() -> None:
 
 
 @contextmanager
-def _database(folder: Path, wanted: bool) -> Iterator[None]:
+def database(folder: Path, wanted: bool) -> Iterator[None]:
+    """A private PostgreSQL server beside `folder` while inside, if wanted, and the environment that names it."""
     if not wanted:
         yield
         return
@@ -126,15 +127,10 @@ def _entry(number: int, moment: datetime, last: Any) -> tuple[Any, Any]:
     """An intent, or the outcome of `last`, with its disclosures."""
     from containers_app.audit.merkle import leaf_hash
     from containers_app.audit.models import Entry
-    from containers_app.audit.record import Actor, Fact, Source, Subject, compose, projection
+    from containers_app.audit.record import Fact, compose, projection
     from containers_app.specs.receipt import Receipt
 
-    about: dict[str, Any] = {
-        "action": "container.backup",
-        "actor": Actor(type="user", id="7", label="alice@example.org", roles=("operators",), auth="session"),
-        "source": Source(channel="api", ip="192.0.2.7", user_agent="Firefox/140", request_id=f"request-{number}"),
-        "subject": Subject(type="container", id="a" * 64, name="web-1", host="local"),
-    }
+    shared = about(number)
     if number % 2:
         receipt = Receipt(
             operation_id=last.operation_id,
@@ -143,14 +139,26 @@ def _entry(number: int, moment: datetime, last: Any) -> tuple[Any, Any]:
             leaf_hash=last.leaf_hash,
         )
         more = {"intent": receipt, "outcome": "success", "duration_ms": 1234, "details": {"sha256": "b" * 64}}
-        fact = Fact(phase="outcome", operation_id=last.operation_id, **about, **more)
+        fact = Fact(phase="outcome", operation_id=last.operation_id, **shared, **more)
     else:
-        fact = Fact(phase="intent", operation_id=str(uuid.uuid4()), params={"name": "x" * 200}, **about)
+        fact = Fact(phase="intent", operation_id=str(uuid.uuid4()), params={"name": "x" * 200}, **shared)
     recorded = compose(fact, moment)
     payload = recorded.payload
     hashed = leaf_hash(payload.encode()).hex()
     place = {"shard": moment.year, "leaf_index": number, "payload": payload, "leaf_hash": hashed}
     return Entry(**place, **projection(json.loads(payload))), recorded.disclosures
+
+
+def about(number: int) -> dict[str, Any]:
+    """Who does what to what, in the entries of all measurements."""
+    from containers_app.audit.record import Actor, Source, Subject
+
+    return {
+        "action": "container.backup",
+        "actor": Actor(type="user", id="7", label="alice@example.org", roles=("operators",), auth="session"),
+        "source": Source(channel="api", ip="192.0.2.7", user_agent="Firefox/140", request_id=f"request-{number}"),
+        "subject": Subject(type="container", id="a" * 64, name="web-1", host="local"),
+    }
 
 
 if __name__ == "__main__":
