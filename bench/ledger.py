@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("entries", nargs="?", type=int, default=100_000)
     parser.add_argument("--postgres", action="store_true", help="in a private server, not in SQLite")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="myco-ledger-bench-") as name, _database(Path(name), options.postgres):
+    with tempfile.TemporaryDirectory(prefix="myco-ledger-bench-") as name, database(Path(name), options.postgres):
         os.environ.update(MYCO_DATA_DIR=name, DJANGO_SETTINGS_MODULE="mycodocker.settings")
         import django
 
@@ -41,7 +41,8 @@ def main() -> None:
 
 
 @contextmanager
-def _database(folder: Path, wanted: bool) -> Iterator[None]:
+def database(folder: Path, wanted: bool) -> Iterator[None]:
+    """A private PostgreSQL server beside `folder` while inside, if wanted, and the environment that names it."""
     if not wanted:
         yield
         return
@@ -180,27 +181,21 @@ _NO_PLACE = f'"leaf_hash":"{"c" * 64}","leaf_index":0,"shard":1'
 
 def _composed(*, with_intent: bool) -> tuple[str, dict[str, Any], list[tuple[str, str, str]]]:
     """A payload, the same as an object, and the names, values and digests of what it is bound to."""
-    from containers_app.audit.record import Actor, Fact, Source, Subject, compose
+    from containers_app.audit.record import Fact, compose
     from containers_app.specs.receipt import Receipt
 
-    about: dict[str, Any] = {
-        "action": "container.backup",
-        "actor": Actor(type="user", id="7", label="alice@example.org", roles=("operators",), auth="session"),
-        "source": Source(channel="api", ip="192.0.2.7", user_agent="Firefox/140", request_id="request-1234567"),
-        "subject": Subject(type="container", id="a" * 64, name="web-1", host="local"),
-        "operation_id": str(uuid.uuid4()),
-    }
+    shared: dict[str, Any] = {**about(1_234_567), "operation_id": str(uuid.uuid4())}
     if with_intent:
-        receipt = Receipt(operation_id=about["operation_id"], shard=1, leaf_index=0, leaf_hash="c" * 64)
+        receipt = Receipt(operation_id=shared["operation_id"], shard=1, leaf_index=0, leaf_hash="c" * 64)
         more: dict[str, Any] = {
             "intent": receipt,
             "outcome": "success",
             "duration_ms": 1234,
             "details": {"sha256": "b" * 64},
         }
-        fact = Fact(phase="outcome", **about, **more)
+        fact = Fact(phase="outcome", **shared, **more)
     else:
-        fact = Fact(phase="intent", params={"name": "x" * 200}, **about)
+        fact = Fact(phase="intent", params={"name": "x" * 200}, **shared)
     recorded = compose(fact, datetime.now(UTC))
     texts = [json.loads(one.text) for one in recorded.disclosures]
     digests = [one.digest for one in recorded.disclosures]
@@ -224,6 +219,18 @@ def _insert(model: Any, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -
         if plain:
             # The names are those of the models.
             cursor.executemany(f"INSERT INTO {model._meta.db_table} ({names}) VALUES ({marks})", plain)  # noqa: S608
+
+
+def about(number: int) -> dict[str, Any]:
+    """Who does what to what, in the entries of all measurements."""
+    from containers_app.audit.record import Actor, Source, Subject
+
+    return {
+        "action": "container.backup",
+        "actor": Actor(type="user", id="7", label="alice@example.org", roles=("operators",), auth="session"),
+        "source": Source(channel="api", ip="192.0.2.7", user_agent="Firefox/140", request_id=f"request-{number}"),
+        "subject": Subject(type="container", id="a" * 64, name="web-1", host="local"),
+    }
 
 
 if __name__ == "__main__":

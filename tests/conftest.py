@@ -24,6 +24,7 @@ _MARKED_BY_FIXTURE = {
     "any_engine": "engine",
     "compose": "compose",
     "postgres_server": "postgres",
+    "own_postgres": "postgres",
     "redis_server": "redis",
     "browser": "browser",
 }

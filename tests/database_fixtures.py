@@ -28,6 +28,16 @@ class _PostgresServer(Throwaway):
         except (RuntimeError, psycopg.OperationalError):
             return False
 
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """While inside, it does not run; it ended without any preparation, as by a power cut."""
+        run_script("postgres", "stop", self.directory)
+        self.reap()
+        try:
+            yield
+        finally:
+            self.start(self.answers)
+
     def execute(self, statement: str) -> None:
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(statement.encode())
@@ -48,6 +58,18 @@ class _RedisServer(Throwaway):
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[_PostgresServer]:
     """A private PostgreSQL server."""
+    require("postgres")
+    server = _PostgresServer()
+    try:
+        server.start(server.answers)
+        yield server
+    finally:
+        server.destroy()
+
+
+@pytest.fixture(scope="module")
+def own_postgres() -> Iterator[_PostgresServer]:
+    """One that the module's tests may stop, and start again."""
     require("postgres")
     server = _PostgresServer()
     try:

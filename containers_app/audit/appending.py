@@ -12,14 +12,15 @@ from typing import Final
 from django.db import DatabaseError, Error, connections, transaction
 from django.db.models import QuerySet
 
-from containers_app.audit import shards
-from containers_app.audit.commitments import Commitment
+from containers_app.audit import flushing, one_trip, shards, statements
 from containers_app.audit.merkle import Frontier, leaf_hash
 from containers_app.audit.models import Disclosure, Entry, Head, SignedCheckpoint, Standing, Stored, Subtree
 from containers_app.audit.record import Actor, Fact, Recorded, Source, compose, projection
 from containers_app.audit.router import ALIAS
+from containers_app.audit.statements import Statement
 from containers_app.audit.tree import STEP
 from containers_app.errors import AuditUnavailable
+from containers_app.specs.receipt import Receipt
 
 # The first 63 bits of SHA-256("mycodocker audit ledger"): advisory locks share one number space per database.
 LOCK_NUMBER: Final = 3_160_585_963_228_209_605
@@ -29,6 +30,7 @@ HALTED_WORDS: Final = (
     "The audit ledger lost entries or was changed, so nothing is run. An administrator has to look at it: "
     "see 'manage.py ledger accept-rollback'."
 )
+_LOCK: Final = f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; SELECT pg_advisory_xact_lock({LOCK_NUMBER})"
 _here = threading.local()
 
 
@@ -46,7 +48,7 @@ class LedgerHalted(AuditUnavailable):
 def answering() -> Iterator[None]:
     """Turn every failure of the ledger's database into `AuditUnavailable`; a connection that died idle is replaced."""
     try:
-        _drop_dead_connection()
+        statements.drop_dead_connection()
         yield
     except Error as failure:
         raise AuditUnavailable("The audit ledger does not answer; nothing was run. Try again later.") from failure
@@ -56,14 +58,14 @@ def answering() -> Iterator[None]:
 def appending() -> Iterator[None]:
     """Hold the ledger's one writer lock for the transaction that `append` needs; durable at the end.
 
-    Never hold it across anything but the ledger's own queries; within it, a second one belongs to the first. Raises
-    `AuditUnavailable` when the database fails or the lock is not free within 5 s; then nothing was written, save that
-    a failed commit may have been carried out.
+    Never hold it across anything but the ledger's own queries; within it, a second one belongs to the first. The disk
+    is waited for once the lock is free, see `flushing`. Raises `AuditUnavailable` when the database or the disk fails
+    or the lock is not free within 5 s; then nothing was written, save that a failed commit may have been carried out.
     """
     if getattr(_here, "held", False):
         yield
         return
-    with answering(), transaction.atomic(using=ALIAS, durable=True):
+    with answering(), flushing.afterwards(), transaction.atomic(using=ALIAS, durable=True):
         _lock()
         _here.held = True
         try:
@@ -72,16 +74,29 @@ def appending() -> Iterator[None]:
             _here.held = False
 
 
+def append_at_once(fact: Fact) -> Receipt | None:
+    """Write `fact` as the next leaf, durably, where one question to the database does it; else None, and nothing.
+
+    Then the way is `append` within `appending`. Raises `Unrecordable`, `AuditUnavailable` (as `appending`).
+    """
+    connection = connections[ALIAS]
+    if connection.vendor != "postgresql" or connection.in_atomic_block:
+        return None
+    with answering():
+        return one_trip.append(fact, lock=_LOCK)
+
+
 def append(fact: Fact) -> Entry:
     """Write `fact` as the next leaf, within `appending`.
 
     Raises `Unrecordable` for what has no place in the ledger, `LedgerHalted` after a loss that nobody accepted yet.
     """
-    if is_halted():
+    state, heads = statements.standing_and_heads()
+    if state == HALTED:
         raise LedgerHalted(HALTED_WORDS)
+    # Only within the lock, so that the times of the entries are in the order of the leaves.
     moment = _now()
-    head = _current_head(moment)
-    return _add(compose(fact, moment), head)[0]
+    return _add(compose(fact, moment), _current_head(heads, moment))[0]
 
 
 def is_halted() -> bool:
@@ -91,13 +106,14 @@ def is_halted() -> bool:
 
 
 def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _drop_dead_connection() -> None:
+    """One clock for all machines where there is one: that of the server, as `one_trip` has it."""
     connection = connections[ALIAS]
-    if connection.connection is not None and not connection.in_atomic_block and not connection.is_usable():
-        connection.close()
+    if connection.vendor != "postgresql":
+        return datetime.now(UTC)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        moment: datetime = cursor.fetchone()[0]
+        return moment
 
 
 def _lock() -> None:
@@ -105,13 +121,10 @@ def _lock() -> None:
     connection = connections[ALIAS]
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute(
-                f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; SELECT pg_advisory_xact_lock({LOCK_NUMBER})",
-            )
+            cursor.execute(f"{flushing.LATER}; {_LOCK}")
 
 
-def _current_head(moment: datetime) -> Head:
-    heads = {head.shard: head for head in Head.objects.using(ALIAS).all()}
+def _current_head(heads: dict[int, Head], moment: datetime) -> Head:
     newest = shards.newest(heads)
     if newest is None:
         return Head(shard=moment.year, size=0, frontier="")
@@ -148,10 +161,12 @@ def _add(recorded: Recorded, head: Head) -> tuple[Entry, Head]:
     frontier = _frontier(head)
     entry = _entry(recorded, head)
     leaf = bytes.fromhex(entry.leaf_hash)
-    _insert_disclosures(recorded.disclosures)
-    _insert_entry(entry)
-    _insert_subtrees(head, frontier.completed(leaf))
-    return entry, _grow(head, frontier.append(leaf))
+    following = frontier.append(leaf)
+    grown = Head(shard=head.shard, size=following.size, frontier=following.to_text())
+    rows = [*_disclosures(recorded), entry, *_subtrees(head, frontier.completed(leaf))]
+    if statements.run([*statements.insertions(rows), _growth(head, grown)]) != 1:
+        raise HeadUnfit("the head of the ledger moved under the lock")
+    return entry, grown
 
 
 def _frontier(head: Head) -> Frontier:
@@ -171,33 +186,23 @@ def _entry(recorded: Recorded, head: Head) -> Entry:
     )
 
 
-def _insert_disclosures(commitments: tuple[Commitment, ...]) -> None:
-    rows = [Disclosure(commitment=one.digest, kind=one.name, text=one.text) for one in commitments]
-    if rows:
-        writable(Disclosure).bulk_create(rows)
+def _disclosures(recorded: Recorded) -> list[Disclosure]:
+    return [Disclosure(commitment=one.digest, kind=one.name, text=one.text) for one in recorded.disclosures]
 
 
-def _insert_entry(entry: Entry) -> None:
-    writable(Entry).bulk_create([entry])
-
-
-def _insert_subtrees(head: Head, completed: list[bytes]) -> None:
-    rows = [
+def _subtrees(head: Head, completed: list[bytes]) -> list[Subtree]:
+    return [
         Subtree(shard=head.shard, level=level, number=head.size >> level, root=completed[level].hex())
         for level in range(STEP, len(completed), STEP)
     ]
-    if rows:
-        writable(Subtree).bulk_create(rows)
 
 
-def _grow(head: Head, frontier: Frontier) -> Head:
-    grown = Head(shard=head.shard, size=frontier.size, frontier=frontier.to_text())
-    heads = writable(Head)
+def _growth(head: Head, grown: Head) -> Statement:
+    """The head goes on only from where it was read: then it is one row that was written."""
     if head.size == 0:
-        heads.bulk_create([grown])
-    elif heads.filter(shard=head.shard, size=head.size).update(size=grown.size, frontier=grown.frontier) != 1:
-        raise HeadUnfit("the head of the ledger moved under the lock")
-    return grown
+        (insertion,) = statements.insertions([grown])
+        return insertion
+    return statements.GROW, [grown.size, grown.frontier, head.shard, head.size]
 
 
 def writable(model: type[Stored]) -> QuerySet[Stored]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, cast
 
 from django.db.models import Exists, OuterRef, QuerySet
 
-from containers_app.audit.appending import answering, append, appending
+from containers_app.audit.appending import answering, append, append_at_once, appending
 from containers_app.audit.canonical import Unrecordable
 from containers_app.audit.inspection import disclosed, disclosed_all
 from containers_app.audit.merkle import leaf_hash
@@ -18,6 +18,7 @@ from containers_app.audit.models import Entry
 from containers_app.audit.recomputing import SelfCheck, self_check
 from containers_app.audit.record import NOTHING, Actor, ActorType, Channel, Fact, OnBehalf, Outcome, Source, Subject
 from containers_app.audit.router import ALIAS
+from containers_app.audit.statements import told_of
 from containers_app.errors import AuditUnavailable
 from containers_app.specs.receipt import Receipt
 
@@ -104,8 +105,11 @@ def intent(
         reason=reason,
         ticket=ticket,
     )
+    done = append_at_once(fact)
+    if done is not None:
+        return done
     with appending():
-        if _entry_of(operation_id, "intent") is not None:
+        if "intent" in told_of(operation_id):
             raise Unrecordable(f"The operation {operation_id} has an intent in the ledger already.")
         return _receipt(append(fact))
 
@@ -130,28 +134,31 @@ def outcome(
     An operation has one outcome: when there is one already, its index is returned and nothing is written. `late` says
     that somebody other than the runner wrote it afterwards. Raises `AuditUnavailable`; then call again.
     """
+    fact = Fact(
+        phase="outcome",
+        action=action,
+        actor=actor,
+        source=source,
+        subject=subject,
+        operation_id=operation_id,
+        outcome=outcome,
+        error_code=error_code,
+        error_message=error_message,
+        duration_ms=duration_ms,
+        size_bytes=size_bytes,
+        details=details,
+        late=late,
+    )
+    with answering():
+        told = told_of(operation_id)
+    done = append_at_once(replace(fact, intent=told["intent"])) if set(told) == {"intent"} else None
+    if done is not None:
+        return done.leaf_index
     with appending():
-        told = {entry.phase: entry for entry in Entry.objects.using(ALIAS).filter(operation_id=operation_id)}
+        told = told_of(operation_id)
         if "outcome" in told:
-            return int(told["outcome"].leaf_index)
-        begun = told.get("intent")
-        fact = Fact(
-            phase="outcome",
-            action=action,
-            actor=actor,
-            source=source,
-            subject=subject,
-            operation_id=operation_id,
-            intent=None if begun is None else _receipt(begun),
-            outcome=outcome,
-            error_code=error_code,
-            error_message=error_message,
-            duration_ms=duration_ms,
-            size_bytes=size_bytes,
-            details=details,
-            late=late,
-        )
-        return append(fact).leaf_index
+            return told["outcome"].leaf_index
+        return append(replace(fact, intent=told.get("intent"))).leaf_index
 
 
 def event(
@@ -189,6 +196,9 @@ def event(
         ticket=ticket,
         suppressed=suppressed,
     )
+    done = append_at_once(fact)
+    if done is not None:
+        return done.leaf_index
     with appending():
         return append(fact).leaf_index
 
@@ -209,7 +219,7 @@ def verify_receipt(receipt: Receipt) -> None:
 def has_outcome(operation_id: str) -> bool:
     """Say whether the ledger knows how `operation_id` ended. Raises `AuditUnavailable`."""
     with answering():
-        return _entry_of(operation_id, "outcome") is not None
+        return "outcome" in told_of(operation_id)
 
 
 def open_intents(older_than: timedelta, *, younger_than: timedelta | None = None) -> tuple[OpenIntent, ...]:
@@ -229,11 +239,6 @@ def open_intents(older_than: timedelta, *, younger_than: timedelta | None = None
 def entries() -> QuerySet[Entry]:
     """Return all entries, newest first, to be filtered and shown; nothing can be written through them."""
     found: QuerySet[Entry] = Entry.objects.using(ALIAS).order_by("-id")
-    return found
-
-
-def _entry_of(operation_id: str, phase: str) -> Entry | None:
-    found: Entry | None = Entry.objects.using(ALIAS).filter(operation_id=operation_id, phase=phase).first()
     return found
 
 

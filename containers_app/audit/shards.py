@@ -7,6 +7,8 @@ from typing import Final
 
 _PER_YEAR: Final = 100
 _LAST_YEAR: Final = 9999
+# `rank` as PostgreSQL computes it.
+SQL_RANK: Final = f"CASE WHEN shard > {_LAST_YEAR} THEN shard ELSE shard * {_PER_YEAR} END"
 
 
 def rank(shard: int) -> int:

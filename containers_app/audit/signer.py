@@ -10,6 +10,7 @@ from typing import Final
 
 from containers_app.audit import losses, shards
 from containers_app.audit.appending import answering, appending, writable
+from containers_app.audit.flushing import flush
 from containers_app.audit.losses import Loss
 from containers_app.audit.merkle import Frontier
 from containers_app.audit.models import Entry, Head, SignedCheckpoint, Subtree
@@ -122,6 +123,8 @@ class Signer:
 
     def _sign(self, head: Head, keys: list[SigningKey]) -> None:
         root = Frontier.from_text(head.size, head.frontier).root()
+        # What was seen may not be on the disk yet: what is signed must outlive a power cut.
+        flush()
         checkpoint = Checkpoint(f"{self._name}/audit/{head.shard}", head.size, root)
         before = self._folder.signed.get(head.shard)
         if before is not None:

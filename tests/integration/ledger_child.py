@@ -13,7 +13,7 @@ import signal
 import sys
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +40,15 @@ from containers_app.audit import (  # noqa: E402
     signing_loop,
 )
 from containers_app.audit.denials import Denial  # noqa: E402
-from containers_app.audit.models import Disclosure, Entry, Head  # noqa: E402
+from containers_app.audit.merkle import Frontier  # noqa: E402
+from containers_app.audit.models import Disclosure, Entry, Head, Subtree  # noqa: E402
 from containers_app.audit.roles import statements  # noqa: E402
 from containers_app.audit.signer import Signer  # noqa: E402
 from containers_app.audit.signer_folder import SignerFolder  # noqa: E402
 from containers_app.conf import load  # noqa: E402
 from containers_app.errors import MycoError  # noqa: E402
 from tests import recipes  # noqa: E402
+from tests.integration.dying import Steps, killed_child  # noqa: E402
 
 ACTOR = ledger.Actor(type="user", id="7", label="alice@example.org", roles=("operators",), auth="session")
 SOURCE = ledger.Source(channel="worker", ip="192.0.2.7", request_id="req-1")
@@ -138,6 +140,11 @@ def append(count: int) -> int:
 
 
 @answers
+def count() -> int:
+    return Entry.objects.count()
+
+
+@answers
 def deny(count: int) -> int:
     denial = Denial(action="authz.denied", code="PERMISSION_DENIED", actor=ACTOR, source=SOURCE)
     for _ in range(count):
@@ -159,14 +166,30 @@ def check(processes: int, level: int) -> dict[str, Any]:
 def state() -> dict[str, Any]:
     shard = Head.objects.get().shard
     check = ledger.self_check(shard)
-    payloads = [json.loads(text) for text in Entry.objects.values_list("payload", flat=True)]
+    payloads = [json.loads(text) for text in Entry.objects.order_by("id").values_list("payload", flat=True)]
     return {
         "size": check.size,
         "problems": check.problems,
         "indexes": sorted(Entry.objects.values_list("leaf_index", flat=True)),
+        "intents": Entry.objects.filter(phase="intent").count(),
         "outcomes": Entry.objects.filter(phase="outcome").count(),
+        "is_in_order": payloads == sorted(payloads, key=lambda payload: str(payload["time"])),
+        "wrong_subtrees": wrong_subtrees(shard),
         "denied": sum(1 + payload.get("suppressed", 0) for payload in payloads if payload["phase"] == "event"),
     }
+
+
+def wrong_subtrees(shard: int) -> list[str]:
+    """Which of the stored roots are not those of their leaves."""
+    leaves = list(Entry.objects.filter(shard=shard).order_by("leaf_index").values_list("leaf_hash", flat=True))
+    wrong = []
+    for stored in Subtree.objects.filter(shard=shard):
+        tree = Frontier()
+        for leaf in leaves[stored.number << stored.level : stored.number + 1 << stored.level]:
+            tree = tree.append(bytes.fromhex(leaf))
+        if (tree.size, tree.root().hex()) != (1 << stored.level, stored.root):
+            wrong.append(str(stored))
+    return wrong if len(leaves) >> 8 == Subtree.objects.filter(level=8).count() else [*wrong, "some are missing"]
 
 
 @answers
@@ -253,21 +276,52 @@ def wait_at_most(milliseconds: int) -> None:
 
 
 @answers
-def die_at(step: str) -> None:
-    """Kill this process by SIGKILL before or after a step of the next append: `before _lock`, `after commit`, ..."""
-    when, name = step.split()
-    owner: Any = connections["audit"] if name == "commit" else appending
-    attribute = "_commit" if name == "commit" else name
-    original = getattr(owner, attribute)
+def die_at(step: int, work: str, operation_id: str) -> bool:
+    """Let a child of this process do it and be killed before its `step`-th step; say whether it was.
 
-    def deadly(*arguments: Any) -> Any:
-        if when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = original(*arguments)
-        os.kill(os.getpid(), signal.SIGKILL)
-        return result
+    A step is whatever the ledger asks of its database or of the disk: each statement, each commit, each flush, in the
+    order in which they come. There is one more, when all is done and the answer is not given.
+    """
 
-    setattr(owner, attribute, deadly)
+    def do_it() -> None:
+        next_step = kill_before(step)
+        ANSWERS[work](operation_id)
+        next_step()
+
+    return killed_child(do_it)
+
+
+def kill_before(step: int) -> Callable[[], None]:
+    """Count the steps of the ledger from here on, and die before the `step`-th; a call is one more."""
+    steps = Steps(step)
+    connection: Any = connections["audit"]
+    connection.execute_wrappers.append(lambda execute, *arguments: steps.before(execute)(*arguments))
+    connection._commit = steps.before(connection._commit)
+    disk: Any = os
+    disk.fdatasync = steps.before(os.fdatasync)
+    return steps.next
+
+
+@answers
+def intent_and_outcome(operation_id: str) -> None:
+    intent(operation_id)
+    outcome(operation_id)
+
+
+@answers
+def two_together(operation_id: str) -> None:
+    with ledger.together():
+        intent(operation_id)
+        outcome(operation_id)
+
+
+@answers
+def close_what_is_open() -> int:
+    """What the reconciler does for an intent whose operation was never stored."""
+    left = ledger.open_intents(timedelta())
+    for one in left:
+        outcome(one.receipt.operation_id)
+    return len(left)
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:

@@ -23,11 +23,7 @@ from tests.machine import PROJECT
 
 WRITERS = 8
 ENTRIES_EACH = 100
-STEPS = [
-    f"{when} {step}"
-    for step in ("_lock", "_insert_disclosures", "_insert_entry", "_grow", "commit")
-    for when in ("before", "after")
-]
+MOST_STEPS = 60
 LOCK_NUMBER = 3_160_585_963_228_209_605
 
 
@@ -133,6 +129,8 @@ def assert_honest(state: dict[str, Any], size: int) -> None:
     assert state["problems"] == []
     assert state["size"] == size
     assert state["indexes"] == list(range(size))
+    assert state["is_in_order"]
+    assert state["wrong_subtrees"] == []
 
 
 @pytest.mark.slow
@@ -174,17 +172,23 @@ def test_an_operation_that_many_processes_begin_has_one_intent(shared: Shared, c
     assert shared.size() == before + 1
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_a_process_killed_at_any_step_leaves_an_honest_ledger(shared: Shared, step: str) -> None:
-    before = shared.size()
-    with shared.ledger.process() as victim:
-        victim.ask("die_at", step=step)
-        victim.send("intent", operation_id=f"last-words-{step.replace(' ', '')}".replace("_", ""))
-        assert victim.end() == -signal.SIGKILL
-    recorded = before + 1 if step == "after commit" else before
-    assert shared.size() == recorded
-    assert shared.watcher.ask("append", count=2) == 2
-    assert shared.size() == recorded + 2
+@pytest.mark.parametrize("work", ["intent_and_outcome", "two_together"])
+def test_a_process_killed_before_any_step_leaves_an_honest_ledger(shared: Shared, work: str) -> None:
+    was_killed, step = True, 0
+    with shared.ledger.process() as parent:
+        for step in range(1, MOST_STEPS):
+            before = shared.watcher.ask("state")
+            was_killed = parent.ask("die_at", step=step, work=work, operation_id=f"{work.replace('_', '-')}-{step}")
+            after = shared.watcher.ask("state")
+            assert_honest(after, after["size"])
+            assert after["size"] - before["size"] in ((0, 2) if work == "two_together" else (0, 1, 2))
+            if not was_killed:
+                break
+            shared.watcher.ask("close_what_is_open")
+    ended = shared.watcher.ask("state")
+    assert not was_killed
+    assert step > 3
+    assert ended["intents"] == ended["outcomes"]
 
 
 def test_when_the_lock_is_never_free_the_ledger_is_unavailable(
@@ -207,13 +211,40 @@ def test_when_the_server_cuts_the_line_the_same_process_goes_on_afterwards(
     with ledger.process() as writer, psycopg.connect(make_postgres_database(), autocommit=True) as elsewhere:
         writer.ask("append", count=2)
         elsewhere.execute(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false'.encode())
-        elsewhere.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [database])
+        elsewhere.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [database])
         assert writer.error_of("intent", operation_id="one") == "AuditUnavailable"
         elsewhere.execute(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS true'.encode())
         assert writer.ask("intent", operation_id="two") == 2
-        elsewhere.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [database])
+        elsewhere.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [database])
         assert writer.ask("outcome", operation_id="two") == 3
     assert_honest(ledger.ask("state"), 4)
+
+
+def test_a_halted_ledger_takes_nothing_until_it_is_released(ledger: Ledger) -> None:
+    standing = "INSERT INTO audit_standing (state, told, since) VALUES ('{}', '{{}}', '2026-01-01 00:00:00+00:00')"
+    with ledger.process() as writer:
+        writer.ask("append", count=2)
+        writer.ask("execute", statement=standing.format("halted"))
+        for act in ("intent", "outcome", "two_together"):
+            assert writer.error_of(act, operation_id="one") == "LedgerHalted"
+        writer.ask("execute", statement=standing.format("released"))
+        assert writer.ask("intent", operation_id="one") == 2
+    assert_honest(ledger.ask("state"), 3)
+
+
+@pytest.mark.parametrize("frontier", ["", "x", "0", "0" * 64])
+def test_nothing_is_written_after_a_damaged_head(ledger: Ledger, frontier: str) -> None:
+    unguarded = {
+        "sqlite": "DROP TRIGGER audit_head_only_grows",
+        "postgresql": "ALTER TABLE audit_head DISABLE TRIGGER ALL",
+    }
+    with ledger.process() as writer:
+        writer.ask("append", count=6)
+        writer.ask("execute", statement=unguarded[ledger.vendor])
+        writer.ask("execute", statement="UPDATE audit_head SET frontier = 'FRONTIER'".replace("FRONTIER", frontier))
+        for act in ("intent", "two_together"):
+            assert writer.error_of(act, operation_id="one") == "AuditUnavailable"
+        assert writer.ask("count") == 6
 
 
 @pytest.mark.parametrize("ledger", ["sqlite"], indirect=True)

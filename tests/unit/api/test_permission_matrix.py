@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from django.test import Client
 from containers_app.audit import ledger
 from containers_app.models import ApiKey, Backup, DockerHost, Operation
 from tests import recipes
-from tests.stored_sets import write_set
 from tests.unit.api.asking import (
     ASYNC,
     BACKUP,
@@ -29,8 +27,7 @@ from tests.unit.api.asking import (
     act_later,
 )
 from tests.unit.api.matrix import MATRIX, METHODS, OWN_LISTS, REDIRECTS, ROLES, UNKNOWN_ID, Row, undeclared
-from tests.unit.archives.samples import Member, tar_of
-from tests.written_sets import written_set
+from tests.unit.api.visiting import Visitor, make_places, records_of
 
 pytestmark = [
     pytest.mark.django_db(databases=["default", "audit"]),
@@ -47,40 +44,7 @@ MakeClient = Callable[..., Client]
 
 @pytest.fixture
 def places(backup_root: Path) -> dict[str, str]:
-    """One record of each sort, to be put into addresses."""
-    write_set(backup_root)
-    container = recipes.container(stack="shop", service="web")
-    operation = recipes.operation(outcome_index=None)
-    content = tar_of([Member("a", b"content")])
-    backup = written_set(name="db.tar", rootfs=content, operation=operation, container=container, host=container.host)
-    entry = ledger.event(action="auth.login", actor=ledger.Actor(type="anonymous"), source=ledger.Source(channel="api"))
-    return {
-        "operation": str(operation.pk),
-        "backup": str(backup.pk),
-        "orphan": f"{backup_root}/web.tar.manifest.json",
-        "no_orphan": f"{backup_root}/nothing.tar.manifest.json",
-        "host": str(container.host.pk),
-        "spare_host": str(recipes.host("spare").pk),
-        "entry": str(entry),
-    }
-
-
-@dataclass
-class Visitor:
-    """A client of one role, and the addresses of the records, some of them his own."""
-
-    client: Client
-    places: dict[str, str]
-
-    def ask(self, row: Row, method: str | None = None) -> Any:
-        data, kind = ("", "") if row.body is None else (json.dumps(self.filled(row.body)), "application/json")
-        address = row.address.format(**self.places)
-        return self.client.generic(method or row.method, address, data=data, content_type=kind, headers=row.headers)
-
-    def filled(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The body with the places that its texts name."""
-        named = {"{" + name + "}": place for name, place in self.places.items()}
-        return {name: named.get(str(value), value) for name, value in body.items()}
+    return make_places(backup_root)
 
 
 @pytest.fixture
@@ -97,12 +61,6 @@ def visit(places: dict[str, str], with_key: MakeClient) -> Callable[..., Visitor
         return Visitor(client, {**places, **records_of(person)})
 
     return make
-
-
-def records_of(person: User) -> dict[str, str]:
-    actor = ledger.Actor(type="user", id=str(person.pk))
-    entry = ledger.event(action="auth.logout", actor=actor, source=ledger.Source(channel="ui"))
-    return {"own_operation": str(recipes.operation(user=person).pk), "own_entry": str(entry)}
 
 
 def expected(row: Row, role: str) -> int:

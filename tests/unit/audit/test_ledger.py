@@ -12,10 +12,11 @@ import pytest
 import time_machine
 from django.db import transaction
 
-from containers_app.audit import appending, ledger
+from containers_app.audit import appending, ledger, statements
 from containers_app.audit.merkle import leaf_hash
 from containers_app.audit.models import Disclosure, Entry, Head
 from containers_app.audit.record import Actor, Source, Subject
+from containers_app.audit.statements import Statement
 from containers_app.errors import AuditUnavailable, InvalidRequest, PermissionDenied
 from containers_app.specs.receipt import Receipt
 
@@ -209,11 +210,13 @@ def test_a_missing_table_makes_the_ledger_unavailable(begin: Begin, end: End, ta
 def test_a_head_that_moved_under_the_lock_is_not_overwritten(
     begin: Begin, tamper: Tamper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def insert_while_the_head_moves(entry: Entry) -> None:
+    def write_while_the_head_moves(these: list[Statement]) -> int:
         tamper("UPDATE audit_head SET size = 5")
+        return run(these)
 
     begin()
-    monkeypatch.setattr(appending, "_insert_entry", insert_while_the_head_moves)
+    run = statements.run
+    monkeypatch.setattr(statements, "run", write_while_the_head_moves)
     with pytest.raises(AuditUnavailable):
         begin()
     assert (Head.objects.get().size, Entry.objects.count()) == (1, 1)
@@ -223,7 +226,7 @@ def test_two_entries_never_take_one_place(begin: Begin, monkeypatch: pytest.Monk
     begin()
     stale = Head.objects.get()
     begin()
-    monkeypatch.setattr(appending, "_current_head", lambda moment: stale)
+    monkeypatch.setattr(appending, "_current_head", lambda heads, moment: stale)
     with pytest.raises(AuditUnavailable):
         begin()
     assert (Head.objects.get().size, Entry.objects.count()) == (2, 2)
