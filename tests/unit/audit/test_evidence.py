@@ -10,7 +10,7 @@ import pytest
 from containers_app.audit import appending, evidence, selection
 from containers_app.audit.appending import writable
 from containers_app.audit.evidence import Snapshot, asked, checkpoints_of, pruned, snapshot, told
-from containers_app.audit.models import Entry, SignedCheckpoint
+from containers_app.audit.models import Entry, Head, SignedCheckpoint
 from containers_app.audit.selection import Selection
 from containers_app.errors import AuditUnavailable
 from tests.unit.audit.test_bundle import Begin, End, Signer
@@ -44,6 +44,7 @@ def test_a_snapshot_is_the_newest_checkpoint_of_each_shard() -> None:
     for size in (1, 2):
         checkpoint(size)
     checkpoint(7, shard=2027)
+    writable(Head).bulk_create([Head(shard=shard, size=7, frontier="") for shard in (2026, 2027)])
     found = snapshot()
     assert {shard: (one.size, one.note) for shard, one in found.signed.items()} == {
         2026: (2, "note 2"),

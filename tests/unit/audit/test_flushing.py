@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(databases=["audit"], transaction=True)
 
 
 def record() -> int:
-    return ledger.event(action="a.b", actor=Actor(type="system"), source=Source(channel="engine"))
+    return ledger.event(action="system.start", actor=Actor(type="system"), source=Source(channel="engine"))
 
 
 def synchronous() -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from containers_app import VERSION
 from containers_app.audit import ledger, recomputing, shards
 from containers_app.audit.appending import appending, open_shard, writable
 from containers_app.audit.merkle import Frontier
@@ -99,6 +100,7 @@ def test_display_puts_the_names_where_the_commitments_stand(begin: Begin) -> Non
     shown = ledger.disclosed(Entry.objects.get())
     assert shown["actor"]["label"] == "alice@example.org"
     assert shown["source"] == {
+        "app": VERSION,
         "channel": "api",
         "request_id": "req-1",
         "ip": "192.0.2.7",

@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from django.test import RequestFactory
 from model_bakery import baker
 
+from containers_app import VERSION
 from containers_app.audit import denials, ledger
 from containers_app.audit.denials import BURST
 from containers_app.audit.models import Disclosure, Entry
@@ -65,6 +66,7 @@ def test_a_log_in_is_recorded_with_who_and_from_where(user: User, request_of_bro
         "auth": "session",
     }
     assert entry["source"] == {
+        "app": VERSION,
         "channel": "ui",
         "ip": "192.0.2.7",
         "user_agent": "Firefox/140",
@@ -117,7 +119,7 @@ def test_the_password_is_nowhere(user: User, request_of_browser: HttpRequest) ->
 def test_a_failure_without_a_request_or_a_name_is_recorded() -> None:
     assert auth.authenticate(None, token="x") is None
     assert auth.authenticate(None, username="alice", password="x") is None
-    assert shown()["source"] == {"channel": "ui"}
+    assert shown()["source"] == {"app": VERSION, "channel": "ui"}
 
 
 def test_guessing_passwords_writes_a_bounded_number_of_entries(request_of_browser: HttpRequest) -> None:

@@ -95,7 +95,7 @@ def test_a_shard_that_somebody_writes_before_all_others_is_not_signed(begin: Beg
         one = signer()
         one.look()
         with appending():
-            open_shard(2025, Fact(phase="event", action="system.tick", actor=ROOT, source=TERMINAL, outcome="success"))
+            open_shard(2025, Fact(phase="event", action="system.start", actor=ROOT, source=TERMINAL, outcome="success"))
         assert one.look() == []
     assert {row.shard for row in published()} == {2026}
 

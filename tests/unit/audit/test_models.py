@@ -21,6 +21,7 @@ from containers_app.audit.models import (
     Head,
     LedgerIsAppendOnly,
     Permit,
+    Review,
     SignedCheckpoint,
     Standing,
     Subtree,
@@ -29,7 +30,17 @@ from containers_app.audit.record import Actor, Source
 from containers_app.errors import PermissionDenied
 
 pytestmark = pytest.mark.django_db(databases=["audit"])
-MODELS: list[type[models.Model]] = [Entry, Head, Disclosure, Subtree, SignedCheckpoint, Standing, Anchoring, Permit]
+MODELS: list[type[models.Model]] = [
+    Entry,
+    Head,
+    Disclosure,
+    Subtree,
+    SignedCheckpoint,
+    Standing,
+    Anchoring,
+    Permit,
+    Review,
+]
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +53,7 @@ def one_row_each() -> None:
         Standing(state="released", told="{}", since=now),
         Anchoring(at=now, kind="folder", target="/srv", shard=2026, size=1, root="00", is_done=True),
         Permit(act="erase"),
+        Review(entry_id=1, entry_time=now, kind="flag", said_in=2026, said_at=0),
     ]
     for row in rows:
         writable(type(row)).bulk_create([row])

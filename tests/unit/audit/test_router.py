@@ -10,7 +10,7 @@ from django.db import connections, router
 from containers_app.audit.models import Disclosure, Entry, Head
 from containers_app.audit.router import AuditRouter
 
-_NAMES = ("entry", "head", "disclosure", "subtree", "checkpoint", "standing", "anchoring", "permit")
+_NAMES = ("entry", "head", "disclosure", "subtree", "checkpoint", "standing", "anchoring", "permit", "review")
 LEDGER = {f"audit_{name}" for name in _NAMES}
 
 

@@ -45,7 +45,7 @@ print(json.dumps([walk(one) == list(newest.filter(**one)) for one in asked]))
 def test_postgresql_finds_what_a_plain_query_finds(make_postgres_database: Callable[[], str]) -> None:
     environment = {
         **os.environ,
-        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "DJANGO_SETTINGS_MODULE": "mycodocker.settings",
         "MYCO_DATABASE_URL": make_postgres_database(),
         "MYCO_AUDIT_DATABASE_URL": make_postgres_database(),
         "PYTHONPATH": str(PROJECT),
