@@ -20,6 +20,9 @@ DAYS: Final = 7
 MOST_COUNTED: Final = 101
 _NEWEST: Final = "SELECT * FROM (SELECT {} FROM audit_entry {} ORDER BY time DESC, id DESC LIMIT {}) AS {}"
 _COLUMNS: Final = "id, phase, operation_id, outcome, time"
+_RECENT: Final = f"WITH recent AS (SELECT {_COLUMNS} FROM audit_entry ORDER BY time DESC, id DESC LIMIT {RECENT})"  # noqa: S608 - our own names
+_OPEN: Final = f"""SELECT 0 AS part, {_COLUMNS} FROM recent WHERE phase = 'intent'
+AND operation_id NOT IN (SELECT operation_id FROM recent WHERE phase = 'outcome')"""  # noqa: S608 - our own names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,18 +55,17 @@ def health() -> Health:
     """Ask for all of it by one query. Raises `AuditUnavailable`."""
     since = datetime.now(UTC) - timedelta(days=DAYS)
     parts = (
-        _NEWEST.format(f"0 AS part, {_COLUMNS}", "", RECENT, "a"),
+        _OPEN,
         _NEWEST.format(f"1 AS part, {_COLUMNS}", "WHERE action = %s AND phase <> 'intent'", 1, "b"),
         _NEWEST.format(f"2 AS part, {_COLUMNS}", "WHERE action = %s AND time >= %s", MOST_COUNTED, "c"),
     )
     with answering(), connections[ALIAS].cursor() as cursor:
-        cursor.execute(" UNION ALL ".join(parts), [VERIFY, UNATTRIBUTED, stored(since)])
+        cursor.execute(f"{_RECENT} {' UNION ALL '.join(parts)}", [VERIFY, UNATTRIBUTED, stored(since)])
         rows = cursor.fetchall()
-    ended = {row[3] for row in rows if row[0] == 0 and row[2] == "outcome"}
     verified = [row for row in rows if row[0] == 1]
     return Health(
         verified=_verified(*verified[0]) if verified else None,
-        open_intents=sum(row[0] == 0 and row[2] == "intent" and row[3] not in ended for row in rows),
+        open_intents=sum(row[0] == 0 for row in rows),
         unattributed=sum(row[0] == 2 for row in rows),
     )
 

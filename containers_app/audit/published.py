@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from containers_app.audit import losses, shards
-from containers_app.audit.appending import answering
+from containers_app.audit.appending import HALTED, answering
 from containers_app.audit.models import Anchoring, Entry, Head, SignedCheckpoint
 from containers_app.audit.notes import signer_of, tlog_proof
 from containers_app.audit.proofs import consistency_proof, inclusion_proof, root_of
 from containers_app.audit.router import ALIAS
+from containers_app.audit.statements import standing_and_heads
 from containers_app.audit.tree import StoredNodes, TreeDamaged
 from containers_app.conf import load
 from containers_app.errors import InvalidRequest, NotFound
@@ -85,11 +86,11 @@ def status() -> Status:
     `AuditUnavailable`.
     """
     with answering():
-        heads = {head.shard: head.size for head in Head.objects.using(ALIAS).all()}
+        standing, heads = standing_and_heads()
         shard = shards.newest(heads)
-        row = None if shard is None else newest_checkpoint(shard)
-        size = 0 if shard is None else heads[shard]
-        state: State = "halted" if losses.is_halted() else _state(size, row)
+        size = 0 if shard is None else heads[shard].size
+        row = None if shard is None else _newest_within(shard, size)
+        state: State = "halted" if standing == HALTED else _state(size, row)
         outside = last_outside_anchor()
         return Status(
             state=state,
@@ -108,7 +109,11 @@ def newest_checkpoint(shard: int) -> SignedCheckpoint | None:
     Raises django.db.Error.
     """
     size = Head.objects.using(ALIAS).filter(shard=shard).values_list("size", flat=True).first()
-    rows = SignedCheckpoint.objects.using(ALIAS).filter(shard=shard, size__lte=size or 0)
+    return _newest_within(shard, size or 0)
+
+
+def _newest_within(shard: int, size: int) -> SignedCheckpoint | None:
+    rows = SignedCheckpoint.objects.using(ALIAS).filter(shard=shard, size__lte=size)
     found: SignedCheckpoint | None = rows.order_by("-id").first()
     return found
 
