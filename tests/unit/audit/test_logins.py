@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from django.test import RequestFactory
 from model_bakery import baker
 
+from containers_app import VERSION
 from containers_app.audit import denials, ledger
 from containers_app.audit.denials import BURST
 from containers_app.audit.models import Disclosure, Entry
@@ -66,6 +67,7 @@ def test_a_log_in_is_recorded_with_who_and_from_where(user: User, request_of_bro
     }
     assert entry["source"] == {
         "channel": "ui",
+        "app": VERSION,
         "ip": "192.0.2.7",
         "user_agent": "Firefox/140",
         "request_id": "req-1",
