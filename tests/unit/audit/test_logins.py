@@ -119,7 +119,7 @@ def test_the_password_is_nowhere(user: User, request_of_browser: HttpRequest) ->
 def test_a_failure_without_a_request_or_a_name_is_recorded() -> None:
     assert auth.authenticate(None, token="x") is None
     assert auth.authenticate(None, username="alice", password="x") is None
-    assert shown()["source"] == {"channel": "ui"}
+    assert shown()["source"] == {"channel": "ui", "app": VERSION}
 
 
 def test_guessing_passwords_writes_a_bounded_number_of_entries(request_of_browser: HttpRequest) -> None:
