@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from containers_app import VERSION
 from containers_app.audit import inspection, ledger
 from containers_app.audit.models import Disclosure, Entry, Head
 from containers_app.specs.receipt import Receipt
@@ -93,6 +94,7 @@ def test_display_puts_the_names_where_the_commitments_stand(begin: Begin) -> Non
     assert shown["actor"]["label"] == "alice@example.org"
     assert shown["source"] == {
         "channel": "api",
+        "app": VERSION,
         "request_id": "req-1",
         "ip": "192.0.2.7",
         "user_agent": "Firefox/140",
