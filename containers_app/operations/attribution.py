@@ -21,8 +21,10 @@ from containers_app.operations.engine_watch import Deed
 from containers_app.specs.engine import OPERATION_LABEL
 
 ACTION: Final = "engine.unattributed"
-# Between a row and the Engine's word for it: a worker's clock, a slow write of the end.
+# From a row's end to the Engine's last word of it.
 SLACK_SECONDS: Final = 5.0
+# What our clock, and the measured difference to the Engine's, may be wrong by.
+CLOCK_SECONDS: Final = 1.0
 _MOST_OPERATIONS = 500
 _MOST_TOLD = 20
 _NOBODY = Actor(type="anonymous")
@@ -85,7 +87,7 @@ class Attribution:
     def _around(self, deed: Deed) -> QuerySet[Operation]:
         """What ran here at that time, or is still to be taken back."""
         begin = _moment(deed.first - self._ahead_seconds - SLACK_SECONDS)
-        end = _moment(deed.last - self._ahead_seconds + SLACK_SECONDS)
+        end = _moment(deed.first - self._ahead_seconds + CLOCK_SECONDS)
         here = Q(host=self._host) | Q(params__host=self._host.name)
         alive = Q(finished_at=None) | Q(finished_at__gte=begin) | ~Q(undo=[])
         return Operation.objects.filter(here, alive, created_at__lte=end).order_by("-pk")[:_MOST_OPERATIONS]

@@ -27,6 +27,7 @@ ASKED: Final[Mapping[str, frozenset[str]]] = {
     "network": frozenset(("create", "connect", "disconnect", "destroy", "remove", "update", "prune")),
     "image": frozenset(("pull", "push", "load", "import", "tag", "untag", "delete", "save", "prune")),
 }
+_EXEC: Final = " exec"
 _ANONYMOUS: Final = re.compile("[0-9a-f]{64}")
 
 
@@ -125,14 +126,15 @@ class Journal:
             return min(waiting) - BEFORE_SECONDS if waiting else self._last
 
     def _deed_of(self, event: EngineEvent, now: float) -> Deed:
-        of_container = ("container", event.container_id)
-        key = of_container if event.container_id else (event.type, event.object_id or event.action)
+        key = _key_of(event)
         deed = self._deeds.get(key)
         if deed is not None and event.at_epoch_seconds - deed.last > QUIET_SECONDS:
             self._closed.append(self._deeds.pop(key))
         if key not in self._deeds:
             at = event.at_epoch_seconds
-            self._deeds[key] = Deed(type=key[0], id=key[1], first=at, last=at, arrived=now, begun=now)
+            self._deeds[key] = Deed(
+                type=key[0].removesuffix(_EXEC), id=key[1], first=at, last=at, arrived=now, begun=now
+            )
         if len(self._deeds) > MOST_DEEDS:
             self._closed.append(self._deeds.pop(next(iter(self._deeds))))
         return self._deeds[key]
@@ -141,6 +143,13 @@ class Journal:
         """A volume that an Engine names itself is made and removed with a container."""
         anonymous = deed.type == "volume" and _ANONYMOUS.fullmatch(deed.id)
         return bool(anonymous) and any(abs(at - deed.last) <= QUIET_SECONDS for at in self._moved)
+
+
+def _key_of(event: EngineEvent) -> tuple[str, str]:
+    """Health checks go on for ever: what else is done to their container must not wait for them."""
+    if not event.container_id:
+        return event.type, event.object_id or event.action
+    return "container" + (_EXEC if event.action.startswith("exec_") else ""), event.container_id
 
 
 def _is_over(deed: Deed, now: float) -> bool:

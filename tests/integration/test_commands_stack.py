@@ -30,8 +30,8 @@ def operation(stack: Stack, body: Body) -> Body:
     return dict(stack.get(f"/api/operations/{body['operationId']}").json())
 
 
-def last_entry(stack: Stack) -> Body:
-    return _payload(stack.get("/api/ledger/entries?limit=1", by="auditor").json()["results"][0])
+def last_entry(stack: Stack, verb: str) -> Body:
+    return _payload(stack.get(f"/api/ledger/entries?verb={verb}&limit=1", by="auditor").json()["results"][0])
 
 
 def _payload(entry: Body) -> Body:
@@ -126,7 +126,7 @@ def test_who_may_not_is_refused_and_the_ledger_has_it(stack: Stack) -> None:
     body = run(stack, "backup", "web", "--user", "charlie", code=1)
     assert body["code"] == "PERMISSION_DENIED"
     assert operations(stack) == before
-    payload = last_entry(stack)
+    payload = last_entry(stack, "authz.denied")
     assert (payload["action"], payload["source"]["channel"], payload["actor"]["auth"]) == (
         "authz.denied",
         "cli",

@@ -68,6 +68,13 @@ def test_a_volume_that_comes_and_goes_with_its_container_is_no_deed(action: str)
     assert len(deeds(event(action), other("volume", action, 0.5))) == 2
 
 
+def test_health_checks_keep_no_other_deed_waiting() -> None:
+    assert deeds(event("start"), event("exec_create", 0.5), event("stop", 1.0)) == [
+        ("container", "web", ["start", "stop"]),
+        ("container", "web", ["exec_create"]),
+    ]
+
+
 def test_a_pause_ends_a_deed() -> None:
     assert len(deeds(event("stop"), event("start", QUIET_SECONDS + 0.1))) == 2
 
@@ -77,7 +84,7 @@ def test_a_deed_waits_until_it_is_quiet_but_not_for_ever() -> None:
     journal.add(event("create"), now=10.0)
     assert journal.due(10.0 + QUIET_SECONDS / 2) == []
     for step in range(20):
-        journal.add(event("exec_create", step), now=10.0 + step)
+        journal.add(event("update", step), now=10.0 + step)
     assert len(journal.due(10.0 + LONGEST_SECONDS)) == 1
 
 
