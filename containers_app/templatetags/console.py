@@ -140,6 +140,12 @@ def foreign(value: Any) -> SafeString:
     return format_html("<bdi>{}</bdi>", shown)
 
 
+@register.filter
+def foreign_lines(value: Any) -> SafeString:
+    """The same for text of several lines, each on a line of its own."""
+    return format_html_join("\n", "{}", ((foreign(line),) for line in str(value).split("\n")))
+
+
 def _part(text: str) -> SafeString:
     if _CONTROL.fullmatch(text):
         return format_html('<span class="ctl">{}</span>', f"U+{ord(text):04X}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import pytest
@@ -12,7 +13,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from containers_app.audit import denials, ledger
+from containers_app.admin import ledger_list
+from containers_app.audit import denials, ledger, published
 from containers_app.audit.models import Disclosure, Review
 from containers_app.audit.signer import Signer
 from containers_app.audit.signer_folder import SignerFolder
@@ -314,3 +316,19 @@ def test_only_auditors_mark(make: Callable[[], User]) -> None:
     assert signed_in(make()).post(page_of(entry, "review"), {"mark": "reviewed"}).status_code in (302, 403)
     assert not Review.objects.exists()
     assert told("audit.review") == []
+
+
+def test_an_entry_in_full_is_written_line_by_line(aude: Client) -> None:
+    page = text(aude, page_of(record()))
+    assert "<bdi>{</bdi>\n<bdi>  &quot;action&quot;: &quot;config.host_changed&quot;,</bdi>\n" in page
+
+
+def test_the_banner_says_why_a_checkpoint_is_late_and_that_nothing_reached_another_system(
+    aude: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record()
+    late = replace(published.status(), state="late", why="its key is gone", outside_state="late")
+    monkeypatch.setattr(ledger_list, "status", lambda: late)
+    page = text(aude, LIST)
+    assert "its key is gone" in page
+    assert page.count("Late</span>") == 2
