@@ -58,7 +58,7 @@ def test_a_kind_is_named_by_itself_by_its_verb_or_with_all(require: Require, nam
     assert needed_notes("backup.verify") == ("reason",)
 
 
-@pytest.mark.parametrize("verb", [*FURTHER, *(kind.action for kind in KINDS.values())])
+@pytest.mark.parametrize("verb", sorted({*FURTHER, *(kind.action for kind in KINDS.values())}))
 def test_all_means_every_act_that_takes_notes(require: Require, verb: str) -> None:
     require(reason="all", ticket="all")
     with pytest.raises(InvalidRequest, match="'ticket' is required") as caught:
