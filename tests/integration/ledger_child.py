@@ -1,15 +1,18 @@
 """A process that uses the ledger on command, so that tests can run many of them and kill them at any step.
 
-Each line on standard input is a request, `{"do": name, ...}`; each line on standard output its answer. It is started
-as a program, with the settings and databases that its environment names.
+It is started as a program, with the settings and databases that its environment names, and forks a process for each
+socket that it is given (see `ledger_process.py`). There each line is a request, `{"do": name, ...}`, and each line back
+its answer.
 """
 
 from __future__ import annotations
 
+import atexit
 import io
 import json
 import os
 import signal
+import socket
 import sys
 import uuid
 from collections.abc import Callable
@@ -94,6 +97,13 @@ def accept(text: str) -> str:
 def look_once() -> int:
     """How many losses a start finds."""
     return len(signing_loop.look_once(load()))
+
+
+@answers
+def run_signer() -> None:
+    """What `manage.py signer` does, until it is told to end; it looks more often."""
+    vars(signing_loop)["POLL_SECONDS"] = 0.1
+    call_command("signer", skip_checks=True)
 
 
 @answers
@@ -270,6 +280,7 @@ def checked(shard: int) -> dict[str, Any]:
 def wait_at_most(milliseconds: int) -> None:
     """Give up sooner on a lock that somebody else holds."""
     connection = connections["audit"]
+    vars(appending)["_LOCK"] = appending._LOCK.replace("'5s'", f"'{milliseconds}ms'")
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute(f"PRAGMA busy_timeout = {milliseconds}")
@@ -332,7 +343,38 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         return {"error": type(failure).__name__, "message": str(failure)}
 
 
-if __name__ == "__main__":
+def answer_all() -> None:
     for line in sys.stdin:
         sys.stdout.write(json.dumps(answer(json.loads(line))) + "\n")
         sys.stdout.flush()
+
+
+def fork_for_each(control: socket.socket) -> None:
+    """Fork a process for each line that comes through `control`; tell how one ended, when asked by its number."""
+    while True:
+        word, lines, _, _ = socket.recv_fds(control, 100, 1)
+        if not word:
+            break
+        told = os.fork() if lines else os.waitstatus_to_exitcode(os.waitpid(int(word), 0)[1])
+        if lines and not told:
+            control.close()
+            become(lines[0])
+            break
+        for line in lines:
+            os.close(line)
+        control.send(str(told).encode())
+
+
+def become(line: int) -> None:
+    """The process at the other end of this line, up to its end."""
+    for stream in (sys.stdin, sys.stdout):
+        os.dup2(line, stream.fileno())
+    os.close(line)
+    answer_all()
+
+
+if __name__ == "__main__":
+    fork_for_each(socket.socket(fileno=int(sys.argv[1])))
+    # What the interpreter does at its end; the freeing of all objects after it is what takes time.
+    atexit._run_exitfuncs()
+    os._exit(0)
