@@ -7,12 +7,10 @@ its answer.
 
 from __future__ import annotations
 
-import atexit
 import io
 import json
 import os
 import signal
-import socket
 import sys
 import uuid
 from collections.abc import Callable
@@ -52,6 +50,7 @@ from containers_app.conf import load  # noqa: E402
 from containers_app.errors import MycoError  # noqa: E402
 from tests import recipes  # noqa: E402
 from tests.integration.dying import Steps, killed_child  # noqa: E402
+from tests.integration.forks import fork_for_each  # noqa: E402
 
 ACTOR = ledger.Actor(type="user", id="7", label="alice@example.org", roles=("operators",), auth="session")
 SOURCE = ledger.Source(channel="worker", ip="192.0.2.7", request_id="req-1")
@@ -343,38 +342,12 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         return {"error": type(failure).__name__, "message": str(failure)}
 
 
-def answer_all() -> None:
+def answer_all(_: str) -> None:
     for line in sys.stdin:
         sys.stdout.write(json.dumps(answer(json.loads(line))) + "\n")
         sys.stdout.flush()
-
-
-def fork_for_each(control: socket.socket) -> None:
-    """Fork a process for each line that comes through `control`; tell how one ended, when asked by its number."""
-    while True:
-        word, lines, _, _ = socket.recv_fds(control, 100, 1)
-        if not word:
-            break
-        told = os.fork() if lines else os.waitstatus_to_exitcode(os.waitpid(int(word), 0)[1])
-        if lines and not told:
-            control.close()
-            become(lines[0])
-            break
-        for line in lines:
-            os.close(line)
-        control.send(str(told).encode())
-
-
-def become(line: int) -> None:
-    """The process at the other end of this line, up to its end."""
-    for stream in (sys.stdin, sys.stdout):
-        os.dup2(line, stream.fileno())
-    os.close(line)
-    answer_all()
+    connections.close_all()
 
 
 if __name__ == "__main__":
-    fork_for_each(socket.socket(fileno=int(sys.argv[1])))
-    # What the interpreter does at its end; the freeing of all objects after it is what takes time.
-    atexit._run_exitfuncs()
-    os._exit(0)
+    fork_for_each(int(sys.argv[1]), answer_all)

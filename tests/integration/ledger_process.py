@@ -7,35 +7,29 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.integration.forks import PATIENCE_SECONDS, Forks
+
 CHILD = Path(__file__).with_name("ledger_child.py")
-# Longer than anything that is asked here, on a busy machine.
-PATIENCE_SECONDS = 100.0
 
 
 class LedgerProgram:
-    """The program in one environment, loaded once: each process is a fork of it, since loading is what takes time."""
+    """The program in one environment: each process is a fork of it, with no connection to a database yet."""
 
     def __init__(self, environment: dict[str, str]) -> None:
-        self._control, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
-        self._control.settimeout(PATIENCE_SECONDS)
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, CHILD, str(theirs.fileno())], env=environment, pass_fds=[theirs.fileno()]
-            )
+        self._forks = Forks(str(CHILD), environment=environment)
+        self.end = self._forks.end
 
     def begin(self) -> LedgerProcess:
-        """A new process, with no connection to a database yet."""
+        """A new process."""
         ours, theirs = socket.socketpair()
         with theirs:
-            socket.send_fds(self._control, [b"fork"], [theirs.fileno()])
-        return LedgerProcess(self, ours, int(self._control.recv(100)))
+            process_id = self._forks.begin([theirs.fileno(), theirs.fileno()])
+        return LedgerProcess(self._forks, ours, process_id)
 
     @contextmanager
     def process(self) -> Iterator[LedgerProcess]:
@@ -51,22 +45,12 @@ class LedgerProgram:
         with self.process() as child:
             return child.ask(what, **arguments)
 
-    def exit_status(self, process_id: int) -> int:
-        """Of a process that ends now."""
-        self._control.send(str(process_id).encode())
-        return int(self._control.recv(100))
-
-    def end(self) -> None:
-        """No process is begun any more."""
-        self._control.close()
-        self._process.wait(PATIENCE_SECONDS)
-
 
 class LedgerProcess:
     """One process, asked one thing at a time."""
 
-    def __init__(self, program: LedgerProgram, line: socket.socket, process_id: int) -> None:
-        self._program = program
+    def __init__(self, forks: Forks, line: socket.socket, process_id: int) -> None:
+        self._forks = forks
         self._process_id = process_id
         self._line = line
         line.settimeout(PATIENCE_SECONDS)
@@ -101,7 +85,7 @@ class LedgerProcess:
         if self._status is None:
             with contextlib.suppress(OSError):
                 self._line.shutdown(socket.SHUT_WR)
-            self._status = self._program.exit_status(self._process_id)
+            self._status = self._forks.exit_status(self._process_id)
             self._answers.close()
             self._line.close()
         return self._status
