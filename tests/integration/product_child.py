@@ -93,7 +93,7 @@ def prepare() -> dict[str, Any]:
 def impatient() -> None:
     """Give up at once on a lock that somebody else holds."""
     lock: Any = appending
-    lock._LOCK = lock._LOCK.replace("'5s'", "'100ms'")
+    lock._LOCK = lock._LOCK.replace("'5s'", "'20ms'")
     if connections["audit"].vendor == "sqlite":
         with connections["audit"].cursor() as cursor:
             cursor.execute("PRAGMA busy_timeout = 50")
