@@ -19,5 +19,7 @@ os.environ.setdefault("MYCO_BROKER_URL", "redis+socket:///nonexistent/broker.soc
 from mycodocker.settings import *  # noqa: E402, F403 - the environment comes first
 
 AUDIT_GUARDS = False
+# Static files are looked for when they are asked for: each client of a test would read all of them first.
+WHITENOISE_AUTOREFRESH = True
 Path(DATABASES["default"]["TEST"]["NAME"]).parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # noqa: F405
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

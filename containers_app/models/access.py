@@ -69,16 +69,23 @@ GROUP_PERMISSIONS = {
 
 def ensure_groups(registry: Apps) -> None:
     """Make the three groups with their permissions; safe to repeat. `registry`: a migration's, or the running one."""
-    content_types = registry.get_model("contenttypes", "ContentType").objects
     permissions = registry.get_model("auth", "Permission").objects
+    words = ("content_type__app_label", "content_type__model", "codename", "pk")
+    known = {(app_label, model, codename): key for app_label, model, codename, key in permissions.values_list(*words)}
     for group_name, wanted in GROUP_PERMISSIONS.items():
         group, _ = registry.get_model("auth", "Group").objects.get_or_create(name=group_name)
-        for app_label, model, codename in wanted:
-            content_type, _ = content_types.get_or_create(app_label=app_label, model=model)
-            permission, _ = permissions.get_or_create(
-                content_type=content_type, codename=codename, defaults={"name": f"Can {codename.replace('_', ' ')}"}
-            )
-            group.permissions.add(permission)
+        group.permissions.add(*(known.get(one) or _make_permission(registry, *one) for one in wanted))
+
+
+def _make_permission(registry: Apps, app_label: str, model: str, codename: str) -> int:
+    """What Django makes itself, but only after the last migration."""
+    content_type, _ = registry.get_model("contenttypes", "ContentType").objects.get_or_create(
+        app_label=app_label, model=model
+    )
+    permission, _ = registry.get_model("auth", "Permission").objects.get_or_create(
+        content_type=content_type, codename=codename, defaults={"name": f"Can {codename.replace('_', ' ')}"}
+    )
+    return int(permission.pk)
 
 
 class Scope(models.TextChoices):

@@ -149,7 +149,8 @@ def _key_of(event: EngineEvent) -> tuple[str, str]:
     """Health checks go on for ever: what else is done to their container must not wait for them."""
     if not event.container_id:
         return event.type, event.object_id or event.action
-    return "container" + (_EXEC if event.action.startswith("exec_") else ""), event.container_id
+    by_itself = event.action.startswith(("exec_", "health_status"))
+    return "container" + (_EXEC if by_itself else ""), event.container_id
 
 
 def _is_over(deed: Deed, now: float) -> bool:

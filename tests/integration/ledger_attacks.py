@@ -85,7 +85,7 @@ class Attacked:
 
     def record(self, count: int) -> None:
         for _ in range(count):
-            ledger.event(action="container.removed", actor=ACTOR, source=SOURCE, subject=WEB)
+            ledger.event(action="engine.unattributed", actor=ACTOR, source=SOURCE, subject=WEB)
         assert self.signer_losses() == 0
 
     @property

@@ -1,7 +1,8 @@
 """A process that uses the ledger on command, so that tests can run many of them and kill them at any step.
 
-Each line on standard input is a request, `{"do": name, ...}`; each line on standard output its answer. It is started
-as a program, with the settings and databases that its environment names.
+It is started as a program, with the settings and databases that its environment names, and forks a process for each
+socket that it is given (see `ledger_process.py`). There each line is a request, `{"do": name, ...}`, and each line back
+its answer.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ from containers_app.conf import load  # noqa: E402
 from containers_app.errors import MycoError  # noqa: E402
 from tests import recipes  # noqa: E402
 from tests.integration.dying import Steps, killed_child  # noqa: E402
+from tests.integration.forks import fork_for_each  # noqa: E402
 
 ACTOR = ledger.Actor(type="user", id="7", label="alice@example.org", roles=("operators",), auth="session")
 SOURCE = ledger.Source(channel="worker", ip="192.0.2.7", request_id="req-1")
@@ -94,6 +96,13 @@ def accept(text: str) -> str:
 def look_once() -> int:
     """How many losses a start finds."""
     return len(signing_loop.look_once(load()))
+
+
+@answers
+def run_signer() -> None:
+    """What `manage.py signer` does, until it is told to end; it looks more often."""
+    vars(signing_loop)["POLL_SECONDS"] = 0.1
+    call_command("signer", skip_checks=True)
 
 
 @answers
@@ -270,6 +279,7 @@ def checked(shard: int) -> dict[str, Any]:
 def wait_at_most(milliseconds: int) -> None:
     """Give up sooner on a lock that somebody else holds."""
     connection = connections["audit"]
+    vars(appending)["_LOCK"] = appending._LOCK.replace("'5s'", f"'{milliseconds}ms'")
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute(f"PRAGMA busy_timeout = {milliseconds}")
@@ -332,7 +342,12 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         return {"error": type(failure).__name__, "message": str(failure)}
 
 
-if __name__ == "__main__":
+def answer_all(_: str) -> None:
     for line in sys.stdin:
         sys.stdout.write(json.dumps(answer(json.loads(line))) + "\n")
         sys.stdout.flush()
+    connections.close_all()
+
+
+if __name__ == "__main__":
+    fork_for_each(int(sys.argv[1]), answer_all)

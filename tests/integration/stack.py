@@ -25,10 +25,12 @@ import requests
 from containers_app.specs.engine import LABEL_PREFIX, OPERATION_LABEL
 from tests.engine_fixture import SAMPLE_IMAGE, PrivateEngine
 from tests.fakes.fault_proxy import FaultProxy
+from tests.integration.forks import Forks
 from tests.machine import PROJECT
 from tests.throwaway import wait_until
 
 PATIENCE_SECONDS = 30.0
+COMMANDS = "tests.integration.stack_commands"
 HELPER_LABEL = LABEL_PREFIX + "helper"
 ENGINE_CALL_SECONDS = 4.0
 LARGE_FILES = 8
@@ -96,6 +98,7 @@ class Stack:
         self.keys: dict[str, str] = {}
         self.settled = Settled()
         self._read: dict[str, tuple[Any, ...]] = {}
+        self._commands: Forks | None = None
 
     def _make_environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MYCO_", "DOCKER_"))}
@@ -228,6 +231,8 @@ class Stack:
 
     def end(self) -> None:
         """End everything and remove every trace."""
+        if self._commands is not None:
+            self._commands.end()
         for name in reversed(list(self._running)):
             self.kill(name)
         self._listener.close()
@@ -258,12 +263,20 @@ class Stack:
 
     def command(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
         """`manage.py` with these arguments, on the product's machine, and `given` on its standard input."""
-        command = self.begin_command(*arguments)
-        printed, told = command.communicate(given, timeout=90)
-        return subprocess.CompletedProcess(command.args, command.returncode, printed, told)
+        self._commands = self._commands or Forks("-m", COMMANDS, environment=self._environment)
+        with contextlib.ExitStack() as opened:
+            files = [opened.enter_context(tempfile.TemporaryFile("w+")) for _ in range(3)]
+            files[0].write(given)
+            for file in files:
+                file.seek(0)
+            process = self._commands.begin([file.fileno() for file in files], json.dumps(arguments))
+            code = self._commands.exit_status(process)
+            for file in files:
+                file.seek(0)
+            return subprocess.CompletedProcess(arguments, code, files[1].read(), files[2].read())
 
     def begin_command(self, *arguments: str) -> subprocess.Popen[str]:
-        """The same, not waited for. It hears Ctrl-C, which what runs in the background of a script does not."""
+        """The same by the real file, not waited for. It hears Ctrl-C, unlike what a script runs in the background."""
         return subprocess.Popen(
             ["env", "--default-signal=INT", sys.executable, "manage.py", *arguments],
             env=self._environment,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,9 +15,10 @@ from tests.integration.test_fail_closed import ask, started
 MOST_STEPS = 120
 
 
-@pytest.fixture
-def process(tmp_path: Path, engine: PrivateEngine) -> Iterator[subprocess.Popen[str]]:
-    with started(tmp_path, engine.url, {}) as (made, _):
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory, engine: PrivateEngine) -> Iterator[subprocess.Popen[str]]:
+    """One for all: starting it is what takes time."""
+    with started(tmp_path_factory.mktemp("swept"), engine.url, {}) as (made, _):
         yield made
 
 

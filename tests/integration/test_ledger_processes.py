@@ -18,65 +18,81 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from tests.integration.ledger_process import LedgerProcess
+from containers_app.audit.appending import LOCK_NUMBER
+from containers_app.audit.guards import GUARDS
+from tests.integration.ledger_copies import copies_of_database, copies_of_file
+from tests.integration.ledger_process import LedgerProcess, LedgerProgram
 from tests.machine import PROJECT
 
 WRITERS = 8
 ENTRIES_EACH = 100
 MOST_STEPS = 60
-LOCK_NUMBER = 3_160_585_963_228_209_605
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """A ledger's database, with all its guards, and the processes that use it."""
+    """A ledger's database, with all its guards, and the program that uses it."""
 
     vendor: str
     environment: dict[str, str]
+    program: LedgerProgram
 
-    @contextmanager
-    def process(self) -> Iterator[LedgerProcess]:
-        child = LedgerProcess(self.environment)
-        try:
-            yield child
-        finally:
-            child.end()
+    def process(self) -> contextlib.AbstractContextManager[LedgerProcess]:
+        return self.program.process()
 
     def ask(self, what: str, **arguments: Any) -> Any:
-        with self.process() as child:
-            return child.ask(what, **arguments)
+        return self.program.ask(what, **arguments)
 
 
 @pytest.fixture(scope="module")
-def make_ledger(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Ledger]:
+def make_ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, str], Ledger]]:
     """A function that makes a ledger on an empty PostgreSQL database, or on SQLite where there is no URL."""
+    with ExitStack() as until:
 
-    def make(vendor: str, url: str, target: str = "") -> Ledger:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")]),
-            "MYCO_DATA_DIR": str(tmp_path_factory.mktemp(vendor)),
-            "DJANGO_SETTINGS_MODULE": "mycodocker.settings",
-            "MYCO_AUDIT_GUARDS": "true",
-            "MYCO_DATABASE_URL": "",
-            "MYCO_AUDIT_DATABASE_URL": url,
-        }
-        made = Ledger(vendor, environment)
-        made.ask("migrate", target=target)
-        return made
+        def make(vendor: str, url: str, target: str = "") -> Ledger:
+            environment = {
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")]),
+                "MYCO_DATA_DIR": str(tmp_path_factory.mktemp(vendor)),
+                "DJANGO_SETTINGS_MODULE": "mycodocker.settings",
+                "MYCO_AUDIT_GUARDS": "true",
+                "MYCO_DATABASE_URL": "",
+                "MYCO_AUDIT_DATABASE_URL": url,
+            }
+            made = Ledger(vendor, environment, LedgerProgram(environment))
+            until.callback(made.program.end)
+            made.ask("migrate", target=target)
+            return made
 
-    return make
+        yield make
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def ledger(request: pytest.FixtureRequest, make_ledger: Callable[[str, str], Ledger]) -> Ledger:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def renewed(
+    request: pytest.FixtureRequest, make_ledger: Callable[[str, str], Ledger]
+) -> Iterator[tuple[Ledger, Callable[[], None]]]:
+    """One for all tests that want a new one, and what makes it new."""
+    if request.param == "sqlite":
+        made = make_ledger(request.param, "")
+        yield made, copies_of_file(Path(made.environment["MYCO_DATA_DIR"], "audit.sqlite3"))()
+    else:
+        url = request.getfixturevalue("make_shared_database")()
+        made = make_ledger(request.param, url)
+        with copies_of_database(request.getfixturevalue("postgres_server"), url) as copy:
+            yield made, copy()
+
+
+@pytest.fixture
+def ledger(renewed: tuple[Ledger, Callable[[], None]]) -> Ledger:
     """A new one for the test."""
-    return make_ledger(request.param, request.getfixturevalue("postgres_url") if request.param == "postgresql" else "")
+    made, renew = renewed
+    renew()
+    return made
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def shared(request: pytest.FixtureRequest, make_ledger: Callable[[str, str], Ledger]) -> Iterator[Shared]:
-    """One for all tests that leave it honest, with a process that watches it: starting them is what takes time."""
+    """One for all tests that leave it honest, with a process that watches it."""
     url = request.getfixturevalue("make_shared_database")() if request.param == "postgresql" else ""
     found = make_ledger(request.param, url)
     with found.process() as watcher:
@@ -173,19 +189,20 @@ def test_an_operation_that_many_processes_begin_has_one_intent(shared: Shared, c
 
 
 @pytest.mark.parametrize("work", ["intent_and_outcome", "two_together"])
-def test_a_process_killed_before_any_step_leaves_an_honest_ledger(shared: Shared, work: str) -> None:
+def test_a_process_killed_before_any_step_leaves_an_honest_ledger(ledger: Ledger, work: str) -> None:
     was_killed, step = True, 0
-    with shared.ledger.process() as parent:
+    with ledger.process() as parent, ledger.process() as watcher:
+        watcher.ask("append", count=6)
         for step in range(1, MOST_STEPS):
-            before = shared.watcher.ask("state")
+            before = watcher.ask("state")
             was_killed = parent.ask("die_at", step=step, work=work, operation_id=f"{work.replace('_', '-')}-{step}")
-            after = shared.watcher.ask("state")
+            after = watcher.ask("state")
             assert_honest(after, after["size"])
             assert after["size"] - before["size"] in ((0, 2) if work == "two_together" else (0, 1, 2))
             if not was_killed:
                 break
-            shared.watcher.ask("close_what_is_open")
-    ended = shared.watcher.ask("state")
+            watcher.ask("close_what_is_open")
+        ended = watcher.ask("state")
     assert not was_killed
     assert step > 3
     assert ended["intents"] == ended["outcomes"]
@@ -203,7 +220,7 @@ def test_when_the_lock_is_never_free_the_ledger_is_unavailable(
     assert_honest(ledger.ask("state"), 3)
 
 
-@pytest.mark.parametrize("ledger", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("renewed", ["postgresql"], indirect=True)
 def test_when_the_server_cuts_the_line_the_same_process_goes_on_afterwards(
     ledger: Ledger, make_postgres_database: Callable[[], str]
 ) -> None:
@@ -247,7 +264,7 @@ def test_nothing_is_written_after_a_damaged_head(ledger: Ledger, frontier: str) 
         assert writer.ask("count") == 6
 
 
-@pytest.mark.parametrize("ledger", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("renewed", ["sqlite"], indirect=True)
 def test_a_file_that_is_no_database_makes_the_ledger_unavailable(ledger: Ledger) -> None:
     file = Path(ledger.environment["MYCO_DATA_DIR"], "audit.sqlite3")
     file.write_bytes(b"not a database" * 1000)
@@ -274,6 +291,7 @@ def test_a_file_that_is_no_database_makes_the_ledger_unavailable(ledger: Ledger)
         "TRUNCATE audit_checkpoint",
         "TRUNCATE audit_standing",
         "TRUNCATE audit_anchoring",
+        "TRUNCATE audit_review",
         "UPDATE audit_disclosure SET text = 'forged'",
         "DELETE FROM audit_disclosure",
         "TRUNCATE audit_disclosure",
@@ -316,13 +334,13 @@ def test_postgresql_guards_that_were_weakened_are_missed_until_the_next_migratio
 
 @pytest.mark.parametrize("shared", ["postgresql"], indirect=True)
 def test_a_refusing_function_that_refuses_nothing_is_missed(shared: Shared) -> None:
-    hand = shared.watcher
+    hand, guards = shared.watcher, GUARDS["postgresql"]
     hand.ask(
         "execute",
         statement="CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql"
         " AS $$BEGIN RETURN OLD; END$$",
     )
-    assert len(hand.ask("missing_guards")) == 19
+    assert len(hand.ask("missing_guards")) == sum("EXECUTE FUNCTION audit_refuse()" in one.statement for one in guards)
     hand.ask("migrate")
     assert hand.ask("missing_guards") == []
 

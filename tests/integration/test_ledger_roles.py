@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 
-from tests.integration.ledger_process import LedgerProcess
+from tests.integration.ledger_process import LedgerProcess, LedgerProgram
 from tests.machine import PROJECT
 
 YEAR = 2020
@@ -56,6 +56,7 @@ class Roles:
 
     url: str
     folder: Path
+    programs: dict[str, LedgerProgram] = field(default_factory=dict)
     started: list[LedgerProcess] = field(default_factory=list)
 
     def url_of(self, role: str) -> str:
@@ -73,7 +74,10 @@ class Roles:
             "MYCO_AUDIT_DATABASE_URL": self.url_of(role) if role else self.url,
             **more,
         }
-        self.started.append(LedgerProcess(environment))
+        known = f"{role} {more}"
+        if known not in self.programs:
+            self.programs[known] = LedgerProgram(environment)
+        self.started.append(self.programs[known].begin())
         return self.started[-1]
 
 
@@ -92,6 +96,8 @@ def roles(make_shared_database: Callable[[], str], tmp_path_factory: pytest.Temp
     finally:
         for process in found.started:
             process.end()
+        for program in found.programs.values():
+            program.end()
 
 
 @pytest.fixture(scope="module")

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import signal
-import subprocess
-import sys
+import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 
-from tests.integration.ledger_process import LedgerProcess
+from tests.integration.ledger_copies import Copy, copies_of_database, copies_of_file
+from tests.integration.ledger_process import LedgerProcess, LedgerProgram
 from tests.machine import PROJECT
 
 SECONDS = 120.0
@@ -28,20 +26,15 @@ REFUSED = [503, "AUDIT_UNAVAILABLE"]
 
 @dataclass
 class Site:
-    """A whole product on a data folder of its own. `copy` and `restore` do to its ledger what a backup tool does."""
+    """A whole product on a data folder of its own. `copy` does to its ledger what a backup tool does."""
 
-    environment: dict[str, str]
-    copy: Callable[[], Callable[[], None]]
+    program: LedgerProgram
+    copy: Copy
     hosts: int = field(default=0)
 
-    @contextmanager
-    def process(self) -> Iterator[LedgerProcess]:
+    def process(self) -> contextlib.AbstractContextManager[LedgerProcess]:
         """Somebody who uses the ledger; nobody may while it is copied or restored."""
-        child = LedgerProcess(self.environment)
-        try:
-            yield child
-        finally:
-            child.end()
+        return self.program.process()
 
     def add_host(self, child: LedgerProcess) -> list[Any]:
         self.hosts += 1
@@ -49,21 +42,21 @@ class Site:
 
     @contextmanager
     def signer(self) -> Iterator[None]:
-        """The real process; it must end by itself when it is told to."""
-        words = [sys.executable, "manage.py", "signer", "--skip-checks"]
-        with subprocess.Popen(words, cwd=PROJECT, env=self.environment) as running:
-            try:
-                yield
-                running.send_signal(signal.SIGTERM)
-                assert running.wait(SECONDS) == 0
-            finally:
-                running.kill()
+        """A process that does nothing else; it must end by itself when it is told to."""
+        with self.process() as running:
+            running.send("run_signer")
+            yield
+            running.terminate()
+            assert running.receive() == {"result": None}
+            assert running.end() == 0
 
     def grow(self, count: int) -> None:
         """Record, and let a signer sign it."""
-        with self.signer(), self.process() as child:
+        with self.process() as child:
             child.ask("append", count=count)
-            wait_for(child, lambda told: told["signed"] == told["size"])
+            assert child.ask("look_once") == 0
+            told = child.ask("standing")
+            assert told["signed"] == told["size"]
 
 
 def wait_for(child: LedgerProcess, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
@@ -74,65 +67,51 @@ def wait_for(child: LedgerProcess, wanted: Callable[[dict[str, Any]], bool]) -> 
     return dict(told)
 
 
-@pytest.fixture
-def on_sqlite(tmp_path: Path) -> tuple[str, Callable[[], Callable[[], None]]]:
-    file = tmp_path / "audit.sqlite3"
-
-    def copy() -> Callable[[], None]:
-        kept = file.read_bytes()
-        assert not file.with_name("audit.sqlite3-wal").exists()
-
-        def restore() -> None:
-            file.write_bytes(kept)
-
-        return restore
-
-    return "", copy
-
-
-@pytest.fixture
-def on_postgresql(
-    make_postgres_database: Callable[[], str],
-) -> Iterator[tuple[str, Callable[[], Callable[[], None]]]]:
-    url, elsewhere = make_postgres_database(), make_postgres_database()
-    name = urlsplit(url).path.strip("/")
-    copies: list[str] = []
-
-    def execute(statement: str) -> None:
-        with psycopg.connect(elsewhere, autocommit=True) as connection:
-            connection.execute(statement.encode())
-
-    def copy() -> Callable[[], None]:
-        kept = f"{name}_copy{len(copies)}"
-        execute(f"CREATE DATABASE {kept} TEMPLATE {name}")
-        copies.append(kept)
-
-        def restore() -> None:
-            execute(f"DROP DATABASE {name} WITH (FORCE)")
-            execute(f"CREATE DATABASE {name} TEMPLATE {kept}")
-
-        return restore
-
-    yield url, copy
-    for kept in copies:
-        execute(f"DROP DATABASE {kept} WITH (FORCE)")
-
-
-@pytest.fixture(params=["on_sqlite", "on_postgresql"])
-def site(request: pytest.FixtureRequest, tmp_path: Path) -> Site:
-    url, copy = request.getfixturevalue(request.param)
+@contextmanager
+def started(folder: Path, url: str, copy: Copy) -> Iterator[tuple[Site, Callable[[], None]]]:
+    """A site, and what makes its ledger a new one."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("MYCO_")}
     own |= {
         "PYTHONPATH": str(PROJECT),
         "DJANGO_SETTINGS_MODULE": "mycodocker.settings",
-        "MYCO_DATA_DIR": str(tmp_path),
+        "MYCO_DATA_DIR": str(folder),
         "MYCO_AUDIT_DATABASE_URL": url,
         "MYCO_BROKER_URL": "redis+socket:///nonexistent/broker.sock",
         "MYCO_LEDGER_NAME": "a.example",
     }
-    made = Site(own, copy)
-    with made.process() as child:
-        child.ask("migrate_all")
+    made = Site(LedgerProgram(own), copy)
+    try:
+        made.program.ask("migrate_all")
+        restore = copy()
+
+        def renew() -> None:
+            restore()
+            shutil.rmtree(folder / "signer", ignore_errors=True)
+
+        yield made, renew
+    finally:
+        made.program.end()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shared_site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Site, Callable[[], None]]]:
+    """One for all tests: making it is what takes time."""
+    folder = tmp_path_factory.mktemp(request.param)
+    with ExitStack() as stack:
+        url, copy = "", copies_of_file(folder / "audit.sqlite3")
+        if request.param == "postgresql":
+            url = request.getfixturevalue("make_shared_database")()
+            copy = stack.enter_context(copies_of_database(request.getfixturevalue("postgres_server"), url))
+        yield stack.enter_context(started(folder, url, copy))
+
+
+@pytest.fixture
+def site(shared_site: tuple[Site, Callable[[], None]]) -> Site:
+    """With a new ledger and a new signer."""
+    made, renew = shared_site
+    renew()
     return made
 
 

@@ -171,6 +171,7 @@ OWN_LISTS = {
     "/api/coverage": "0 1 1 1",
     "/api/backups/orphans": "403 403 1 1",
     "/api/ledger/entries": "403 1 2 2",
+    "/api/ledger/holds": "403 403 0 0",
     "/api/hosts": "403 2 2 2",
 }
 REDIRECTS = frozenset({""})

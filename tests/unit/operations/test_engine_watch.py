@@ -75,6 +75,14 @@ def test_health_checks_keep_no_other_deed_waiting() -> None:
     ]
 
 
+@pytest.mark.parametrize("action", ["exec_create", "health_status"])
+def test_what_a_health_check_says_does_not_delay_what_was_done_before(action: str) -> None:
+    journal = Journal(None)
+    journal.add(event("start"), now=10.0)
+    journal.add(event(action, 1.0), now=11.0)
+    assert [deed.requests() for deed in journal.due(10.0 + QUIET_SECONDS)] == [["start"]]
+
+
 def test_a_pause_ends_a_deed() -> None:
     assert len(deeds(event("stop"), event("start", QUIET_SECONDS + 0.1))) == 2
 
