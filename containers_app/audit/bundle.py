@@ -7,7 +7,7 @@ import json
 import zipfile
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -16,6 +16,7 @@ from django.db.models import Max, Min, Q, QuerySet
 
 from containers_app.audit.appending import answering
 from containers_app.audit.canonical import timestamp
+from containers_app.audit.closing import OPENINGS
 from containers_app.audit.inspection import disclosures_of
 from containers_app.audit.models import Entry, Head
 from containers_app.audit.pruned import pruning_of
@@ -25,7 +26,6 @@ from containers_app.audit.shards import rank
 from containers_app.errors import InvalidRequest, MycoError
 
 FORMAT: Final = "mycodocker-ledger-bundle/1"
-OPENINGS: Final = ("audit.open_shard", "audit.accept_rollback")
 VERIFIER: Final = Path(__file__).parent / "verifier" / "verify.py"
 README: Final = """\
 A part of the audit ledger, which can be checked without trusting whoever made this file.
@@ -89,6 +89,7 @@ class _Shard:
     """One shard of the bundle.
 
     `shown` are the entries that are not withheld; `newer` are not signed yet; below `pruned` retention took some away.
+    `is_asked`: the period reaches into it; it does not into the shard that only tells how the one before it ended.
     """
 
     shard: int
@@ -96,6 +97,7 @@ class _Shard:
     newer: int
     pruned: int
     shown: QuerySet[Entry]
+    is_asked: bool = True
 
 
 @dataclass
@@ -136,7 +138,7 @@ def write_bundle(
         out.write("README.txt", [_readme(selection).encode()])
         out.write("verify.py", [VERIFIER.read_bytes()])
         archive.writestr("manifest.json", json.dumps(_manifest(selection, shards, out.files), indent=1) + "\n")
-        return _written(shards)
+        return _written([one for one in shards if one.is_asked])
 
 
 def _shards(selection: Selection, newest: Callable[[int], Signed | None]) -> list[_Shard]:
@@ -149,7 +151,9 @@ def _shards(selection: Selection, newest: Callable[[int], Signed | None]) -> lis
     if not found:
         raise NothingSigned("the ledger has no signed checkpoint yet: see that the signer runs, and try again")
     needed = [place for place in range(len(found)) if _is_needed(selection, found, place)]
-    return found[min(needed) : max(needed) + 1] if needed else found[:1]
+    begin, end = (min(needed), max(needed) + 1) if needed else (0, 1)
+    # Of the one after these only its first entry is shown: without it nobody sees what was added to a closed shard.
+    return found[begin:end] + [replace(one, is_asked=False) for one in found[end : end + 1]]
 
 
 def _is_needed(selection: Selection, found: list[_Shard], place: int) -> bool:

@@ -13,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.signals import post_migrate
 
 from containers_app.audit.router import ALIAS
+from containers_app.audit.shards import SQL_RANK
 
 MESSAGE: Final = "the ledger is append-only"
 # A restrict violation: Django raises IntegrityError for it, as for SQLite's RAISE(ABORT).
@@ -23,9 +24,13 @@ _IS_PRUNING: Final = (
     "EXISTS (SELECT 1 FROM audit_permit WHERE act = 'prune') AND NEW.id = OLD.id AND NEW.shard = OLD.shard"
     " AND NEW.leaf_index = OLD.leaf_index AND NEW.leaf_hash = OLD.leaf_hash AND NEW.payload = ''"
 )
+# A later shard tells how this one ended.
+_NEW_RANK: Final = SQL_RANK.replace("shard", "NEW.shard")
+_IS_CLOSED: Final = f"EXISTS (SELECT 1 FROM audit_head WHERE {SQL_RANK} > {_NEW_RANK})"  # noqa: S608 - our own names
 FUNCTIONS: Final = {
     "audit_refuse": f"BEGIN {_REFUSE}; END",
     "audit_refuse_removal": f"BEGIN IF {_IS_PERMITTED} THEN RETURN OLD; END IF; {_REFUSE}; END",
+    "audit_refuse_closed": f"BEGIN IF {_IS_CLOSED} THEN {_REFUSE}; END IF; RETURN NEW; END",
     "audit_refuse_change": f"BEGIN IF {_IS_PRUNING} THEN RETURN NEW; END IF; {_REFUSE}; END",
 }
 
@@ -74,6 +79,13 @@ _ADDED_TO: Final = {
     "audit_review": "EXISTS (SELECT 1 FROM audit_review WHERE id = NEW.id)",
 }
 
+# What grows only as long as no other shard has followed.
+_GROWING: Final = {
+    "audit_entry_closed": ("audit_entry", "INSERT"),
+    "audit_head_closed": ("audit_head", "UPDATE"),
+    "audit_head_no_late": ("audit_head", "INSERT"),
+}
+
 GUARDS: Final[dict[str, tuple[Guard, ...]]] = {
     "sqlite": (
         _sqlite("audit_entry_no_update", "audit_entry", "UPDATE", f"NOT ({_IS_PRUNING})"),
@@ -85,6 +97,7 @@ GUARDS: Final[dict[str, tuple[Guard, ...]]] = {
         _sqlite("audit_disclosure_no_update", "audit_disclosure", "UPDATE"),
         _sqlite("audit_disclosure_no_delete", "audit_disclosure", "DELETE", f"NOT {_IS_PERMITTED}"),
         _sqlite("audit_disclosure_no_replace", "audit_disclosure", "INSERT", _REPLACES_DISCLOSURE),
+        *(_sqlite(name, *grown, _IS_CLOSED) for name, grown in _GROWING.items()),
         *(_sqlite(f"{table}_no_update", table, "UPDATE") for table in _ADDED_TO),
         *(_sqlite(f"{table}_no_delete", table, "DELETE") for table in _ADDED_TO),
         *(_sqlite(f"{table}_no_replace", table, "INSERT", replaced) for table, replaced in _ADDED_TO.items()),
@@ -99,6 +112,7 @@ GUARDS: Final[dict[str, tuple[Guard, ...]]] = {
         _postgresql("audit_disclosure_no_update", "audit_disclosure", "UPDATE"),
         _postgresql("audit_disclosure_no_delete", "audit_disclosure", "DELETE", function="audit_refuse_removal"),
         _postgresql("audit_disclosure_no_truncate", "audit_disclosure", "TRUNCATE"),
+        *(_postgresql(name, *grown, function="audit_refuse_closed") for name, grown in _GROWING.items()),
         *(_postgresql(f"{table}_no_update", table, "UPDATE") for table in _ADDED_TO),
         *(_postgresql(f"{table}_no_delete", table, "DELETE") for table in _ADDED_TO),
         *(_postgresql(f"{table}_no_truncate", table, "TRUNCATE") for table in _ADDED_TO),

@@ -19,10 +19,11 @@ from containers_app.audit.appending import (
     open_shard,
     writable,
 )
-from containers_app.audit.merkle import Frontier, leaf_hash
+from containers_app.audit.closing import is_proven
+from containers_app.audit.merkle import Frontier
 from containers_app.audit.models import Entry, Head, Standing
 from containers_app.audit.notes import Checkpoint, parse_checkpoint, split_note
-from containers_app.audit.proofs import consistency_proof, inclusion_proof, is_consistent, is_included
+from containers_app.audit.proofs import consistency_proof, is_consistent
 from containers_app.audit.record import Actor, Fact, Source
 from containers_app.audit.router import ALIAS
 from containers_app.audit.signer_folder import Signed
@@ -32,6 +33,7 @@ __all__ = [
     "KEY_LOST",
     "Loss",
     "accept",
+    "added_to",
     "halt",
     "is_halted",
     "is_told",
@@ -66,6 +68,13 @@ def loss_of(shard: int, signed: Signed, *, head: Head | None) -> Loss | None:
     return told_loss(shard, signed.note, left=head.size if head else 0, why=why) if why else None
 
 
+def added_to(head: Head, signed: Signed | None, *, why: str) -> Loss:
+    """What has to be said of a closed shard that is not as it was closed, whether it was signed or not."""
+    if signed is not None:
+        return told_loss(head.shard, signed.note, left=head.size, why=why)
+    return Loss(shard=head.shard, size=0, root="", left=head.size, why=why, checkpoint=())
+
+
 def told_loss(shard: int, note: str, *, left: int, why: str) -> Loss:
     """What has to be said of a shard whose last checkpoint is `note`."""
     checkpoint = parse_checkpoint(split_note(note)[0])
@@ -87,7 +96,7 @@ def is_told(loss: Loss, heads: Mapping[int, Head]) -> bool:
     """
     later = [shard for shard in heads if shards.rank(shard) > shards.rank(loss.shard)]
     openings = Entry.objects.using(ALIAS).filter(leaf_index=0, shard__in=later)
-    return any(_accepts(one.payload, loss) and _is_proven(one, heads[one.shard]) for one in openings)
+    return any(_accepts(one.payload, loss) and is_proven(one, heads[one.shard]) for one in openings)
 
 
 def halt(losses: list[Loss]) -> None:
@@ -143,16 +152,6 @@ def _accepts(payload: str, loss: Loss) -> bool:
     except (ValueError, KeyError, TypeError):
         return False  # another entry, or an altered one
     return read.get("action") == ACTION and (loss.shard, loss.size, loss.root) in told
-
-
-def _is_proven(opening: Entry, head: Head) -> bool:
-    try:
-        root = Frontier.from_text(head.size, head.frontier).root()
-        proof = inclusion_proof(0, head.size, node=StoredNodes(head.shard))
-    except (TreeDamaged, ValueError):
-        return False
-    leaf = leaf_hash(opening.payload.encode())
-    return is_included(leaf, index=0, size=head.size, root=root, proof=proof)
 
 
 def _why(checkpoint: Checkpoint, head: Head | None) -> str:

@@ -17,13 +17,14 @@ from django.db.models import Max
 
 from containers_app.audit.appending import answering
 from containers_app.audit.canonical import Unrecordable, read_canonical
+from containers_app.audit.closing import NOT_TOLD, Ending, endings_told
 from containers_app.audit.merkle import Frontier, leaf_hash, subtree_root
 from containers_app.audit.models import Entry, Head, SignedCheckpoint
 from containers_app.audit.notes import NoteRefused, UnknownSigner, open_note, parse_checkpoint, split_note
 from containers_app.audit.pruned import Pruning, columns_of_pruned, pruning_of
 from containers_app.audit.record import projection
 from containers_app.audit.router import ALIAS
-from containers_app.audit.shards import rank
+from containers_app.audit.shards import newest, rank
 
 MOST_PROBLEMS: Final = 100
 # A perfect subtree each, so that two processes can work on the same shard.
@@ -65,17 +66,19 @@ def self_check(shard: int, *, quick: bool = False, vkeys: Sequence[str] = (), pr
     """Recompute the tree of `shard` from the stored payloads and compare it with all that is stored beside them.
 
     Finds changed, missing, reordered and added entries, hashes and columns that part from their payload, and a head
-    that parts from the root; and a checkpoint that is not signed by its key, or signs another tree. With `vkeys`
-    only these keys count, and not those of the database. `quick` leaves out the columns and the canonical form.
+    that parts from the root, or from what the next shard tells of it; and a checkpoint that is not signed by its key,
+    or signs another tree. With `vkeys` only these keys count, and not those of the database. `quick` leaves out the
+    columns and the canonical form.
     What somebody with the rights to rewrite all of it changed consistently, only a checkpoint kept elsewhere finds.
     Writers go on meanwhile. More `processes` make it quicker; never in a thread or a transaction. Raises
     `AuditUnavailable`.
     """
     with answering():
-        # Before the head, which then has at least as many entries as any of them.
+        # Before the head, which then has at least as many entries as any of them, and grows no more once it is closed.
+        endings = _endings(shard)
         last = SignedCheckpoint.objects.using(ALIAS).filter(shard=shard).aggregate(last=Max("id"))["last"] or 0
         head = Head.objects.using(ALIAS).filter(shard=shard).first() or Head(shard=shard, size=0, frontier="")
-        check = _Check(head=head, gone=pruning_of(shard), vkeys=vkeys, accepted=_accepted(shard))
+        check = _Check(head=head, gone=pruning_of(shard), vkeys=vkeys, accepted=_accepted(shard), endings=endings)
         work = partial(_look, shard, head.size, quick, check.gone.end if check.gone else 0)
         with _pool(processes if head.size > FEW else 1) as mapped:
             pieces = mapped(work, range(0, head.size, 1 << LEVEL))
@@ -165,7 +168,8 @@ class _Check:
     head: Head
     gone: Pruning | None
     vkeys: Sequence[str]
-    accepted: int
+    accepted: dict[int, int]
+    endings: list[Ending] | None
     subtrees: Frontier = field(default_factory=Frontier)
     frontier: Frontier = field(default_factory=Frontier)
     problems: list[str] = field(default_factory=list)
@@ -232,7 +236,7 @@ class _Check:
         while signed.size is not None:
             size, rows = signed.size, signed.take()
             self.lost += len(rows)
-            if size > self.accepted:
+            if size > max(self.accepted, default=0):
                 self.say(f"a checkpoint has signed {size} entries, there are {self.frontier.size}")
         if self.frontier.size != self.head.size:
             self.say(f"the head counts {self.head.size} entries, there are {self.frontier.size}")
@@ -240,6 +244,16 @@ class _Check:
             self.say("the tree over the stored payloads is not the one of the head")
         if self.gone is not None and self.gone.end > self.frontier.size:
             self._compare_pruned(self.gone)
+        self._compare_endings()
+
+    def _compare_endings(self) -> None:
+        if self.endings is None or self.frontier.size in self.accepted.values():
+            return
+        for problem in [one.parting(self.frontier.size, self.frontier.root().hex()) for one in self.endings]:
+            if problem:
+                self.say(problem)
+        if not self.endings:
+            self.say(NOT_TOLD)
 
     def report(self) -> SelfCheck:
         return SelfCheck(
@@ -271,19 +285,29 @@ def _checkpoints(shard: int, last: int) -> Iterator[SignedCheckpoint]:
     return rows.iterator(_CHECKPOINTS_AT_ONCE)
 
 
-def _accepted(shard: int) -> int:
-    """The most entries of a shard whose loss a later one begins with; only an entry that has its own hash counts."""
+def _endings(shard: int) -> list[Ending] | None:
+    """How a shard ended, as later ones tell; None for the newest one, and for one that is not there."""
+    every = set(Head.objects.using(ALIAS).values_list("shard", flat=True))
+    if shard not in every or shard == newest(every):
+        return None
+    return [one for one in endings_told() if one.shard == shard]
+
+
+def _accepted(shard: int) -> dict[int, int]:
+    """How many entries were signed, and how many there were, when losses of a shard were accepted, as later ones tell.
+
+    Only an entry that has its own hash counts.
+    """
     openings = Entry.objects.using(ALIAS).filter(leaf_index=0, action="audit.accept_rollback")
-    found = [size for one in openings if rank(one.shard) > rank(shard) for size in _accepted_in(one, shard)]
-    return max(found, default=0)
+    return {size: left for one in openings if rank(one.shard) > rank(shard) for size, left in _accepted_in(one, shard)}
 
 
-def _accepted_in(opening: Entry, shard: int) -> list[int]:
+def _accepted_in(opening: Entry, shard: int) -> list[tuple[int, int]]:
     if leaf_hash(opening.payload.encode()).hex() != opening.leaf_hash:
         return []
     try:
         told = json.loads(opening.payload)["details"]["rollback"]
-        return [int(one["size"]) for one in told if one["shard"] == shard]
+        return [(int(one["size"]), int(one["left"])) for one in told if one["shard"] == shard]
     except (ValueError, KeyError, TypeError):
         return []
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from containers_app.audit import losses, shards
+from containers_app.audit import closing, losses, shards
 from containers_app.audit.appending import answering, appending, writable
 from containers_app.audit.flushing import flush
 from containers_app.audit.losses import Loss
@@ -72,7 +72,7 @@ class Signer:
         """A folder that never knew of what is missed cannot say that it is there again."""
         for loss in told:
             signed = self._folder.signed.get(loss.shard)
-            if signed is None or signed.checkpoint.size < loss.size:
+            if (0 if signed is None else signed.checkpoint.size) < loss.size:
                 raise SignerUnfit(
                     f"The ledger is halted: {loss.size} entries of shard {loss.shard} are missed, and the folder of the"
                     " signer knows less: let MYCO_SIGNER_DIR name the folder that knows them, or bring that back."
@@ -171,15 +171,22 @@ class Signer:
 
 
 def compared(folder: SignerFolder, heads: Mapping[int, Head]) -> tuple[list[Loss], list[Loss]]:
-    """What the database lost of what the folder knows: what nobody accepted, and what a person accepted.
+    """What the database lost of what the folder knows, or added to a closed shard: not accepted, and accepted.
 
     Accepted is what the folder says was accepted, and a later shard, proven by its own tree, begins with. Raises
     django.db.Error, SignerUnfit.
     """
+    endings = closing.endings_proven(heads)
     found: list[Loss] = []
     accepted: list[Loss] = []
-    for shard, signed in folder.signed.items():
-        loss = None if signed.is_given_up else losses.loss_of(shard, signed, head=heads.get(shard))
+    for shard in sorted({*folder.signed, *heads}, key=shards.rank):
+        signed, head = folder.signed.get(shard), heads.get(shard)
+        if signed is not None and signed.is_given_up:
+            continue
+        loss = None if signed is None else losses.loss_of(shard, signed, head=head)
+        if loss is None and head is not None:
+            why = closing.why_not_closed(head, heads, endings)
+            loss = losses.added_to(head, signed, why=why) if why else None
         if loss is not None:
             (accepted if is_accepted(folder, loss, heads) else found).append(loss)
     return found, accepted

@@ -40,6 +40,7 @@ ATTACKS: Mapping[str, Attack] = {
         words="the last entries are cut off, with the checkpoints over them", found="- - + - +"
     ),
     "restore_old_database": Attack(words="an older database is restored, with its own checkpoint", found="- - + - +"),
+    "add_to_a_closed_year": Attack(words="an entry is added to a year that is over", found="+ + + + +"),
     "rewrite_without_key": Attack(
         words="all is written anew, and signed with a key that the attacker made", found="- + + + +"
     ),

@@ -2,6 +2,7 @@
 
 Its argument is a folder of its own. The history before each attack: five entries, signed; four more, signed, after
 which the auditor looks and keeps the state; three more, signed. The guards are dropped, and made again afterwards.
+Where a year has to be over, the first five are of last year.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import django
 
@@ -22,11 +25,13 @@ django.setup()
 from django.core.management import call_command  # noqa: E402 - the settings come first
 from django.db import connections  # noqa: E402
 
-from containers_app.audit import guards, ledger  # noqa: E402
+from containers_app.audit import appending, guards, ledger  # noqa: E402
 from containers_app.audit.bundle import VERIFIER, LedgerDamaged, write_bundle  # noqa: E402
 from containers_app.audit.merkle import Frontier, leaf_hash  # noqa: E402
+from containers_app.audit.models import Head  # noqa: E402
 from containers_app.audit.notes import Checkpoint, SigningKey, new_key, sign  # noqa: E402
 from containers_app.audit.pruned import columns_of_pruned  # noqa: E402
+from containers_app.audit.record import Fact, compose  # noqa: E402
 from containers_app.audit.selection import Selection  # noqa: E402
 from containers_app.audit.signed import newest_checkpoint  # noqa: E402
 from containers_app.audit.signer import Signer  # noqa: E402
@@ -35,6 +40,7 @@ from containers_app.management.acts.ledger_reading import verify  # noqa: E402
 from tests.integration.attack_matrix import ATTACKS, CHECKS  # noqa: E402
 
 NAME = "attacked.example"
+LAST_YEAR = datetime(datetime.now(UTC).year - 1, 12, 30, tzinfo=UTC)
 TABLES = ("entry", "head", "disclosure", "subtree", "checkpoint", "standing", "anchoring", "permit")
 ACTOR = ledger.Actor(type="user", id="7", label="alice@example.org", auth="session")
 SOURCE = ledger.Source(channel="ui", ip="192.0.2.7")
@@ -60,7 +66,7 @@ def drop_guards() -> None:
 class Attacked:
     """A fresh ledger with its signer and its auditor, and what an attacker does to it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, begun: datetime | None) -> None:
         self.folder = folder
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -70,15 +76,19 @@ class Attacked:
             empty(table)
             sql(f"DROP TABLE IF EXISTS older_{table}")
         guards.install()
-        self.history()
+        self.history(begun)
 
-    def history(self) -> None:
-        self.record(5)
+    def history(self, begun: datetime | None) -> None:
+        if begun is None:
+            self.record(5)
+        else:
+            with patch.object(appending, "_now", lambda: begun):
+                self.record(5)
         for table in TABLES:
             sql(f"CREATE TABLE older_{table} AS SELECT * FROM audit_{table}")  # noqa: S608 - names of our own
         self.record(4)
-        ((vkey,),) = sql("SELECT vkey FROM audit_checkpoint ORDER BY id DESC LIMIT 1")
-        (self.folder / "keys").write_text(vkey)
+        vkeys = [vkey for (vkey,) in sql("SELECT DISTINCT vkey FROM audit_checkpoint")]
+        (self.folder / "keys").write_text("\n".join(vkeys))
         assert self.audit("--state", "state.json") == 0
         self.record(3)
         drop_guards()
@@ -112,7 +122,7 @@ class Attacked:
         """Who finds something, in the order of CHECKS; what is not verified is found."""
         found = (
             self.verified() != 0,
-            self.verified((self.folder / "keys").read_text()) != 0,
+            self.verified(*(self.folder / "keys").read_text().split()) != 0,
             # The signer may halt the ledger, which changes no entry.
             self.signer_losses() > 0,
             self.audit() != 0,
@@ -152,6 +162,13 @@ def restore_old_database(attacked: Attacked) -> None:
     for table in TABLES:
         empty(table)
         sql(f"INSERT INTO audit_{table} SELECT * FROM older_{table}")  # noqa: S608 - names of our own
+
+
+def add_to_a_closed_year(attacked: Attacked) -> None:
+    """What the rights of whoever records are enough for, but for the guards."""
+    fact = Fact(phase="event", action="auth.login", outcome="success", actor=ACTOR, source=SOURCE)
+    with appending.appending():
+        appending._add(compose(fact, LAST_YEAR), Head.objects.using("audit").get(shard=LAST_YEAR.year))
 
 
 def rewrite_without_key(attacked: Attacked) -> None:
@@ -206,7 +223,7 @@ def publish(checkpoint: Checkpoint, key: SigningKey) -> str:
 
 def run(name: str, folder: Path) -> dict[str, bool]:
     attack: Callable[[Attacked], object] = globals()[name]
-    attacked = Attacked(folder)
+    attacked = Attacked(folder, begun=LAST_YEAR if name == "add_to_a_closed_year" else None)
     attack(attacked)
     guards.install()
     return attacked.checks()

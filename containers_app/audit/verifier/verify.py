@@ -56,10 +56,14 @@ class Tampered(Exception):
 
 
 class Report:
-    """What was found: `problems` prove tampering, `warnings` a person has to judge, `facts` say what was checked."""
+    """What was found: `problems` prove tampering, `doubts` leave it unverified, `warnings` a person has to judge.
+
+    `facts` say what was checked.
+    """
 
     def __init__(self) -> None:
         self.problems: list[str] = []
+        self.doubts: list[str] = []
         self.warnings: list[str] = []
         self.facts: list[str] = []
 
@@ -320,10 +324,12 @@ def _has_ascii_keys(value: Any) -> bool:
 class Shard:
     """What was read of one: its leaf hashes, 32 bytes each; which entries are shown, in `runs` pieces."""
 
-    def __init__(self, number: int, checkpoint: Checkpoint, pruned: int) -> None:
+    def __init__(self, number: int, checkpoint: Checkpoint, *, pruned: int, newer: int) -> None:
         self.number, self.checkpoint, self.leaves = number, checkpoint, bytearray()
         self.pruned, self.kept, self.gone = pruned, 0, 0  # below `pruned` retention took some away, and kept some
-        self.origin, self.signed = checkpoint.origin, checkpoint.size
+        self.origin, self.signed, self.newer = checkpoint.origin, checkpoint.size, newer
+        if not 0 <= pruned <= self.signed or newer < 0:
+            raise Tampered(f"{self.origin}: so many entries cannot be pruned or newer")
         self.shown, self.runs, self.begin, self.end = 0, 0, -2, -2  # the last two are of the last piece
         self.opening = self.first_line = self.last_line = b""
 
@@ -379,7 +385,7 @@ class Meaning:
         self.ids: set[str] = set()
         self.open: dict[str, tuple[int, int]] = {}
         self.ended: set[str] = set()
-        self.prunings: dict[tuple[int, int, str], str] = {}
+        self.prunings: list[tuple[int, int, dict[str, Any]]] = []
         self.backwards = self.withheld = 0
         self.time = ""
 
@@ -410,7 +416,7 @@ class Meaning:
                 self._outcome(entry)
             if entry["action"] == "audit.prune":
                 said = entry["details"]
-                self.prunings[said["shard"], said["end"], said["root"]] = f"entry {shard}/{index} records it"
+                self.prunings.append((shard, index, {name: said[name] for name in ("shard", "end", "root")}))
             self._disclosed(entry, texts)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             self.problem("the payload is not what an entry is")
@@ -451,15 +457,18 @@ class Meaning:
                 self.problem("a disclosed value is not the one that the entry is bound to")
         self.withheld += len(expected)
 
-    def close(self, *, quick: bool, is_filtered: bool) -> None:
+    def recorded(self, shard: Shard) -> str:
+        """Where a later shard tells that these entries were pruned; empty when none here does."""
+        for told_in, index, said in self.prunings:
+            # Where the last entries were never signed, the root of what went cannot be computed.
+            is_all = shard.pruned == shard.signed < said["end"]
+            is_this = (said["end"], said["root"]) == (shard.pruned, shard.root(shard.pruned).hex())
+            if said["shard"] == shard.number and rank(told_in) > rank(shard.number) and (is_all or is_this):
+                return f"entry {told_in}/{index} records it"
+        return ""
+
+    def close(self) -> None:
         """Say what can be said of all of them only."""
-        for shard in [one for one in self.shards.values() if one.gone]:
-            # Retention keeps the hashes. That it was retention, a later entry tells, with the root of what went.
-            recorded = (shard.number, shard.pruned, shard.root(shard.pruned).hex())
-            unknown = "--quick does not look for the entry that records it"
-            words = unknown if quick else self.prunings.get(recorded, "nothing here records it: ask for that entry")
-            most = f"{'up to ' if is_filtered else ''}{shard.gone} entries of {shard.number} were pruned"
-            note(self.report.warnings, f"{most}, only their hashes are left; {words}")
         if self.open:
             first = ", ".join(f"{shard}/{index}" for shard, index in [*self.open.values()][:5])
             words = f"not ended yet, withheld, or cut off; first {first}"
@@ -472,18 +481,25 @@ class Meaning:
 
 
 class Verifier:
-    """Checks a bundle's shards, oldest first. `known` maps an origin to the size and root of the last audit."""
+    """Checks a bundle's shards, oldest first. `known` maps an origin to the size and root of the last audit.
 
-    def __init__(self, bundle: Bundle, keys: list[Key], *, known: dict[str, Any], quick: bool) -> None:
-        self.bundle, self.report, self.keys, self.known, self.quick = bundle, bundle.report, keys, known, quick
-        self.problems, self.warnings = bundle.report.problems, bundle.report.warnings
+    `accepted` are the shards of which the auditor agrees that entries were lost.
+    """
+
+    def __init__(
+        self, bundle: Bundle, keys: list[Key], *, known: dict[str, Any], accepted: list[int], quick: bool
+    ) -> None:
+        self.bundle, self.report, self.keys, self.quick = bundle, bundle.report, keys, quick
+        self.known, self.accepted = known, accepted
+        self.problems, self.doubts, self.warnings = self.report.problems, self.report.doubts, self.report.warnings
         self.since, self.until, self.made_at = period_of(bundle.manifest)
         self.period = f"{self.since or 'the beginning'} to {self.until or 'the end'}"
         self.filter: dict[str, str] = bundle.manifest["filter"]
         self.meaning = Meaning(self.report)
         self.shards = self.meaning.shards
         self.seen: dict[str, dict[str, Any]] = {}
-        self.is_loss_accepted = False
+        self.losses: list[dict[str, Any]] = []
+        self.endings: list[tuple[dict[str, Any], str]] = []
 
     def run(self) -> None:
         """Check everything; what was found is in the report."""
@@ -495,14 +511,13 @@ class Verifier:
             raise CannotVerify("the bundle holds no shard, or one twice")
         for number in sorted(told, key=rank):
             self._shard(number, told[number])
-        # That a later shard was left out cannot be seen from the others, but from the calendar.
-        following = f"{rank(number) // 100 + 1}-01-01T00:00:00.000000Z"
-        if min(self.until or self.made_at, self.made_at) > following:
-            note(self.warnings, f"the period reaches into a year after shard {number}, of which there is no shard here")
         self.bundle.rest()
-        self.meaning.close(quick=self.quick, is_filtered=bool(self.filter))
-        for origin in sorted(set(self.known) - set(self.seen)):
-            note(self.warnings, f"{origin}: you saw this log at an earlier audit; the bundle does not hold it")
+        self._ends()
+        for shard in [one for one in self.shards.values() if one.pruned]:
+            self._pruned(shard)
+        self.meaning.close()
+        for origin in sorted(self.known):
+            self._remembered(origin, self.known[origin])
 
     def _shard(self, number: int, said: dict[str, Any]) -> None:
         checkpoint = Checkpoint(b"".join(self.bundle.pieces(f"{number}/checkpoint", AT_ONCE)))
@@ -511,16 +526,15 @@ class Verifier:
         if checkpoint.origin.rpartition("/")[2] != str(number):
             raise Tampered(f"{number}: the checkpoint is that of {checkpoint.origin}")
         checkpoint.open(self.keys or [Key(own)])
-        shard = Shard(number, checkpoint, said.get("pruned", 0))
+        shard = Shard(number, checkpoint, pruned=int(said.get("pruned", 0)), newer=int(said["newer"]))
         is_first, self.shards[number] = not self.shards, shard
         self._read(shard)
         if (said["origin"], said["size"], shard.size) != (shard.origin, shard.signed, shard.signed):
             note(self.problems, f"{shard.origin}: {shard.signed} entries are signed, {shard.size} are here")
         elif shard.root(shard.signed) != checkpoint.root:
             note(self.problems, f"{shard.origin}: the entries are not those that were signed")
-        self._remembered(shard)
         self._opening(shard, is_first)
-        self._say(shard, said["newer"])
+        self._say(shard)
         self.seen[shard.origin] = {"size": shard.signed, "root": checkpoint.root.hex()}
 
     def _read(self, shard: Shard) -> None:
@@ -545,51 +559,118 @@ class Verifier:
         if pending is not NOTHING:
             note(self.problems, f"{shard.number}: there are disclosed values that belong to no shown entry")
 
-    def _remembered(self, shard: Shard) -> None:
-        before = self.known.get(shard.origin, {"size": 0, "root": ""})
-        if shard.signed < before["size"]:
-            words = f"the log shrank from {before['size']} entries to {shard.signed} since your last audit"
-            note(self.problems, f"{shard.origin}: {words}, or this bundle is older than that")
-        elif before["root"] and shard.root(before["size"]).hex() != before["root"]:
-            note(self.problems, f"{shard.origin}: history was rewritten since your last audit")
-
     def _opening(self, shard: Shard, is_first: bool) -> None:
         """Check what a shard's first entry says: of the shard before, and of signed entries that were lost."""
         entry = json.loads(shard.opening or b"{}")
         action, details = entry.get("action"), entry.get("details", {})
         if shard.number > LAST_YEAR and action != ROLLBACK:
             note(self.problems, f"{shard.number}: a further shard of a year has to begin with an accepted loss")
-        elif entry and not is_first and action not in ("audit.open_shard", ROLLBACK):
+        elif not entry and not is_first:
+            note(self.doubts, f"{shard.number}: its first entry is withheld, which says how the shard before it ended")
+        elif not is_first and action not in ("audit.open_shard", ROLLBACK):
             note(self.problems, f"{shard.number}: its first entry does not say how the shard before it ended")
-        losses = details.get("rollback", []) if action == ROLLBACK else []
-        for loss in losses:
-            self.is_loss_accepted = True
+        for loss in details.get("rollback", []) if action == ROLLBACK else []:
+            self.losses.append(loss)
             actor, reason = entry["actor"], entry.get("reason_c", "none")
             who = f"{actor['type']} {actor.get('id', '')} (name {actor.get('label_c', 'none')}, reason {reason})"
             what = f"of {loss['size']} signed entries of shard {loss['shard']} {loss['left']} were left: {loss['why']}"
             note(self.warnings, f"LOSS ACCEPTED at {entry['time']} ({shard.number}/0) by {who}: {what}")
         if "previous" in details and action in ("audit.open_shard", ROLLBACK):
-            self._previous(details["previous"], entry["time"], {loss["shard"] for loss in losses})
+            self.endings.append((details["previous"], entry["time"]))
 
-    def _previous(self, said: dict[str, Any], time: str, lost: set[int]) -> None:
+    def _ends(self) -> None:
+        """Check that each shard is all that it was when it was closed, and that none of the period is left out."""
+        lost = {loss["shard"] for loss in self.losses}
+        for said, time in self.endings:
+            self._ended(said, time, is_lost=said["shard"] in lost)
+        *_, last = self.shards
+        told = {said["shard"] for said, _ in self.endings}
+        # That a later shard was left out cannot be seen from the others, but from the calendar.
+        over = f"{rank(last) // 100 + 1}-01-01T00:00:00.000000Z"
+        for number in self.shards:
+            if number not in told and (number != last or over < self.made_at):
+                note(self.doubts, f"shard {number} was over, and no shard here tells how it ended: ask for one with it")
+        if self.made_at < self.until:
+            note(self.warnings, "the bundle was made before its period was over")
+
+    def _ended(self, said: dict[str, Any], time: str, *, is_lost: bool) -> None:
         number, before = said["shard"], self.shards.get(said["shard"])
+        unsure = self.warnings if is_lost else self.doubts
         if before is None:
             if self.since < time:
-                note(self.warnings, f"the period reaches into shard {number}, which is not in the bundle")
+                note(unsure, f"the period reaches into shard {number}, which is not in the bundle")
             return
         ended = before.root(before.size).hex()
         if before.size > said["size"] or (before.size == said["size"] and said.get("root", ended) != ended):
             note(self.problems, f"shard {number} ended otherwise than the one after it says")
+        elif before.size + before.newer > said["size"] and not is_lost:
+            note(self.problems, f"shard {number}: there are entries that were added after it had ended")
         elif before.size < said["size"]:
-            note(self.warnings, f"shard {number}: its last {said['size'] - before.size} entries are not signed")
-        if "checkpoint" in said and number not in lost:
+            note(unsure, f"shard {number}: its last {said['size'] - before.size} entries are not signed, or withheld")
+        if "checkpoint" in said and not is_lost:
             last = Checkpoint("\n".join([*said["checkpoint"], ""]).encode())
             if last.origin != before.origin or before.root(last.size) != last.root:
                 note(
                     self.problems, f"shard {number}: its last checkpoint, says the one after it, was over other entries"
                 )
 
-    def _say(self, shard: Shard, newer: int) -> None:
+    def _pruned(self, shard: Shard) -> None:
+        """Retention keeps the hashes. That it was retention, a later shard tells, with the root of what went."""
+        most = f"{'up to ' if self.filter else ''}{shard.gone} entries of {shard.number} were pruned"
+        words, recorded = f"{most}, only their hashes are left", self.meaning.recorded(shard)
+        nothing = f"{words}, says the bundle; nothing here records it"
+        *_, last = self.shards.values()
+        is_open = not self.until and not any(one.newer for one in self.shards.values())
+        if recorded:
+            note(self.warnings, f"{words}; {recorded}")
+        elif shard is last and not self.until:
+            note(self.problems, f"{nothing}, and nothing is ever pruned of the shard that is written to")
+        elif self.quick:
+            note(self.doubts, f"{words}; --quick does not look for the entry that records it")
+        elif self.filter:
+            note(self.warnings, nothing)
+        elif is_open:
+            note(self.problems, f"{nothing}: they are withheld")
+        else:
+            note(self.doubts, f"{nothing}: ask for all until now, which has that entry")
+
+    def _remembered(self, origin: str, before: dict[str, Any]) -> None:
+        """Compare with what was seen at the last audit."""
+        name, _, number = origin.rpartition("/")
+        shard = next((one for one in self.shards.values() if one.origin == origin), None)
+        if shard is None:
+            words, found = "you saw this log at an earlier audit; the bundle does not hold it", self.warnings
+            if name in {one.rpartition("/")[0] for one in self.seen} and self._should_be_here(int(number)):
+                found = self.doubts
+        elif shard.signed < before["size"]:
+            words = f"the log shrank from {before['size']} entries to {shard.signed} since your last audit"
+            words, found = f"{words}, or this bundle is older than that", self.problems
+        elif before["root"] and shard.root(before["size"]).hex() != before["root"]:
+            words, found = "history was rewritten since your last audit", self.problems
+        else:
+            return
+        if found is not self.warnings and any(_is_loss_of(before, one, number) for one in self.losses):
+            is_agreed = int(number) in self.accepted
+            words += ": you agreed to that" if is_agreed else f": if you agree to that loss, add --accept-loss {number}"
+            found = self.warnings if is_agreed else self.problems
+        note(found, f"{origin}: {words}")
+
+    def _should_be_here(self, number: int) -> bool:
+        """Whether the period reaches into a shard that is not in the bundle."""
+        first, *_ = every = list(self.shards.values())
+        if rank(number) < rank(first.number):
+            return not first.opening or self.since < time_of(first.opening)
+        opening = every[-1].opening
+        is_beyond = rank(number) > rank(every[-1].number) and self.until and opening and self.until <= time_of(opening)
+        return not is_beyond
+
+    def remembered(self) -> dict[str, Any]:
+        """What to remember for the next audit: nothing of a log that is lost, to which the auditor agreed."""
+        lost = {str(loss["shard"]) for loss in self.losses if loss["shard"] in self.accepted}
+        kept = {origin: one for origin, one in self.known.items() if origin.rpartition("/")[2] not in lost}
+        return {**kept, **self.seen}
+
+    def _say(self, shard: Shard) -> None:
         words = f"{shard.origin}: {shard.signed} entries are signed, {shard.kept + shard.shown} are shown"
         if self.filter:
             words += "; that none of the others fits the filter cannot be proved"
@@ -600,8 +681,8 @@ class Verifier:
         elif shard.pruned < shard.signed:
             note(self.problems, f"{shard.origin}: entries of the period {self.period} are withheld")
         note(self.report.facts, words)
-        if newer:
-            note(self.warnings, f"{shard.origin}: {newer} entries were newer than the checkpoint: not here")
+        if shard.newer:
+            note(self.warnings, f"{shard.origin}: {shard.newer} entries were newer than the checkpoint: not here")
 
     def _is_whole(self, shard: Shard) -> bool:
         """Whether one piece is shown, which an entry on each side proves to be the period; the first entry may too."""
@@ -609,6 +690,12 @@ class Verifier:
         begun = shard.begin <= shard.pruned or time_of(shard.first_line) < self.since
         ended = shard.end == shard.signed - 1 or "" < self.until <= time_of(shard.last_line)
         return begun and ended and (shard.runs == 1 or bool(is_alone))
+
+
+def _is_loss_of(before: dict[str, Any], loss: dict[str, Any], number: str) -> bool:
+    """Whether a loss that was accepted explains that what was seen before is not there any more."""
+    is_same = (before["size"], before["root"]) == (loss["size"], loss["root"])
+    return str(loss["shard"]) == number and (is_same or loss["left"] < before["size"] < loss["size"])
 
 
 def period_of(manifest: dict[str, Any]) -> tuple[str, str, str]:
@@ -626,12 +713,12 @@ def keep(state: Path, known: dict[str, Any]) -> None:
     os.replace(beside, state)  # noqa: PTH105 - the same, and clearer
 
 
-def run(options: argparse.Namespace, report: Report) -> str:
-    """Verify, remember what was seen if it is good, and return what to say beside the verdict."""
+def run(options: argparse.Namespace, report: Report) -> tuple[str, dict[str, Any]]:
+    """Verify; return what to say beside the verdict, and what to remember if that is good."""
     keys, state = keys_of(options.vkey), options.state
     if options.proof:
         verify_proof(options.proof, options.bundle, keys, report)
-        return ""
+        return "", {}
     if not keys and not options.trust_bundle_key:
         raise CannotVerify("the log's key is missing, which you got from somebody else than the bundle: --vkey")
     if not keys:
@@ -639,11 +726,31 @@ def run(options: argparse.Namespace, report: Report) -> str:
     known = json.loads(state.read_text(encoding="utf-8")) if state and state.exists() else {}
     if not all(isinstance(one["size"], int) and len(one["root"]) == 64 for one in known.values()):
         raise CannotVerify("the file of --state is none")
-    verifier = Verifier(Bundle(options.bundle, report), keys, known=known, quick=options.quick)
+    verifier = Verifier(
+        Bundle(options.bundle, report), keys, known=known, accepted=options.accept_loss, quick=options.quick
+    )
     verifier.run()
-    if state and keys and not report.problems:
-        keep(state, {**known, **verifier.seen})
-    return "but signed entries were lost, and somebody accepted that: see above" if verifier.is_loss_accepted else ""
+    why = "but signed entries were lost, and somebody accepted that: see above" if verifier.losses else ""
+    return why, verifier.remembered() if keys else {}
+
+
+def judge(options: argparse.Namespace, report: Report) -> tuple[str, str]:
+    """Verify, remember what was seen only when the verdict is good, and return the verdict and why."""
+    try:
+        why, seen = run(options, report)
+        if options.strict and report.warnings:
+            note(report.doubts, "--strict, and there are warnings")
+        if not report.problems and not report.doubts:
+            if options.state and seen:
+                keep(options.state, seen)
+            return "verified", why
+    except Tampered as found:
+        note(report.problems, str(found))
+    except CannotVerify as error:
+        note(report.doubts, str(error))
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever a hostile file leads to
+        note(report.doubts, f"something cannot be read: {type(error).__name__}: {error}")
+    return ("tampered", "") if report.problems else ("cannot verify", report.doubts[0])
 
 
 def main(arguments: list[str]) -> int:
@@ -654,31 +761,24 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--vkey", action="append", default=[], help="the log's key, or a file of keys; repeatable")
     parser.add_argument("--trust-bundle-key", action="store_true", help="check only that the bundle fits itself")
     parser.add_argument("--state", type=Path, help="what you saw last time; written when the bundle is good")
+    parser.add_argument(
+        "--accept-loss", type=int, action="append", default=[], metavar="SHARD", help="agree to a loss that is told"
+    )
     parser.add_argument("--quick", action="store_true", help="check the tree and the signature only")
     parser.add_argument("--strict", action="store_true", help="with a warning, say 'cannot verify'")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
     gc.disable()  # nothing here refers to itself, and looking for it takes time
-    report, verdict, why = Report(), "verified", ""
-    try:
-        why = run(options, report)
-    except Tampered as found:
-        note(report.problems, str(found))
-    except CannotVerify as error:
-        verdict, why = "cannot verify", str(error)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever a hostile file leads to
-        verdict, why = "cannot verify", f"something cannot be read: {type(error).__name__}: {error}"
-    if verdict == "verified" and options.strict and report.warnings:
-        verdict, why = "cannot verify", "--strict, and there are warnings"
-    if report.problems:
-        verdict, why = "tampered", ""
-    tell(report, verdict, plain(why), as_json=options.json)
+    report = Report()
+    verdict, why = judge(options, report)
+    tell(report, verdict, why, as_json=options.json)
     return {"verified": 0, "tampered": 1, "cannot verify": 2}[verdict]
 
 
 def tell(report: Report, verdict: str, why: str, *, as_json: bool) -> None:
     """Print everything, the verdict last."""
-    lines = [*(f"TAMPERED: {one}" for one in report.problems), *(f"warning: {one}" for one in report.warnings)]
+    found = {"TAMPERED": report.problems, "cannot verify": report.doubts, "warning": report.warnings}
+    lines = [f"{word}: {one}" for word, some in found.items() for one in some]
     words = "\n".join([*report.facts, *lines, f"{verdict.upper()}{': ' if why else ''}{why}"])
     told = {"verdict": verdict, "why": why, **vars(report)}
     sys.stdout.write((json.dumps(told, indent=1) if as_json else words) + "\n")

@@ -74,6 +74,7 @@ class Draft:
     origin: str = ORIGIN
     text: str = SECRET
     pruned: int = 0
+    newer: int = 0
     shard: int = 2026
     made_at: str = "2026-12-01T00:00:00.000000Z"
     before: Draft | None = None
@@ -112,18 +113,18 @@ class Draft:
             f"{self.shard}/disclosures.jsonl": b"".join(line + b"\n" for line in texts),
         }
 
-    def shards(self, newer: int) -> list[dict[str, Any]]:
-        earlier = self.before.shards(0) if self.before else []
-        shard = {"shard": self.shard, "origin": self.origin, "size": len(self.entries), "newer": newer}
+    def shards(self) -> list[dict[str, Any]]:
+        earlier = self.before.shards() if self.before else []
+        shard = {"shard": self.shard, "origin": self.origin, "size": len(self.entries), "newer": self.newer}
         return [*earlier, shard | ({"pruned": self.pruned} if self.pruned else {})]
 
-    def manifest(self, files: Mapping[str, bytes], *, newer: int = 0) -> bytes:
+    def manifest(self, files: Mapping[str, bytes]) -> bytes:
         listed = [
             {"path": path, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             for path, content in files.items()
         ]
         period = {"since": self.since, "until": self.until, "filter": self.filter, "made_at": self.made_at}
-        about = {"format": "mycodocker-ledger-bundle/1", "shards": self.shards(newer), "files": listed}
+        about = {"format": "mycodocker-ledger-bundle/1", "shards": self.shards(), "files": listed}
         return canonical(about | period)
 
 
@@ -185,14 +186,31 @@ def two_shards(*, bundled: Draft | None = None, is_first_here: bool = True, **me
     return made(draft)
 
 
-def cut_shard() -> Draft:
+def cut_shard(**members: Any) -> Draft:
     """The shard of the year before, as an older checkpoint of it has it."""
-    draft = last_year()
+    draft = replace(last_year(), **members)
     draft.entries.pop()
     return draft
 
 
-def after_loss(*, action: str = "audit.accept_rollback", **members: Any) -> bytes:
+def unsigned_end() -> bytes:
+    """2025 without its last entry, which was never signed."""
+    entries = opened(last_year())
+    entries[0]["details"]["previous"]["checkpoint"] = cut_shard().checkpoint().splitlines()
+    return made(Draft(entries=entries, before=cut_shard()))
+
+
+def pruned_year(*, told: Mapping[str, Any] | None = None, told_in: int = 2026, **members: Any) -> bytes:
+    """2025, of which retention took the first two entries, and 2026, which `told` it (None: nothing does)."""
+    whole, root = last_year(), Draft(entries=last_year().entries[:2]).tree().root().hex()
+    details = {"shard": 2025, "start": 0, "end": 2, "root": root, "policy": {}, **(told or {})}
+    records = [] if told is None else [entry(8, action="audit.prune", category="audit", details=details)]
+    whole.entries += records if told_in == 2025 else []
+    entries = opened(whole) + (records if told_in == 2026 else [])
+    return made(Draft(entries=entries, before=replace(whole, withheld=frozenset({0, 1}), pruned=2), **members))
+
+
+def after_loss(*, action: str = "audit.accept_rollback", is_left_here: bool = True, **members: Any) -> bytes:
     """2026 as it was left, and a second shard of that year, in which somebody accepted the loss of two entries."""
     left = Draft()
     lost = {
@@ -206,7 +224,16 @@ def after_loss(*, action: str = "audit.accept_rollback", **members: Any) -> byte
     entries = opened(left, action=action, rollback=[lost])
     for number, one in enumerate(entries):
         one.update(id=f"loss-{number}", time=f"2026-11-{number + 10}T00:00:00.000000Z", reason_c=digest_of("why"))
-    return made(Draft(entries=entries, shard=202601, key=AFTER_LOSS, origin=AFTER_LOSS.name, before=left, **members))
+    return made(
+        Draft(
+            entries=entries,
+            shard=202601,
+            key=AFTER_LOSS,
+            origin=AFTER_LOSS.name,
+            before=left if is_left_here else None,
+            **members,
+        )
+    )
 
 
 def bomb() -> bytes:
@@ -237,6 +264,7 @@ def _signed_by(*, key: SigningKey) -> bytes:
 
 
 PERIOD = {"since": "2026-11-03T00:00:00.000000Z", "until": "2026-11-05T00:00:00.000000Z"}
+YEAR: Mapping[str, Any] = {"since": "2025-01-01T00:00:00.000000Z", "until": "2026-01-01T00:00:00.000000Z"}
 # The name, what the verifier says with the key of KEY, a word of its reason, and the bundle.
 VECTORS: Mapping[str, tuple[int, str, Callable[[], bytes]]] = {
     "good-whole": (VERIFIED, "7 are shown: all from 0 to 6", lambda: made(Draft())),
@@ -257,9 +285,28 @@ VECTORS: Mapping[str, tuple[int, str, Callable[[], bytes]]] = {
     ),
     "good-pruned": (
         VERIFIED,
-        "2 entries of 2026 were pruned, only their hashes are left; nothing here records it",
-        lambda: made(Draft(withheld=frozenset({0, 2}), pruned=3)),
+        "2 entries of 2025 were pruned, only their hashes are left; entry 2026/5 records it",
+        lambda: pruned_year(told={}),
     ),
+    "pruned-newest": (
+        TAMPERED,
+        "nothing is ever pruned of the shard that is written to",
+        lambda: made(Draft(withheld=frozenset({3}), pruned=7)),
+    ),
+    "pruned-all": (
+        TAMPERED,
+        "7 entries of 2026 were pruned",
+        lambda: made(Draft(withheld=frozenset(range(7)), pruned=7)),
+    ),
+    "pruned-unrecorded": (TAMPERED, "nothing here records it: they are withheld", pruned_year),
+    "pruned-otherwise": (TAMPERED, "nothing here records it", lambda: pruned_year(told={"root": "0" * 64})),
+    "pruned-by-itself": (TAMPERED, "nothing here records it", lambda: pruned_year(told={}, told_in=2025)),
+    "pruned-later": (
+        CANNOT,
+        "ask for all until now",
+        lambda: pruned_year(until="2026-11-05T00:00:00.000000Z"),
+    ),
+    "pruned-more-than-there-is": (TAMPERED, "so many entries cannot be", lambda: made(Draft(pruned=8))),
     "pruned-and-withheld": (TAMPERED, "are withheld", lambda: made(Draft(withheld=frozenset({0, 4}), pruned=3))),
     "entry-changed": (
         TAMPERED,
@@ -345,8 +392,25 @@ VECTORS: Mapping[str, tuple[int, str, Callable[[], bytes]]] = {
     ),
     "good-two-shards": (VERIFIED, "2025: 3 entries are signed", two_shards),
     "good-rollback": (VERIFIED, "LOSS ACCEPTED at 2026-11-10", after_loss),
-    "shard-left-out": (VERIFIED, "reaches into shard 2025, which is not", lambda: two_shards(is_first_here=False)),
-    "later-shard-left-out": (VERIFIED, "no shard here", lambda: made(Draft(made_at="2027-02-01T00:00:00.000000Z"))),
+    "good-closed-year": (
+        VERIFIED,
+        "2025: 3 entries are signed, 3 are shown: all from 0 to 2",
+        lambda: two_shards(withheld=frozenset({1, 2, 3, 4}), **YEAR),
+    ),
+    "shard-left-out": (CANNOT, "reaches into shard 2025, which is not", lambda: two_shards(is_first_here=False)),
+    "later-shard-left-out": (CANNOT, "no shard here", lambda: made(Draft(made_at="2027-02-01T00:00:00.000000Z"))),
+    "closed-year-without-its-end": (CANNOT, "no shard here tells how it ended", lambda: made(cut_shard(**YEAR))),
+    "closed-year-unsigned-end": (CANNOT, "its last 1 entries are not signed, or withheld", unsigned_end),
+    "closed-year-grown": (
+        TAMPERED,
+        "added after it had ended",
+        lambda: two_shards(bundled=replace(last_year(), newer=1)),
+    ),
+    "opening-withheld": (
+        CANNOT,
+        "its first entry is withheld",
+        lambda: two_shards(withheld=frozenset({0}), filter={"actor": "7"}),
+    ),
     "shard-ended-otherwise": (
         TAMPERED,
         "ended otherwise",

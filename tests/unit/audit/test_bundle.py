@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from containers_app.audit import appending, bundle
@@ -20,6 +21,8 @@ from containers_app.audit.models import Entry, Head
 from containers_app.audit.notes import Checkpoint, SigningKey, sign
 from containers_app.audit.selection import Selection
 from containers_app.specs.receipt import Receipt
+from tests.unit.audit.signing import NOON
+from tests.unit.audit.test_closing import put_into
 from tests.unit.audit.test_verifier import Auditor, all_words
 
 Begin = Callable[..., Receipt]
@@ -49,6 +52,13 @@ class Signer:
 
     def vkeys(self) -> str:
         return "\n".join(key.verifier.text() for key in self.keys.values())
+
+
+@pytest.fixture(autouse=True)
+def _today() -> Iterator[None]:
+    """The year of the entries is not over."""
+    with time_machine.travel(NOON, tick=True):
+        yield
 
 
 @pytest.fixture
@@ -150,12 +160,13 @@ def test_two_shards_are_bound_to_each_other(days: Callable[..., None], signer: S
     [
         ({"since": datetime(2026, 12, 31, 12, tzinfo=UTC)}, [2026, 2027]),
         ({"since": datetime(2027, 1, 1, 12, tzinfo=UTC)}, [2027]),
-        ({"until": datetime(2026, 12, 31, 12, tzinfo=UTC)}, [2026]),
-        ({"until": datetime(2026, 1, 1, tzinfo=UTC)}, [2026]),
+        ({"until": datetime(2026, 12, 31, 12, tzinfo=UTC)}, [2026, 2027]),
+        ({"until": datetime(2026, 1, 1, tzinfo=UTC)}, [2026, 2027]),
+        ({"until": datetime(2026, 12, 31, 12, tzinfo=UTC), "equal": {"ticket": "CHG-0"}}, [2026, 2027]),
         ({"since": datetime(2026, 12, 31, 12, tzinfo=UTC), "equal": {"ticket": "none"}}, [2026, 2027]),
     ],
 )
-def test_each_shard_that_the_period_reaches_into_is_there_and_no_other(
+def test_each_shard_that_the_period_reaches_into_is_there_and_what_tells_how_the_last_ended(
     period: dict[str, Any], shards: list[int], days: Callable[..., None], signer: Signer, auditor: Auditor
 ) -> None:
     days(2, start=datetime(2026, 12, 31, tzinfo=UTC))
@@ -163,6 +174,30 @@ def test_each_shard_that_the_period_reaches_into_is_there_and_no_other(
     assert [one["shard"] for one in json.loads(member(content, "manifest.json"))["shards"]] == shards
     found = checked(auditor, signer, content)
     assert (found["code"], [one for one in found["warnings"] if "reaches into" in one]) == (0, [])
+
+
+def test_of_the_shard_that_only_tells_an_ending_its_first_entry_is_shown_and_counts_for_nothing(
+    days: Callable[..., None], signer: Signer, auditor: Auditor
+) -> None:
+    days(2, start=datetime(2026, 12, 31, tzinfo=UTC))
+    content, written = bundle_of(signer, until=datetime(2027, 1, 1, tzinfo=UTC))
+    assert (written.first, written.last, written.entries) == ("2026/0", "2026/1", 2)
+    lines = member(content, "2027/entries.jsonl").splitlines()
+    assert [line[:1] == b"#" for line in lines] == [False, True, True]
+    assert checked(auditor, signer, content)["code"] == 0
+
+
+@pytest.mark.parametrize("period", [{}, {"until": datetime(2027, 1, 1, tzinfo=UTC)}])
+def test_what_is_added_to_a_closed_shard_is_found(
+    period: dict[str, datetime], days: Callable[..., None], signer: Signer, auditor: Auditor
+) -> None:
+    days(2, start=datetime(2026, 12, 31, tzinfo=UTC))
+    put_into(2026)
+    found = checked(auditor, signer, bundle_of(signer, **period)[0])
+    assert (found["code"], "ended otherwise" in all_words(found)) == (1, True)
+    signer.sizes[2026] = 2
+    found = checked(auditor, signer, bundle_of(signer, **period)[0])
+    assert (found["code"], "added after it had ended" in all_words(found)) == (1, True)
 
 
 @pytest.mark.parametrize("selection", [{"equal": {"ticket": "CHG-9"}}, {"since": datetime(2027, 2, 1, tzinfo=UTC)}])

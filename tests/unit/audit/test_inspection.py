@@ -212,7 +212,7 @@ def test_a_checkpoint_over_more_than_there_is_is_damage_unless_that_loss_was_acc
 ) -> None:
     Checkpoints(shard).sign(13)
     assert ledger.self_check(shard).problems == ("a checkpoint has signed 13 entries, there are 11",)
-    lost = {"shard": shard, "size": 13, "root": "0" * 64}
+    lost = {"shard": shard, "size": 13, "root": "0" * 64, "left": 11}
     fact = Fact(
         phase="event",
         action="audit.accept_rollback",

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from containers_app.audit.merkle import leaf_hash, node_hash
 from containers_app.audit.notes import Checkpoint, SigningKey, sign, tlog_proof
 from tests.machine import PROJECT
 from tests.unit.audit.bundle_vectors import (
+    AFTER_LOSS,
     CANNOT,
     FOLDER,
     FOREIGN,
@@ -27,11 +29,14 @@ from tests.unit.audit.bundle_vectors import (
     VECTORS,
     VERIFIED,
     VKEYS,
+    YEAR,
     Draft,
+    after_loss,
     canonical,
     entry,
     honest,
     made,
+    two_shards,
     zipped,
 )
 
@@ -231,6 +236,101 @@ def test_a_history_that_was_rewritten_and_signed_anew_is_found(auditor: Auditor)
 def test_a_log_seen_before_that_is_not_in_the_bundle_is_named(auditor: Auditor) -> None:
     (auditor.folder / "state").write_text(json.dumps({"elsewhere/2025": {"size": 3, "root": "0" * 64}}))
     assert "elsewhere/2025" in auditor.check(made(Draft()), "--state", "state")["warnings"][0]
+
+
+def remembered(auditor: Auditor) -> dict[str, Any]:
+    known: dict[str, Any] = json.loads((auditor.folder / "state").read_text())
+    return known
+
+
+def remember(auditor: Auditor, *, size: int, root: str = "0" * 64, origin: str = ORIGIN) -> dict[str, Any]:
+    known = {origin: {"size": size, "root": root}, "elsewhere/2025": {"size": 3, "root": "1" * 64}}
+    (auditor.folder / "state").write_text(json.dumps(known))
+    return known
+
+
+@pytest.mark.parametrize("size", [8, 9])
+def test_a_loss_that_is_told_is_tampering_until_the_auditor_agrees_and_then_never_again(
+    size: int, auditor: Auditor
+) -> None:
+    before = remember(auditor, size=size)
+    found = auditor.check(after_loss(), "--state", "state")
+    assert (found["code"], "add --accept-loss 2026" in all_words(found)) == (TAMPERED, True)
+    assert remembered(auditor) == before
+    found = auditor.check(after_loss(), "--state", "state", "--accept-loss", "2026")
+    assert (found["code"], "you agreed to that" in all_words(found)) == (VERIFIED, True)
+    sizes = {origin: one["size"] for origin, one in remembered(auditor).items()}
+    assert sizes == {ORIGIN: 7, AFTER_LOSS.name: 5, "elsewhere/2025": 3}
+    assert auditor.check(after_loss(), "--state", "state")["code"] == VERIFIED
+
+
+@pytest.mark.parametrize(
+    ("size", "root"),
+    [(9, "1" * 64), (10, "0" * 64), (6, "0" * 64)],
+    ids=["other entries of the same number", "more than were lost", "what is left was rewritten"],
+)
+def test_what_a_loss_does_not_explain_cannot_be_agreed_to(size: int, root: str, auditor: Auditor) -> None:
+    before = remember(auditor, size=size, root=root)
+    found = auditor.check(after_loss(), "--state", "state", "--accept-loss", "2026")
+    assert (found["code"], "--accept-loss" in all_words(found)) == (TAMPERED, False)
+    assert remembered(auditor) == before
+
+
+def test_a_loss_that_nobody_tells_of_cannot_be_agreed_to(auditor: Auditor) -> None:
+    remember(auditor, size=9)
+    found = auditor.check(made(Draft()), "--state", "state", "--accept-loss", "2026")
+    assert (found["code"], "shrank" in all_words(found)) == (TAMPERED, True)
+
+
+@pytest.mark.parametrize("agreed", [[], ["--accept-loss", "2026"]])
+def test_a_shard_that_was_lost_as_a_whole_is_forgotten_when_the_auditor_agrees(
+    agreed: list[str], auditor: Auditor
+) -> None:
+    remember(auditor, size=9)
+    found = auditor.check(after_loss(is_left_here=False), "--state", "state", *agreed)
+    assert found["code"] == (VERIFIED if agreed else TAMPERED)
+    assert (ORIGIN in remembered(auditor)) is not bool(agreed)
+
+
+@pytest.mark.parametrize(
+    ("bundle", "arguments", "code"),
+    [
+        (after_loss, ["--strict"], CANNOT),
+        (lambda: made(Draft(made_at="2027-02-01T00:00:00.000000Z")), [], CANNOT),
+        (lambda: made(Draft(withheld=frozenset({3}), pruned=7)), [], TAMPERED),
+    ],
+)
+def test_only_what_is_verified_is_remembered(
+    bundle: Callable[[], bytes], arguments: list[str], code: int, auditor: Auditor
+) -> None:
+    assert auditor.check(bundle(), "--state", "state", *arguments)["code"] == code
+    assert not (auditor.folder / "state").exists()
+
+
+def test_a_state_that_cannot_be_written_verifies_nothing(auditor: Auditor) -> None:
+    assert auditor.check(made(Draft()), "--state", "missing/state")["code"] == CANNOT
+
+
+@pytest.mark.parametrize(
+    ("known", "bundle", "code"),
+    [
+        (LAST_YEAR.name, lambda: made(Draft()), CANNOT),
+        (LAST_YEAR.name, lambda: two_shards(is_first_here=False, since="2026-11-02T00:00:00.000000Z"), VERIFIED),
+        ("mycodocker.example/audit/2027", lambda: made(Draft()), CANNOT),
+        ("mycodocker.example/audit/2027", lambda: two_shards(withheld=frozenset({1, 2, 3, 4}), **YEAR), VERIFIED),
+    ],
+)
+def test_a_shard_seen_before_is_missed_where_the_period_reaches_into_it(
+    known: str, bundle: Callable[[], bytes], code: int, auditor: Auditor
+) -> None:
+    remember(auditor, size=3, origin=known)
+    found = auditor.check(bundle(), "--state", "state")
+    assert (found["code"], "you saw this log at an earlier audit" in all_words(found)) == (code, True)
+
+
+def test_a_bundle_that_was_made_before_its_period_was_over_says_so(auditor: Auditor) -> None:
+    found = auditor.check(made(Draft(until="2026-12-31T00:00:00.000000Z")))
+    assert (found["code"], found["warnings"]) == (VERIFIED, ["the bundle was made before its period was over"])
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"x": 1}', '{"x": {"size": "1", "root": ""}}'])
