@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from containers_app.audit import denials
@@ -18,10 +19,9 @@ LIST, ENTRY, PROOF = "audit.view", "audit.view_entry", "audit.view_proof"
 def record_look(reader: Reader, verb: str, *, of: str = "", chosen: Mapping[str, Any] | None = None) -> None:
     """Tell that LIST, ENTRY or PROOF is about to be shown: `of` which entry (`shard/index`), `chosen` by which filters.
 
-    Raises AuditUnavailable: then it must not be, and is no look. A halted ledger can still be read, for that is how it
-    is mended; the looks are counted until it takes entries again. What is only counted is named all the same.
+    Raises AuditUnavailable: then it must not be. A halted ledger can still be read, for that is how it is mended; the
+    looks are counted until it takes entries again. One that is only counted is named all the same.
     """
-    details = {"filters": {name: str(value) for name, value in chosen.items()}} if chosen else {}
     look = denials.Denial(
         action=verb,
         code="",
@@ -30,11 +30,11 @@ def record_look(reader: Reader, verb: str, *, of: str = "", chosen: Mapping[str,
         source=reader.source,
         subject=Subject(type="ledger", id=of),
         outcome="success",
-        details=details,
-        brief={"id": of} if of else details,
+        details={"filters": {name: str(value) for name, value in chosen.items()}} if chosen else {},
     )
+    look = replace(look, brief={"id": of} if of else look.details)
     try:
-        denials.record(look, is_retried=True)
+        denials.record(look, is_retried=True)  # what is not shown was no look
     except LedgerHalted:
         denials.control.count(look)
         logger.warning("a look at the halted ledger is counted for a later entry")
