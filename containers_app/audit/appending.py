@@ -131,12 +131,13 @@ def _current_head(heads: dict[int, Head], moment: datetime) -> Head:
     # A clock that goes back over New Year must not reopen the closed shard.
     if shards.year_of(newest) >= moment.year:
         return heads[newest]
-    return open_shard(moment.year, _opening(heads[newest]))
+    # The opening is before the entry that it is made for, and so is its time.
+    return open_shard(moment.year, _opening(heads[newest]), moment)
 
 
-def open_shard(shard: int, fact: Fact) -> Head:
-    """Begin `shard` with `fact` as its first leaf, within `appending`, and return its head."""
-    return _add(compose(fact, _now()), Head(shard=shard, size=0, frontier=""))[1]
+def open_shard(shard: int, fact: Fact, moment: datetime | None = None) -> Head:
+    """Begin `shard` with `fact` as its first leaf, at `moment` or now, within `appending`, and return its head."""
+    return _add(compose(fact, moment or _now()), Head(shard=shard, size=0, frontier=""))[1]
 
 
 def how_it_ended(head: Head) -> dict[str, object]:

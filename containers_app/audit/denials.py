@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
+import json
 import logging
 import os
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import AddressValueError, IPv6Network, NetmaskValueError
@@ -16,7 +18,9 @@ from typing import Final
 from django.db import DatabaseError
 
 from containers_app.audit import ledger
+from containers_app.audit.canonical import Unrecordable, canonical
 from containers_app.audit.record import NOTHING, Actor, Outcome, Source, Subject
+from containers_app.audit.values import recordable
 from containers_app.errors import AuditUnavailable
 
 BURST: Final = 20
@@ -24,6 +28,9 @@ PER_SECOND: Final = 1.0
 SETTLE_SECONDS: Final = 10.0
 MOST_KEYS: Final = 1_024
 SETTLED_AT_ONCE: Final = 8
+# What an entry may name besides itself, with room for its own details below the cap of a payload.
+MOST_NAMED_BYTES: Final = 8_192
+MOST_BRIEF_BYTES: Final = 4_096
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -34,7 +41,8 @@ class Denial:
 
     Or, with an `outcome` of its own and no code, something else that can be repeated at will, such as a look at the
     ledger. `details` are those of the entry. `roles` gives the actor's, and is asked when the entry is written: a
-    refusal that is only counted costs no query.
+    refusal that is only counted costs no query. `brief` is what the entry that counts it says of it, in `details.also`;
+    without one it is only a number there.
     """
 
     action: str
@@ -45,6 +53,7 @@ class Denial:
     message: str = ""
     outcome: Outcome = "denied"
     details: Mapping[str, object] = field(default_factory=dict)
+    brief: Mapping[str, object] = field(default_factory=dict)
     roles: Callable[[], tuple[str, ...]] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -72,20 +81,37 @@ class _Bucket:
     waiting: int = 0
     waiting_since: float = 0.0
     last: Denial | None = None
+    named: Counter[bytes] = field(default_factory=Counter)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether an entry could name no more."""
+        return sum(map(len, self.named)) >= MOST_NAMED_BYTES
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Due:
+    """An entry for `count` denials: it is about `denial`, and names others. `instead` waits when it is not written."""
+
     denial: Denial
-    count: int
+    count: int = 1
+    named: Counter[bytes] = field(default_factory=Counter)
+    instead: tuple[_Due, ...] | None = None
+
+    def told(self) -> Denial:
+        """The denial as its entry has it."""
+        also = [{**json.loads(brief), **({"times": times} if times > 1 else {})} for brief, times in self.named.items()]
+        return replace(self.denial, details={**self.denial.details, "also": also}) if also else self.denial
 
 
 class FloodControl:
     """A token bucket for each key of `Denial`; thread-safe, bounded in memory, one for each process.
 
     `write` records a denial that stands for `suppressed` more and returns the leaf index. The sum over all entries of
-    1 + suppressed is the number of denials, once nothing waits. When `write` raises, what it was to write waits again;
-    when there is no place for its key any more, it is counted together with others under `authz.flood`.
+    1 + suppressed is the number of denials, once nothing waits. What has a brief is named in the entry that counts it:
+    one that can name no more is written, however fast they come. When `write` raises, what it was to write waits again,
+    the names as far as one entry has room; when there is no place for its key any more, it is counted together with
+    others under `authz.flood`.
     """
 
     def __init__(
@@ -105,6 +131,7 @@ class FloodControl:
         self._lock = Lock()
         self._buckets: OrderedDict[tuple[str, str], _Bucket] = OrderedDict()
         self._waiting: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._writing: Counter[tuple[str, str]] = Counter()
 
     @property
     def waiting(self) -> int:
@@ -112,61 +139,75 @@ class FloodControl:
         with self._lock:
             return sum(self._buckets[key].waiting for key in self._waiting)
 
-    def record(self, denial: Denial) -> int | None:
+    def record(self, denial: Denial, *, is_retried: bool = False) -> int | None:
         """Record `denial`, or count it for a later entry; return the leaf index, or None when it was only counted.
 
         Writes before that the counts which have waited for 10 s, of at most 8 keys, and the count of a key that gives
-        way to a new one. Raises `AuditUnavailable`; nothing is lost then, the denial itself is counted.
+        way to a new one. Raises `AuditUnavailable`; nothing is lost then: the denial itself is counted, unless
+        `is_retried` says that the caller comes again with it. Raises `Unrecordable`.
         """
+        _brief(denial)  # what cannot be named is refused before anything is taken
         with self._lock:
             now = self._clock()
             due = self._make_room(denial.key) + self._settle(now, SETTLED_AT_ONCE)
-            own = self._admit(denial, now)
-        return self._write_all(due, own)
+            own = self._admit(denial, now, is_retried=is_retried)
+            due = self._begun(due + own)
+        written = self._write_all(due)
+        return written if own else None
 
-    def settle(self) -> None:
-        """Write the counts that have waited for 10 s. Raises `AuditUnavailable`."""
+    def count(self, denial: Denial) -> None:
+        """Count `denial` for a later entry."""
         with self._lock:
-            due = self._settle(self._clock(), SETTLED_AT_ONCE)
-        self._write_all(due, None)
+            self._wait(_Due(denial=denial), self._clock())
+
+    def settle(self, key: tuple[str, str]) -> bool:
+        """Write the count that waits for `key`, whatever its age; False while another thread writes of it as well.
+
+        Raises `AuditUnavailable`.
+        """
+        with self._lock:
+            due = self._begun(self._due(key))
+        self._write_all(due)
+        with self._lock:
+            return key not in self._waiting and key not in self._writing
 
     def settle_all(self) -> None:
         """Write all counts that wait, whatever their age. Raises `AuditUnavailable`."""
         with self._lock:
-            due = self._settle(float("inf"), len(self._waiting))
-        self._write_all(due, None)
+            due = self._begun(self._settle(float("inf"), len(self._waiting)))
+        self._write_all(due)
 
-    def _admit(self, denial: Denial, now: float) -> _Due | None:
+    def _admit(self, denial: Denial, now: float, *, is_retried: bool) -> list[_Due]:
         bucket = self._bucket(denial.key, now)
         self._buckets.move_to_end(denial.key)
         bucket.tokens = min(float(BURST), bucket.tokens + (now - bucket.filled_at) * PER_SECOND)
         bucket.filled_at = now
-        if bucket.tokens < 1:
-            self._wait(denial, 1, now)
-            return None
-        bucket.tokens -= 1
-        return _Due(denial, self._take(denial.key) + 1)
+        if bucket.tokens < 1 and not bucket.is_full:
+            self._wait(_Due(denial=denial), now)
+            return []
+        bucket.tokens = max(0.0, bucket.tokens - 1)
+        named, waited = bucket.named, self._due(denial.key)
+        count = 1 + sum(one.count for one in waited)
+        return [_Due(denial=denial, count=count, named=named, instead=tuple(waited) if is_retried else None)]
 
     def _bucket(self, key: tuple[str, str], now: float) -> _Bucket:
         if key not in self._buckets:
             self._buckets[key] = _Bucket(tokens=float(BURST), filled_at=now)
         return self._buckets[key]
 
-    def _wait(self, denial: Denial, count: int, now: float) -> None:
+    def _wait(self, one: _Due, now: float) -> None:
+        denial, named = one.denial, one.named + _brief(one.denial)
         if denial.key not in self._buckets and len(self._buckets) >= self._most_keys:
             denial = _crowd(denial)
         bucket = self._bucket(denial.key, now)
         if not bucket.waiting:
             bucket.waiting_since = now
-        bucket.waiting += count
+        bucket.waiting += one.count
         bucket.last = denial
+        for brief, times in named.items():
+            if brief in bucket.named or not bucket.is_full:
+                bucket.named[brief] += times
         self._waiting[denial.key] = None
-
-    def _take(self, key: tuple[str, str]) -> int:
-        bucket = self._buckets[key]
-        count, bucket.waiting = bucket.waiting, 0
-        self._waiting.pop(key, None)
-        return count
 
     def _make_room(self, key: tuple[str, str]) -> list[_Due]:
         due: list[_Due] = []
@@ -182,26 +223,47 @@ class FloodControl:
         return [due for key in ripe for due in self._due(key)]
 
     def _due(self, key: tuple[str, str]) -> list[_Due]:
-        last = self._buckets[key].last
-        count = self._take(key)
-        return [_Due(last, count)] if last is not None and count else []
+        if self._waiting.pop(key, self) is self:
+            return []
+        bucket = self._buckets[key]
+        last, count, named = bucket.last, bucket.waiting, bucket.named
+        bucket.waiting, bucket.named = 0, Counter()
+        return [_Due(denial=last, count=count, named=named - _brief(last))] if last else []
 
-    def _write_all(self, due: list[_Due], own: _Due | None) -> int | None:
-        written = None
-        remaining = [*due, own] if own else due
-        for position, one in enumerate(remaining):
-            try:
-                written = self._write(one.denial, one.count - 1)
-            except AuditUnavailable:
-                self._put_back(remaining[position:])
-                raise
-        return written if own else None
+    def _begun(self, due: list[_Due]) -> list[_Due]:
+        self._writing.update(one.denial.key for one in due)
+        return due
 
-    def _put_back(self, unwritten: list[_Due]) -> None:
+    def _write_all(self, due: list[_Due]) -> int | None:
+        written, unwritten = None, list(due)
+        try:
+            while unwritten:
+                written = self._write(unwritten[0].told(), unwritten[0].count - 1)
+                del unwritten[0]
+        except Unrecordable:
+            del unwritten[0]
+            raise
+        finally:
+            self._end(due, unwritten)
+        return written
+
+    def _end(self, due: list[_Due], unwritten: list[_Due]) -> None:
         with self._lock:
             now = self._clock()
+            self._writing -= Counter(one.denial.key for one in due)
             for one in unwritten:
-                self._wait(one.denial, one.count, now)
+                if one.instead is not None and one.denial.key in self._buckets:
+                    self._buckets[one.denial.key].tokens += 1  # it comes again, and is no other one then
+                for waits in (one,) if one.instead is None else one.instead:
+                    self._wait(waits, now)
+
+
+def _brief(denial: Denial) -> Counter[bytes]:
+    """What may be named of it, bounded as the details of an entry are; nothing without a brief."""
+    brief = canonical(recordable(denial.brief)) if denial.brief else b""
+    if len(brief) > MOST_BRIEF_BYTES:
+        brief = canonical({"omitted_bytes": len(brief), "omitted_sha256": hashlib.sha256(brief).hexdigest()})
+    return Counter((brief,) if brief else ())
 
 
 def _address_group(address: str) -> str:
@@ -237,9 +299,9 @@ def _with_roles(denial: Denial) -> Actor:
 control: Final = FloodControl(_write)
 
 
-def record(denial: Denial) -> int | None:
+def record(denial: Denial, *, is_retried: bool = False) -> int | None:
     """Record `denial` under this process's flood control, see `FloodControl.record`."""
-    return control.record(denial)
+    return control.record(denial, is_retried=is_retried)
 
 
 def connect() -> None:

@@ -49,7 +49,7 @@ def disclosed_all(entries: Iterable[Entry]) -> list[dict[str, Any]]:
     entry there is `pruned` alone. A payload that was tampered with until it is no JSON object stands under `damaged`.
     One query for all. Raises `AuditUnavailable`.
     """
-    payloads = [_payload(entry) for entry in entries]
+    payloads = [payload_of(entry) for entry in entries]
     texts = _texts(payloads)
     for payload in payloads:
         for holder, name in list(_commitments(payload)):
@@ -60,7 +60,7 @@ def disclosed_all(entries: Iterable[Entry]) -> list[dict[str, Any]]:
 
 def disclosures_of(entries: Iterable[Entry]) -> list[tuple[Entry, list[str]]]:
     """Return each of `entries` with the disclosure texts that are still there. One query for all."""
-    held = [(entry, _payload(entry)) for entry in entries]
+    held = [(entry, payload_of(entry)) for entry in entries]
     texts = _texts([payload for _, payload in held])
     return [
         (entry, [texts[holder[name]] for holder, name in _commitments(payload) if holder[name] in texts])
@@ -70,7 +70,7 @@ def disclosures_of(entries: Iterable[Entry]) -> list[tuple[Entry, list[str]]]:
 
 def committed_in(entries: Iterable[Entry]) -> list[str]:
     """Return every commitment that stands in `entries`, each once."""
-    return _digests([_payload(entry) for entry in entries])
+    return _digests([payload_of(entry) for entry in entries])
 
 
 def _texts(payloads: Iterable[dict[str, Any]]) -> dict[str, str]:
@@ -88,7 +88,8 @@ def _digests(payloads: Iterable[dict[str, Any]]) -> list[str]:
     return sorted({holder[name] for payload in payloads for holder, name in _commitments(payload)})
 
 
-def _payload(entry: Entry) -> dict[str, Any]:
+def payload_of(entry: Entry) -> dict[str, Any]:
+    """Return the payload of `entry`, with its commitments; what there is of none as in `disclosed_all`."""
     if entry.is_pruned:
         return {"pruned": True}
     try:

@@ -106,6 +106,7 @@ ALL: Final[Mapping[str, Verb]] = {
         system__clock_back="The clock went back",
         system__retention="What the settings keep no longer was removed",
         engine__unattributed="Done on an Engine without the product",
+        engine__events_lost="What was done on an Engine may be missing here",
     ),
     **_of(
         "audit",

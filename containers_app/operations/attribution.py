@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
 from containers_app.audit import denials, ledger
+from containers_app.audit.inspection import payload_of
 from containers_app.audit.ledger import Actor, Source, Subject
 from containers_app.engine.gateway import EngineReader
 from containers_app.engine.helper_image import HELPER_LABEL
@@ -21,12 +21,15 @@ from containers_app.operations.engine_watch import Deed
 from containers_app.specs.engine import OPERATION_LABEL
 
 ACTION: Final = "engine.unattributed"
+LOST: Final = "engine.events_lost"
 # From a row's end to the Engine's last word of it.
 SLACK_SECONDS: Final = 5.0
 # What our clock, and the measured difference to the Engine's, may be wrong by.
 CLOCK_SECONDS: Final = 1.0
 _MOST_OPERATIONS = 500
 _MOST_TOLD = 20
+# How long before a deed, by its own clock, its entry may seem to have been made.
+_TOLD_BEFORE = timedelta(minutes=1)
 _NOBODY = Actor(type="anonymous")
 # What takes something back; an operation that failed does it whenever it can.
 _TAKING_BACK = frozenset(("kill", "stop", "start", "destroy", "disconnect", "delete", "untag", "unpause", "rename"))
@@ -57,10 +60,11 @@ class Attribution:
         return HELPER_LABEL in labels or any(str(operation.pk) == owner for operation in operations)
 
     def record(self, deed: Deed) -> None:
-        """Tell it once, under flood control. Raises AuditUnavailable."""
+        """Tell it once, under flood control; one that is only counted is named. Raises AuditUnavailable: come again."""
         first, last = _moment(deed.first).isoformat(), _moment(deed.last).isoformat()
         if self._is_told(deed, first, last):
             return
+        done = {"actions": deed.requests(), "events": deed.count, "first": first, "last": last}
         denials.record(
             denials.Denial(
                 action=ACTION,
@@ -69,20 +73,19 @@ class Attribution:
                 source=Source(channel="engine"),
                 subject=Subject(type=deed.type, id=deed.id, name=deed.name, host=self._host.name),
                 outcome="success",
-                details={
-                    "actions": deed.requests(),
-                    "events": deed.count,
-                    "first": first,
-                    "last": last,
-                },
-            )
+                details=done,
+                brief={"type": deed.type, "id": deed.id, "name": deed.name, **done},
+            ),
+            is_retried=True,
         )
 
     def _is_told(self, deed: Deed, first: str, last: str) -> bool:
         """Whether it came again, because the process that told it was killed before it noted how far it was."""
-        same = ledger.entries().filter(object_id=deed.id, action=ACTION, host=self._host.name)[:_MOST_TOLD]
-        told = [json.loads(entry.payload)["details"] for entry in same] if deed.id else []
-        return any(one["first"] <= first and last <= one["last"] for one in told)
+        since = _moment(deed.first - self._ahead_seconds) - _TOLD_BEFORE
+        entries = ledger.entries().filter(action=ACTION, host=self._host.name, time__gte=since)
+        found = entries.filter(payload__contains=deed.id)[:_MOST_TOLD] if deed.id else []
+        told = [one for entry in found for one in _deeds_in(payload_of(entry)) if one.get("id") == deed.id]
+        return any(str(one.get("first", "~")) <= first and last <= str(one.get("last", "")) for one in told)
 
     def _around(self, deed: Deed) -> QuerySet[Operation]:
         """What ran here at that time, or is still to be taken back."""
@@ -113,6 +116,37 @@ class Attribution:
             raise
         except (EngineError, ImageNotFound):
             return None
+
+
+def counted_as(host: DockerHost) -> tuple[str, str]:
+    """The key of flood control for what `Attribution.record` tells of this host."""
+    return host.name, ACTION
+
+
+def record_gap(host: DockerHost, gap: tuple[float, float]) -> None:
+    """Tell that things may have been done unseen between these moments, in epoch seconds of the Engine's clock.
+
+    Raises AuditUnavailable.
+    """
+    first, last = (_moment(one).isoformat() for one in gap)
+    ledger.event(
+        action=LOST,
+        actor=_NOBODY,
+        source=Source(channel="engine"),
+        subject=Subject(type="host", id=str(host.pk), name=host.name, host=host.name),
+        outcome="unknown",
+        details={"first": first, "last": last},
+    )
+
+
+def _deeds_in(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The deed that an entry is about, and those that it names besides; of a damaged entry what can be read."""
+    about, details = payload.get("object"), payload.get("details")
+    if not isinstance(about, Mapping) or not isinstance(details, Mapping):
+        return []
+    also = details.get("also")
+    named = also if isinstance(also, list) else []
+    return [{**about, **details}, *(one for one in named if isinstance(one, Mapping))]
 
 
 def _mentions(operation: Operation, deed: Deed) -> bool:

@@ -27,6 +27,8 @@ ASKED: Final[Mapping[str, frozenset[str]]] = {
     "network": frozenset(("create", "connect", "disconnect", "destroy", "remove", "update", "prune")),
     "image": frozenset(("pull", "push", "load", "import", "tag", "untag", "delete", "save", "prune")),
 }
+# By what a moment may differ that was noted in the database: microseconds, rounded up, from a float.
+_ROUNDED_SECONDS: Final = 5e-6
 _EXEC: Final = " exec"
 _ANONYMOUS: Final = re.compile("[0-9a-f]{64}")
 
@@ -87,18 +89,22 @@ class Journal:
         self._last = self._floor = until
         self._deeds: dict[tuple[str, str], Deed] = {}
         self._closed: list[Deed] = []
+        self._joins = True
+        self._gap: tuple[float, float] | None = None
         self._moved: deque[float] = deque(maxlen=MOST_DEEDS)
 
     def resume(self) -> float | None:
         """A stream begins anew: from when on events are needed. What came before already is left out."""
         with self._lock:
             self._floor = self._last
+            self._joins = self._last is None
             return self._last
 
     def add(self, event: EngineEvent, now: float) -> None:
         """Take an event that came at `now` (monotonic)."""
         with self._lock:
             at = event.at_epoch_seconds
+            self._join(at)
             if self._floor is not None and at <= self._floor:
                 return
             self._last = max(self._last or at, at)
@@ -114,16 +120,33 @@ class Journal:
             self._closed = []
             return [deed for deed in found if deed.requests() and not self._only_follows(deed)]
 
+    def gap(self) -> tuple[float, float] | None:
+        """From when to when, by the Engine's clock, events may be lost: it no longer had the last one that came."""
+        with self._lock:
+            return self._gap
+
+    def gap_is_told(self, gap: tuple[float, float]) -> None:
+        """This one is recorded; one that has grown meanwhile is not."""
+        with self._lock:
+            self._gap = None if self._gap == gap else self._gap
+
     def put_back(self, deeds: list[Deed]) -> None:
         """Deeds that could not be judged or recorded are due again."""
         with self._lock:
             self._closed = [*deeds, *self._closed]
 
     def until(self) -> float | None:
-        """Up to when everything is judged, by the Engine's clock."""
+        """Up to when everything is judged and told, by the Engine's clock."""
         with self._lock:
-            waiting = [deed.first for deed in (*self._closed, *self._deeds.values())]
-            return min(waiting) - BEFORE_SECONDS if waiting else self._last
+            waiting = [deed.first - BEFORE_SECONDS for deed in (*self._closed, *self._deeds.values())]
+            waiting += self._gap[:1] if self._gap else ()
+            return min(waiting, default=self._last)
+
+    def _join(self, at: float) -> None:
+        """The first event of a stream is the last one of the stream before, unless the Engine has forgotten that."""
+        if not self._joins and self._floor is not None and at > self._floor + BEFORE_SECONDS + _ROUNDED_SECONDS:
+            self._gap = (self._gap[0] if self._gap else self._floor, at)
+        self._joins = True
 
     def _deed_of(self, event: EngineEvent, now: float) -> Deed:
         key = _key_of(event)

@@ -6,6 +6,7 @@ import logging
 import math
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -17,7 +18,7 @@ from containers_app.engine.connection import open_reader
 from containers_app.engine.streams import EventStream
 from containers_app.errors import MycoError
 from containers_app.models import DockerHost
-from containers_app.operations.attribution import Attribution
+from containers_app.operations.attribution import Attribution, counted_as, record_gap
 from containers_app.operations.engine_watch import Deed, Journal
 from containers_app.operations.hosts import endpoint_of, limits, local_host, values_of
 from containers_app.specs.host import HostValues
@@ -137,8 +138,13 @@ class Follower:
                 self._judge(deeds)
         finally:
             self._journal.put_back(deeds)
-        denials.control.settle()
-        self._note_until()
+        gap = self._journal.gap()
+        if gap is not None:
+            record_gap(self._host, gap)
+            self._journal.gap_is_told(gap)
+        # What is only counted is gone with the process: then the next one has to ask the Engine for it again.
+        if denials.control.settle(counted_as(self._host)):
+            self._note_until()
 
     def _judge(self, deeds: list[Deed]) -> None:
         """Takes each out of the list once it is settled, so that a failure leaves the others."""
@@ -176,11 +182,18 @@ def list_containers(host: DockerHost) -> None:
 
 
 def guarded(name: str, act: Callable[[], object]) -> bool:
-    """Do it; False, and a line in the log, for a foreseen failure: the next turn tries again."""
+    """Do it; False, and a line in the log, for a failure: the next turn tries again.
+
+    A row or an answer that makes no sense is no reason to end a timer for good.
+    """
     close_old_connections()
     try:
         act()
     except (MycoError, DatabaseError) as error:
         logger.warning("%s will be tried again: %s", name, getattr(error, "message", type(error).__name__))
+        return False
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        logger.error("%s met a %s in %s, and will be tried again", name, type(error).__name__, frame.name)
         return False
     return True

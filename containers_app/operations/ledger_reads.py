@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from containers_app.audit import denials
@@ -19,7 +20,7 @@ def record_look(reader: Reader, verb: str, *, of: str = "", chosen: Mapping[str,
     """Tell that LIST, ENTRY or PROOF is about to be shown: `of` which entry (`shard/index`), `chosen` by which filters.
 
     Raises AuditUnavailable: then it must not be. A halted ledger can still be read, for that is how it is mended; the
-    looks are counted until it takes entries again.
+    looks are counted until it takes entries again. One that is only counted is named all the same.
     """
     look = denials.Denial(
         action=verb,
@@ -31,9 +32,11 @@ def record_look(reader: Reader, verb: str, *, of: str = "", chosen: Mapping[str,
         outcome="success",
         details={"filters": {name: str(value) for name, value in chosen.items()}} if chosen else {},
     )
+    look = replace(look, brief={"id": of} if of else look.details)
     try:
-        denials.record(look)
+        denials.record(look, is_retried=True)  # what is not shown was no look
     except LedgerHalted:
+        denials.control.count(look)
         logger.warning("a look at the halted ledger is counted for a later entry")
 
 

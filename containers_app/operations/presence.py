@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from containers_app import VERSION
 from containers_app.audit import ledger
+from containers_app.audit.inspection import payload_of
 from containers_app.conf import Conf, load
 from containers_app.crypto.sealing import derived_key, keyed_digest
 from containers_app.errors import AuditUnavailable
@@ -88,24 +88,27 @@ def _tell_start() -> None:
     before, ended = _last_start()
     now: dict[str, Any] = {"version": VERSION, "schema": _schema(), "settings": chosen_settings(load())}
     with ledger.together():
-        _tell(START, {**now, "previous": "" if before is None else "stopped" if ended else "not stopped"})
+        _tell(START, {**now, "previous": ended})
         for verb, name in (("version_changed", "version"), ("migrated", "schema")):
             if before is not None and before.get(name) != now[name]:
                 _tell(f"system.{verb}", {"before": before.get(name), "after": now[name]})
-        changed = _changed((before or {}).get("settings") or {}, now["settings"])
-        if before is not None and changed:
+        changed = _changed((before or now)["settings"], now["settings"])
+        if changed:
             _tell("config.settings_changed", changed)
     if behind > CLOCK_TOLERANCE_SECONDS:
         _tell_clock(behind)
 
 
-def _last_start() -> tuple[Mapping[str, Any] | None, bool]:
-    """The details of the last start, and whether a stop followed it."""
+def _last_start() -> tuple[Mapping[str, Any] | None, str]:
+    """The details of the last start, None where there are none to compare with, and how that start ended."""
     last = {verb: ledger.entries().filter(action=verb).first() for verb in (START, STOP)}
     start, stop = last[START], last[STOP]
     if start is None:
-        return None, False
-    return json.loads(start.payload).get("details") or {}, stop is not None and stop.pk > start.pk
+        return None, ""
+    details = payload_of(start).get("details")
+    if not isinstance(details, Mapping) or not isinstance(details.get("settings"), Mapping):
+        return None, "unreadable"  # pruned, or damaged: for that the self-check is there
+    return details, "stopped" if stop is not None and stop.pk > start.pk else "not stopped"
 
 
 def _changed(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> dict[str, Any]:

@@ -19,9 +19,22 @@ AGAIN_SECONDS = 12.0
 Told = Callable[[], list[tuple[str, str, tuple[str, ...]]]]
 
 
-def unattributed(stack: Stack) -> list[dict[str, Any]]:
-    page = stack.get("/api/ledger/entries?verb=engine.unattributed&limit=200", by="auditor").json()
+# More than an Engine keeps of what has happened.
+MANY_EVENTS = 300
+
+
+def entries(stack: Stack, verb: str) -> list[dict[str, Any]]:
+    page = stack.get(f"/api/ledger/entries?verb={verb}&limit=200", by="auditor").json()
     return [json.loads(entry["payload"]) for entry in reversed(page["results"])]
+
+
+def unattributed(stack: Stack) -> list[dict[str, Any]]:
+    """Every deed, also those that an entry names beside its own."""
+    return [
+        {"id": f"{entry['id']} {number}", "object": about, "details": about}
+        for entry in entries(stack, "engine.unattributed")
+        for number, about in enumerate([*entry["details"].get("also", []), {**entry["object"], **entry["details"]}])
+    ]
 
 
 @pytest.fixture
@@ -117,3 +130,21 @@ def test_what_is_done_while_nobody_listens_is_told_afterwards(stack: Stack, told
         stack.docker.containers.create(IMAGE, name=name)
     assert told() == [("container", name, ("create",))]
     assert told() == [("container", name, ("create",))]
+    assert entries(stack, "engine.events_lost") == []
+
+
+@embedded
+def test_what_an_engine_has_forgotten_is_told_as_a_gap_and_the_rest_by_name(stack: Stack, told: Told) -> None:
+    prefix = uuid.uuid4().hex[:8]
+    names = [f"{prefix}-{number:03d}" for number in range(MANY_EVENTS)]
+    assert told() == []
+    with stack.without("scheduler"):
+        for name in names:
+            stack.docker.volumes.create(name)
+    found = [name for _, name, _ in told()]
+    kept = [name for name in names if name in found]
+    assert sorted(found) == kept == names[-len(kept) :]
+    assert MANY_EVENTS / 2 < len(kept) < MANY_EVENTS
+    (gap,) = entries(stack, "engine.events_lost")
+    assert (gap["object"]["name"], gap["outcome"]) == ("local", "unknown")
+    assert gap["details"]["first"] < gap["details"]["last"]

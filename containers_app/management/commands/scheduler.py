@@ -24,6 +24,7 @@ class Command(BaseCommand):
         "system.retention",
         "config.settings_changed",
         "engine.unattributed",
+        "engine.events_lost",
     )
 
     help = "Reconcile operations and keep the inventory, until stopped."

@@ -171,7 +171,7 @@ SECTIONS: Final = (
         title="Engine events that no operation explains",
         actions=("engine.",),
         own=_DETAILS,
-        note="Somebody used the Engine and not this product.",
+        note="Somebody used the Engine and not this product, or may have while its events were lost.",
     ),
     Section(
         name="lifecycle",

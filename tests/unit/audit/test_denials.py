@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from containers_app.audit import denials, ledger
-from containers_app.audit.denials import BURST, SETTLE_SECONDS, SETTLED_AT_ONCE, Denial, FloodControl
+from containers_app.audit.canonical import Unrecordable
+from containers_app.audit.denials import (
+    BURST,
+    MOST_BRIEF_BYTES,
+    MOST_NAMED_BYTES,
+    SETTLE_SECONDS,
+    SETTLED_AT_ONCE,
+    Denial,
+    FloodControl,
+)
 from containers_app.audit.models import Entry
-from containers_app.audit.record import Actor, Source
+from containers_app.audit.record import Actor, Source, Subject
 from containers_app.errors import AuditUnavailable
 
 FEW_KEYS = 10
@@ -45,6 +56,14 @@ class Written:
         """The number of denials that all entries stand for."""
         return sum(1 + suppressed for _, suppressed in self.entries)
 
+    @property
+    def named(self) -> Counter[str]:
+        """How often each deed is named, by its entry's object or beside it."""
+        found = Counter(one.subject.id for one, _ in self.entries)
+        for one, _ in self.entries:
+            found.update({also["id"]: also.get("times", 1) for also in also_of(one.details)})
+        return found
+
 
 @pytest.fixture
 def clock() -> Clock:
@@ -64,6 +83,24 @@ def control(clock: Clock, written: Written) -> FloodControl:
 def denial(address: str = "192.0.2.1", code: str = "PERMISSION_DENIED", user: str = "") -> Denial:
     actor = Actor(type="user", id=user) if user else Actor(type="anonymous")
     return Denial(action="authz.denied", code=code, actor=actor, source=Source(channel="api", ip=address))
+
+
+def deed(name: str, host: str = "local") -> Denial:
+    return Denial(
+        action="engine.unattributed",
+        code="",
+        actor=Actor(type="anonymous"),
+        source=Source(channel="engine"),
+        subject=Subject(type="container", id=name, host=host),
+        outcome="success",
+        details={"actions": ["exec_create"]},
+        brief={"id": name, "actions": ["exec_create"]},
+    )
+
+
+def also_of(details: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = details.get("also", [])
+    return found
 
 
 def addresses(count: int) -> Iterator[str]:
@@ -212,6 +249,151 @@ def test_a_forked_process_begins_with_nothing(control: FloodControl) -> None:
     control.forget()
     assert control.waiting == 0
     assert control.record(denial()) is not None
+
+
+def test_a_deed_among_cheap_ones_is_named(control: FloodControl, written: Written, clock: Clock) -> None:
+    for number in range(BURST):
+        control.record(deed(f"noise{number}"))
+    for name in ("evil", "noise", "noise"):
+        control.record(deed(name))
+    clock.now += SETTLE_SECONDS + 1
+    control.record(deed("elsewhere", host="site-b"))
+    summary, suppressed = written.entries[-2]
+    assert (summary.subject.id, suppressed) == ("noise", 2)
+    assert also_of(summary.details) == [{"id": name, "actions": ["exec_create"]} for name in ("evil", "noise")]
+    assert summary.details["actions"] == ["exec_create"]
+
+
+def test_the_next_deed_that_is_written_names_those_that_waited(
+    control: FloodControl, written: Written, clock: Clock
+) -> None:
+    for name in (*(f"noise{number}" for number in range(BURST)), "evil", "evil", "evil"):
+        control.record(deed(name))
+    clock.now += 2
+    control.record(deed("next"))
+    assert written.entries[-1][1] == 3
+    assert also_of(written.entries[-1][0].details) == [{"id": "evil", "actions": ["exec_create"], "times": 3}]
+
+
+def test_a_flood_of_deeds_names_each_in_few_entries_of_bounded_size(control: FloodControl, written: Written) -> None:
+    names = [f"{number:064d}" for number in range(5_000)]
+    for name in names:
+        control.record(deed(name))
+    control.settle_all()
+    assert written.named == Counter(names)
+    assert written.counted == len(names)
+    assert len(written.entries) < BURST + len(names) / 50
+    assert all(len(json.dumps(also_of(one.details))) < 2 * MOST_NAMED_BYTES for one, _ in written.entries)
+
+
+def test_a_name_that_is_too_long_is_its_hash(control: FloodControl, written: Written) -> None:
+    for _ in range(BURST + 2):
+        control.record(Denial(**{**vars(deed("x")), "brief": {"filters": ["y" * 500] * 20}}))
+    control.settle_all()
+    (also,) = also_of(written.entries[-1][0].details)
+    assert also["omitted_bytes"] > MOST_BRIEF_BYTES
+    assert len(also["omitted_sha256"]) == 64
+
+
+def test_what_has_no_place_in_the_ledger_takes_no_other_with_it(
+    control: FloodControl, written: Written, clock: Clock
+) -> None:
+    for _ in range(BURST + 3):
+        control.record(deed("x"))
+    clock.now += SETTLE_SECONDS + 1
+    with pytest.raises(Unrecordable):
+        control.record(Denial(**{**vars(deed("x")), "brief": {"ключ": 1}}))
+    control.settle_all()
+    assert written.counted == BURST + 3
+
+
+def test_when_an_entry_is_unrecordable_the_others_still_wait(control: FloodControl, written: Written) -> None:
+    def write(one: Denial, suppressed: int) -> int:
+        if one.subject.id == "bad":
+            raise Unrecordable("bad")
+        return written(one, suppressed)
+
+    picky = FloodControl(write)
+    for name in (*["x"] * BURST, "bad"):
+        picky.record(deed(name))
+    for _ in range(BURST + 2):
+        picky.record(deed("y", host="site-b"))
+    with pytest.raises(Unrecordable):
+        picky.settle_all()
+    assert picky.settle(deed("y", host="site-b").key)
+    assert written.counted == BURST + BURST + 2
+
+
+def test_who_comes_again_with_it_is_not_counted_each_time(
+    control: FloodControl, written: Written, clock: Clock
+) -> None:
+    written.is_down = True
+    for _ in range(30):
+        with pytest.raises(AuditUnavailable):
+            control.record(deed("one"), is_retried=True)
+    clock.now += 0.1
+    assert control.waiting == 0
+    written.is_down = False
+    assert control.record(deed("one"), is_retried=True) is not None
+    control.settle_all()
+    assert (written.counted, written.named) == (1, Counter(["one"]))
+
+
+def test_what_waited_for_who_comes_again_still_waits(control: FloodControl, written: Written, clock: Clock) -> None:
+    for name in (*["noise"] * BURST, "evil", "late"):
+        control.record(deed(name), is_retried=True)
+    clock.now += 2
+    written.is_down = True
+    with pytest.raises(AuditUnavailable):
+        control.record(deed("again"), is_retried=True)
+    assert control.waiting == 2
+    written.is_down = False
+    control.settle_all()
+    assert written.named == Counter({"noise": BURST, "evil": 1, "late": 1})
+    assert written.counted == BURST + 2
+
+
+def test_while_the_ledger_is_down_names_are_kept_as_far_as_one_entry_has_room(
+    control: FloodControl, written: Written
+) -> None:
+    for number in range(3_000):
+        control.count(deed(f"{number:064d}"))
+    assert control.waiting == 3_000
+    control.settle_all()
+    (one, suppressed), named = written.entries[0], also_of(written.entries[0][0].details)
+    assert (suppressed, one.subject.id) == (2_999, f"{2_999:064d}")
+    assert MOST_NAMED_BYTES / 2 < len(json.dumps(named)) < 2 * MOST_NAMED_BYTES
+
+
+def test_a_key_is_settled_when_nothing_of_it_waits_or_is_being_written(written: Written) -> None:
+    answers: list[bool] = []
+
+    def write(one: Denial, suppressed: int) -> int:
+        if suppressed:
+            answers.append(flood.settle(one.key))
+        return written(one, suppressed)
+
+    flood = FloodControl(write)
+    assert flood.settle(deed("x").key)
+    for _ in range(BURST + 2):
+        flood.record(deed("x"))
+    assert flood.settle(deed("x").key)
+    assert answers == [False]
+    assert written.counted == BURST + 2
+
+
+@pytest.mark.django_db(databases=["audit"])
+def test_a_real_flood_of_the_longest_names_names_each_in_the_ledger() -> None:
+    names = [f"{number:03d}" + "語" * 250 for number in range(300)]
+    for name in names:
+        one = deed(name)
+        denials.record(Denial(**{**vars(one), "subject": Subject(type="container", name=name, host="local")}))
+    denials.control.settle_all()
+    payloads = [json.loads(entry.payload) for entry in Entry.objects.all()]
+    told = [payload["object"]["name"] for payload in payloads]
+    told += [also["id"] for payload in payloads for also in also_of(payload["details"])]
+    assert sorted(told) == names
+    assert len(payloads) < 100
 
 
 @pytest.mark.django_db(databases=["audit"])

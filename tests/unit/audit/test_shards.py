@@ -45,6 +45,17 @@ def test_a_new_year_opens_a_shard_that_begins_with_the_end_of_the_old(begin: Beg
     assert json.loads(opening.payload)["details"] == {"previous": {"shard": 2026, "size": 3, "root": old_year.root}}
 
 
+def test_the_opening_of_a_shard_is_not_later_than_what_it_is_opened_for(
+    begin: Begin, old_year: ledger.SelfCheck
+) -> None:
+    with time_machine.travel(NEW_YEAR, tick=True):
+        begin()
+        begin()
+    times = list(Entry.objects.filter(shard=2027).order_by("leaf_index").values_list("time", flat=True))
+    assert times == sorted(times)
+    assert times[0] == times[1]
+
+
 def test_both_shards_are_clean_and_the_old_one_is_closed(begin: Begin, old_year: ledger.SelfCheck) -> None:
     with time_machine.travel(NEW_YEAR, tick=False):
         begin()

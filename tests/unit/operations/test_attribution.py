@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 
 from containers_app.audit import denials, ledger
 from containers_app.engine.helper_image import HELPER_LABEL
-from containers_app.errors import ContainerNotFound, EngineError, EngineUnavailable
+from containers_app.errors import AuditUnavailable, ContainerNotFound, EngineError, EngineUnavailable
 from containers_app.models import Operation, State
-from containers_app.operations.attribution import ACTION, SLACK_SECONDS, Attribution
+from containers_app.operations.attribution import ACTION, SLACK_SECONDS, Attribution, record_gap
 from containers_app.operations.engine_watch import Deed
 from containers_app.specs.engine import OPERATION_LABEL
 from tests import recipes
@@ -184,6 +186,73 @@ def test_a_deed_that_comes_again_is_told_once() -> None:
     assert ledger.entries().filter(action=ACTION).count() == 1
     judge.record(deed("create", at=2.0))
     assert ledger.entries().filter(action=ACTION).count() == 2
+
+
+def told() -> list[dict[str, Any]]:
+    """Every deed that the ledger names, by its own entry or in another's."""
+    payloads = [json.loads(row.payload) for row in ledger.entries().filter(action=ACTION).order_by("id")]
+    return [one for payload in payloads for one in ({**payload["object"], **payload["details"]}, *also(payload))]
+
+
+def also(payload: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = payload["details"].get("also", [])
+    return found
+
+
+def judge() -> Attribution:
+    reader: Any = Reader()
+    return Attribution(recipes.host(), reader, ahead_seconds=0.0)
+
+
+def test_the_one_deed_that_matters_is_named_among_many_cheap_ones() -> None:
+    for number in range(denials.BURST):
+        judge().record(deed("exec_create", at=number / 100, id=OTHER, name="db"))
+    judge().record(deed("exec_create", "destroy", id=WEB))
+    judge().record(deed("exec_create", id=OTHER, name="db", at=0.5))
+    denials.control.settle_all()
+    (one,) = [one for one in told() if one["id"] == WEB]
+    assert (one["name"], one["actions"], one["first"]) == ("web", ["exec_create", "destroy"], NOW.isoformat())
+
+
+def test_a_deed_that_was_named_beside_another_is_told_once() -> None:
+    for _again in range(2):
+        for number in range(denials.BURST + 5):
+            judge().record(deed("destroy", id=f"{number:064d}", name=""))
+        denials.control.settle_all()
+        denials.control.forget()  # as if the process had been killed
+    assert len(told()) == denials.BURST + 5
+
+
+@pytest.mark.parametrize(
+    "payload", ["{WEB}", '["{WEB}"]', '{"object": "{WEB}", "details": []}', '{"a": {"id": "{WEB}"}}']
+)
+def test_a_damaged_entry_keeps_no_deed_from_being_told(payload: str) -> None:
+    judge().record(deed("stop"))
+    with connections["audit"].cursor() as cursor:
+        cursor.execute("UPDATE audit_entry SET payload = %s", [payload.replace("{WEB}", WEB)])
+    judge().record(deed("stop"))
+    assert ledger.entries().filter(action=ACTION).count() == 2
+
+
+def test_a_deed_that_the_ledger_does_not_take_is_left_to_the_caller(
+    break_ledger: Callable[[], Callable[[], None]],
+) -> None:
+    mend = break_ledger()
+    for _try in range(30):
+        with pytest.raises(AuditUnavailable):
+            judge().record(deed("stop"))
+    mend()
+    judge().record(deed("stop"))
+    denials.control.settle_all()
+    (payload,) = [json.loads(row.payload) for row in ledger.entries().filter(action=ACTION)]
+    assert "suppressed" not in payload
+
+
+def test_a_gap_says_where_and_from_when_to_when() -> None:
+    record_gap(recipes.host(), (NOW.timestamp(), NOW.timestamp() + 60.0))
+    payload = json.loads(ledger.entries().get(action="engine.events_lost").payload)
+    assert (payload["object"]["type"], payload["object"]["host"], payload["outcome"]) == ("host", "local", "unknown")
+    assert payload["details"] == {"first": NOW.isoformat(), "last": (NOW + timedelta(seconds=60)).isoformat()}
 
 
 def test_a_flood_on_one_host_is_counted_and_another_host_has_its_own_count() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -105,6 +106,55 @@ def test_what_came_before_a_stream_broke_is_not_taken_twice() -> None:
     journal.add(event("start", 1.5), now=1.0)
     (deed,) = journal.due(60.0)
     assert (deed.asked, deed.count) == (["create", "start"], 2)
+
+
+def followed(*events: EngineEvent, until: float = BEGIN) -> Journal:
+    """What a stream from `until` on begins with."""
+    journal = Journal(until)
+    journal.resume()
+    for one in events:
+        journal.add(one, now=0.0)
+    return journal
+
+
+@pytest.mark.parametrize("first", [0.0, -1.0, 1e-6, 0.001])
+def test_a_stream_that_begins_with_what_was_seen_joins_on(first: float) -> None:
+    assert followed(event("create", first), event("start", 3600.0)).gap() is None
+
+
+def test_a_stream_that_begins_later_leaves_a_gap_until_it_is_told() -> None:
+    journal = followed(event("start", 60.0), event("stop", 90.0))
+    gap = journal.gap()
+    assert gap == (BEGIN, BEGIN + 60.0)
+    assert journal.due(60.0)
+    assert journal.until() == BEGIN
+    journal.gap_is_told(gap)
+    assert (journal.gap(), journal.until()) == (None, BEGIN + 90.0)
+
+
+def test_a_gap_that_grew_while_it_was_told_is_told_again() -> None:
+    journal = followed(event("start", 60.0))
+    gap = journal.gap()
+    journal.resume()
+    journal.add(event("start", 120.0), now=0.0)
+    assert gap is not None
+    journal.gap_is_told(gap)
+    assert journal.gap() == (BEGIN, BEGIN + 120.0)
+
+
+def test_what_was_noted_before_a_deed_that_was_not_judged_joins_on() -> None:
+    before = followed(event("create", 0.0), other("volume", "create", 5.25))
+    before.due(0.0)
+    until = before.until()
+    assert until is not None
+    assert followed(other("volume", "create", 5.25), until=math.ceil(until * 1e6) / 1e6).gap() is None
+
+
+def test_an_engine_that_nobody_followed_before_has_no_gap() -> None:
+    journal = Journal(None)
+    journal.resume()
+    journal.add(event("create", 60.0), now=0.0)
+    assert journal.gap() is None
 
 
 def test_until_stays_before_what_is_not_judged_yet() -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from pytest_django import Settings
 
+from containers_app.audit import denials, ledger
 from containers_app.models import Container, DockerHost
-from containers_app.operations.followers import Followers
+from containers_app.operations.followers import Followers, guarded
 from containers_app.specs.endpoint import Endpoint
 from tests import recipes
 from tests.throwaway import wait_until
@@ -47,8 +50,9 @@ class Site:
         else:
             connection.sendall(json_answer(self.listed))
 
-    def tell(self, action: str) -> None:
-        event = f'{{"Type": "container", "Action": "{action}", "Actor": {{"ID": "{WEB}"}}, "timeNano": 1}}\n'
+    def tell(self, action: str, *, nanoseconds: int = 1) -> None:
+        actor = f'{{"ID": "{WEB}"}}'
+        event = f'{{"Type": "container", "Action": "{action}", "Actor": {actor}, "timeNano": {nanoseconds}}}\n'
         self.streams[-1].sendall(chunk(event.encode()))
 
 
@@ -63,6 +67,12 @@ def site(name: str, *, listed: str = "[]") -> Iterator[tuple[Site, ScriptedEngin
 
 def registered(name: str, endpoint: Endpoint) -> DockerHost:
     return DockerHost.objects.update_or_create(name=name, defaults={"url": endpoint.url})[0]
+
+
+@pytest.fixture
+def quick_deeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deed is over at once."""
+    monkeypatch.setattr("containers_app.operations.engine_watch._is_over", lambda deed, now: True)
 
 
 @pytest.fixture
@@ -113,6 +123,92 @@ def test_an_event_is_followed_between_two_lists(followers: Followers, settings: 
         script.tell("start")
         wait_until(lambda: present(host), what="the look at the container")
         followers.join(seconds=10)
+
+
+def noted(host: DockerHost) -> datetime | None:
+    return DockerHost.objects.get(pk=host.pk).events_until
+
+
+def actions() -> list[str]:
+    return list(ledger.entries().order_by("id").values_list("action", flat=True))
+
+
+@pytest.mark.usefixtures("quick_deeds")
+def test_nothing_is_noted_as_seen_while_a_deed_is_only_counted(
+    followers: Followers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = denials.control.settle
+    monkeypatch.setattr(denials.control, "settle", lambda key: bool(key) and False)
+    monkeypatch.setattr(denials, "BURST", 0)
+    with site("b_site") as (script, _, host):
+        followers.tend()
+        wait_until(lambda: bool(script.streams), what="the stream of events")
+        script.tell("stop", nanoseconds=10**18)
+        wait_until(lambda: denials.control.waiting == 1, what="the deed that is counted")
+        assert (noted(host), actions()) == (None, [])
+        monkeypatch.setattr(denials.control, "settle", real)
+        wait_until(lambda: noted(host) is not None, what="the note")
+        assert actions() == ["engine.unattributed"]
+        followers.join(seconds=10)
+
+
+@pytest.mark.usefixtures("quick_deeds")
+def test_nothing_is_noted_as_seen_while_the_ledger_takes_no_entry(
+    followers: Followers, break_ledger: Callable[[], Callable[[], None]]
+) -> None:
+    mend = break_ledger()
+    with site("b_site") as (script, engine, host):
+        followers.tend()
+        wait_until(lambda: bool(script.streams), what="the stream of events")
+        script.tell("stop", nanoseconds=10**18)
+        asked = len(engine.requests)
+        wait_until(lambda: len(engine.requests) > asked + 8, what="some tries")
+        assert noted(host) is None
+        mend()
+        wait_until(lambda: noted(host) is not None, what="the note")
+        followers.join(seconds=10)
+    (payload,) = [json.loads(row.payload) for row in ledger.entries()]
+    assert payload["action"] == "engine.unattributed"
+    assert "suppressed" not in payload
+    assert denials.control.waiting == 0
+
+
+@pytest.mark.usefixtures("quick_deeds")
+def test_an_engine_that_has_forgotten_what_was_seen_leaves_a_gap_in_the_ledger(followers: Followers) -> None:
+    seen = datetime.fromtimestamp(10**9, UTC)
+    with site("b_site") as (script, _, host):
+        DockerHost.objects.filter(pk=host.pk).update(events_until=seen)
+        followers.tend()
+        wait_until(lambda: bool(script.streams), what="the stream of events")
+        script.tell("start", nanoseconds=(10**9 + 60) * 10**9)
+        wait_until(lambda: noted(host) == seen + timedelta(seconds=60), what="the note")
+        followers.join(seconds=10)
+    assert sorted(actions()) == ["engine.events_lost", "engine.unattributed"]
+    told = json.loads(ledger.entries().get(action="engine.events_lost").payload)
+    assert told["details"] == {"first": seen.isoformat(), "last": (seen + timedelta(seconds=60)).isoformat()}
+
+
+@pytest.mark.usefixtures("quick_deeds")
+def test_an_engine_that_still_has_what_was_seen_leaves_no_gap(followers: Followers) -> None:
+    seen = datetime.fromtimestamp(10**9, UTC)
+    with site("b_site") as (script, _, host):
+        DockerHost.objects.filter(pk=host.pk).update(events_until=seen)
+        followers.tend()
+        wait_until(lambda: bool(script.streams), what="the stream of events")
+        script.tell("start", nanoseconds=10**18)
+        script.tell("stop", nanoseconds=(10**9 + 60) * 10**9)
+        wait_until(lambda: noted(host) == seen + timedelta(seconds=60), what="the note")
+        followers.join(seconds=10)
+    assert actions() == ["engine.unattributed"]
+
+
+@pytest.mark.parametrize("failure", [ValueError(), KeyError("x"), TypeError(), AttributeError(), UnicodeError()])
+def test_what_makes_no_sense_ends_no_timer(failure: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise failure
+
+    assert not guarded("a timer", fail)
+    assert f"a timer met a {type(failure).__name__} in fail" in caplog.text
 
 
 def test_a_host_is_noticed_when_it_is_added_disabled_and_changed(followers: Followers) -> None:

@@ -72,6 +72,33 @@ def test_many_looks_of_one_reader_are_counted_together(with_key: Callable[..., C
     assert sum(1 + look.get("suppressed", 0) for look in looks()) == denials.BURST + 30
 
 
+def test_the_one_look_that_matters_is_named_among_many_others(with_key: Callable[..., Client], index: int) -> None:
+    client, shard = with_key(recipes.auditor()), ledger.entries().get().shard
+    secret = ledger.event(action="auth.logout", actor=Actor(type="user", id="7"), source=Source(channel="ui"))
+    for number in (*[index] * (denials.BURST + 10), secret, *[index] * 3):
+        assert client.get(f"/api/ledger/entries/{number}").status_code == 200
+    for name in (*["login"] * (denials.BURST + 3), "logout", "login"):
+        assert client.get(f"/api/ledger/entries?verb=auth.{name}").status_code == 200
+    denials.control.settle_all()
+    also = [one for look in looks() for one in look.get("details", {}).get("also", [])]
+    named = [look["object"].get("id") for look in looks()] + [one.get("id") for one in also]
+    assert named.count(f"{shard}/{secret}") == 1
+    filters = [look.get("details", {}).get("filters") for look in looks()] + [one.get("filters") for one in also]
+    assert filters.count({"verb": "auth.logout"}) == 1
+
+
+def test_a_look_that_was_refused_is_not_counted_afterwards(
+    with_key: Callable[..., Client], index: int, break_ledger: Callable[[], Callable[[], None]]
+) -> None:
+    client, mend = with_key(recipes.auditor()), break_ledger()
+    for _try in range(3):
+        assert client.get(f"/api/ledger/entries/{index}").status_code == 503
+    mend()
+    assert client.get(f"/api/ledger/entries/{index}").status_code == 200
+    denials.control.settle_all()
+    assert [look.get("suppressed", 0) for look in looks()] == [0]
+
+
 def test_nothing_is_shown_that_cannot_be_recorded(
     with_key: Callable[..., Client], index: int, break_ledger: Callable[[], Callable[[], None]]
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.db import connections
 from pytest_django import Settings
 
 from containers_app.audit import ledger
@@ -95,6 +96,16 @@ def test_every_setting_that_no_repr_shows_is_hashed() -> None:
     hidden = {name for name, field in type(load()).__dataclass_fields__.items() if not field.repr}
     values = chosen_settings(load().__class__(**{**load().__dict__, **dict.fromkeys(hidden, "x")}))
     assert {name for name, value in values.items() if (value or "").startswith("hmac:")} >= hidden
+
+
+@pytest.mark.parametrize("payload", ["x", "[]", '{"details": 5}', '{"details": {"settings": "x"}}', '{"details": {}}'])
+def test_a_last_start_that_is_damaged_is_told_as_that(payload: str) -> None:
+    Presence().look()
+    with connections["audit"].cursor() as cursor:
+        cursor.execute("UPDATE audit_entry SET payload = %s", [payload])
+    Presence().look()
+    assert told() == ["system.start", "system.start"]
+    assert details("system.start")["previous"] == "unreadable"
 
 
 def test_a_clock_that_goes_back_while_it_runs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ pytestmark = [pytest.mark.django_db(databases=["default", "audit"]), pytest.mark
 EVENTS = (
     *("auth.login", "access.user_changed", "config.host_changed", "backup.pinned", "backup.download", "audit.view"),
     *("engine.unattributed", "backup.found_corrupt", "audit.rotate_key", "system.start", "audit.hold_placed"),
-    *("backup.found_complete", "audit.view_entry", "privacy.erase"),
+    *("backup.found_complete", "audit.view_entry", "privacy.erase", "engine.events_lost"),
 )
 # What these say makes sense of its own to who verifies, so they are not among all sorts.
 PECULIAR = ("operation.fenced", "audit.accept_rollback")
@@ -136,6 +136,7 @@ def test_each_action_has_the_table_that_it_is_looked_for_in(action: str, clock: 
         "config.host_changed": "configuration",
         "backup.pinned": "retention",
         "engine.unattributed": "unattributed",
+        "engine.events_lost": "unattributed",
         "audit.rotate_key": "ledger",
         "system.start": "system",
         "operation.fenced": "unknown",
