@@ -17,7 +17,7 @@ from containers_app.engine.gateway import EngineReader
 from containers_app.engine.helper_image import HELPER_LABEL
 from containers_app.errors import ContainerNotFound, EngineError, EngineUnavailable, ImageNotFound
 from containers_app.models import DockerHost, Operation, State
-from containers_app.operations.engine_watch import Deed
+from containers_app.operations.engine_watch import ASKED, Deed
 from containers_app.specs.engine import OPERATION_LABEL
 
 ACTION: Final = "engine.unattributed"
@@ -36,6 +36,22 @@ _TAKING_BACK = frozenset(("kill", "stop", "start", "destroy", "disconnect", "del
 _TAKEN_BACK_STATES = (State.FAILED, State.ERRORED, State.CANCELLED, State.INTERRUPTED)
 # Those that make volumes, networks and images, and remove them again.
 _MAKERS = frozenset(("clone", "backup", "restore", "drill", "stackClone", "stackBackup", "stackRestore"))
+# What a kind may do to an object that its operation did not make: to the container that it reads, say.
+_READING: Final = frozenset(
+    (
+        *("exec_create", "attach", "pause", "unpause", "stop", "kill", "start", "restart", "commit", "copy", "export"),
+        *("archive-path", "connect", "disconnect", "save", "tag", "untag", "delete"),
+    )
+)
+_REPLACING: Final = frozenset(action for asked in ASKED.values() for action in asked) - {"prune"}
+_DOES: Final[Mapping[str, frozenset[str]]] = {
+    **dict.fromkeys(("clone", "backup", "drill", "stackClone", "stackBackup"), _READING),
+    **dict.fromkeys(("restore", "stackRestore"), _REPLACING),
+    "start": frozenset(("start", "unpause")),
+    "stop": frozenset(("stop", "kill")),
+    "restart": frozenset(("restart", "stop", "kill", "start")),
+    "remove": frozenset(("stop", "kill", "destroy")),
+}
 
 
 class Attribution:
@@ -49,15 +65,25 @@ class Attribution:
     def is_ours(self, deed: Deed) -> bool:
         """Whether an operation explains it, or nobody did it. Raises the Engine's errors."""
         operations = list(self._around(deed))
-        if any(_mentions(operation, deed) for operation in operations) or _takes_back(deed):
+        if any(self._explains(operation, deed) for operation in operations) or _takes_back(deed):
             return True
         if deed.type == "container":
             return self._is_automatic(deed)
         labels = self._labels(deed)
         if labels is None:  # gone: what it was cannot be asked any more
             return any(operation.kind in _MAKERS for operation in operations)
-        owner = labels.get(OPERATION_LABEL, "")
-        return HELPER_LABEL in labels or any(str(operation.pk) == owner for operation in operations)
+        if deed.type == "image" and HELPER_LABEL in labels:  # made once, for whichever operation needs it first
+            return any(operation.kind in _MAKERS for operation in operations)
+        return labels.get(OPERATION_LABEL, "") in {str(operation.pk) for operation in operations}
+
+    def _explains(self, operation: Operation, deed: Deed) -> bool:
+        """What it made itself is its own; to what it only names it does what its kind does, while it runs."""
+        if deed.operation_id == str(operation.pk):
+            return True
+        ended = operation.finished_at
+        is_over = ended is not None and ended < self._begin(deed)
+        does = _TAKING_BACK if is_over else _DOES.get(operation.kind, frozenset())
+        return does.issuperset(deed.requests()) and _names(operation, deed)
 
     def record(self, deed: Deed) -> None:
         """Tell it once, under flood control; one that is only counted is named. Raises AuditUnavailable: come again."""
@@ -89,11 +115,14 @@ class Attribution:
 
     def _around(self, deed: Deed) -> QuerySet[Operation]:
         """What ran here at that time, or is still to be taken back."""
-        begin = _moment(deed.first - self._ahead_seconds - SLACK_SECONDS)
+        begin = self._begin(deed)
         end = _moment(deed.first - self._ahead_seconds + CLOCK_SECONDS)
         here = Q(host=self._host) | Q(params__host=self._host.name)
         alive = Q(finished_at=None) | Q(finished_at__gte=begin) | ~Q(undo=[])
         return Operation.objects.filter(here, alive, created_at__lte=end).order_by("-pk")[:_MOST_OPERATIONS]
+
+    def _begin(self, deed: Deed) -> datetime:
+        return _moment(deed.first - self._ahead_seconds - SLACK_SECONDS)
 
     def _is_automatic(self, deed: Deed) -> bool:
         """A health check, or a restart by the container's own policy."""
@@ -149,13 +178,12 @@ def _deeds_in(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [{**about, **details}, *(one for one in named if isinstance(one, Mapping))]
 
 
-def _mentions(operation: Operation, deed: Deed) -> bool:
-    """By our label, or because its row names the object: as its target, or in what it plans, did or takes back."""
-    if deed.operation_id == str(operation.pk):
-        return True
+def _names(operation: Operation, deed: Deed) -> bool:
+    """Whether its row names the object: as its target, or in what it plans, did or takes back."""
     kept = (operation.params, operation.result, operation.plan, operation.undo, operation.proof)
-    words = {operation.target_id, operation.target_name, *(word for value in kept for word in _words(value))}
-    return bool({deed.id, deed.name} - {""} & words)
+    # Only volumes stand as the names of members; for others these are words of our own.
+    words = {word for value in kept for word in _words(value, names=deed.type == "volume")}
+    return bool({deed.id, deed.name} - {""} & (words | {operation.target_id, operation.target_name}))
 
 
 def _takes_back(deed: Deed) -> bool:
@@ -169,16 +197,17 @@ def _takes_back(deed: Deed) -> bool:
     return Operation.objects.filter(pk=identifier, state__in=_TAKEN_BACK_STATES).exists()
 
 
-def _words(value: Any) -> Iterator[str]:
+def _words(value: Any, *, names: bool) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
-        for name, entry in value.items():
-            yield name
-            yield from _words(entry)
+        if names:
+            yield from value
+        for entry in value.values():
+            yield from _words(entry, names=names)
     elif isinstance(value, list):
         for entry in value:
-            yield from _words(entry)
+            yield from _words(entry, names=names)
 
 
 def _health_checks(raw: Mapping[str, Any]) -> set[str]:

@@ -88,6 +88,45 @@ def test_an_operation_explains_what_its_row_names(fields: dict[str, Any]) -> Non
     assert not is_ours(deed("stop", id=OTHER, name="db"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "does", "does_not"),
+    [
+        ("backup", ("exec_create", "pause", "unpause"), ("exec_create", "destroy")),
+        ("clone", ("stop", "kill", "start"), ("rename",)),
+        ("restore", ("stop", "rename", "destroy"), ("prune",)),
+        ("start", ("start",), ("stop",)),
+        ("stop", ("stop", "kill"), ("exec_create",)),
+        ("restart", ("restart",), ("destroy",)),
+        ("remove", ("kill", "destroy"), ("update",)),
+        ("verify", (), ("stop",)),
+    ],
+)
+def test_an_operation_explains_only_what_its_kind_does(
+    kind: str, does: tuple[str, ...], does_not: tuple[str, ...]
+) -> None:
+    worked(kind=kind, target_id=WEB)
+    assert not is_ours(deed(*does_not))
+    assert not does or is_ours(deed(*does))
+
+
+def test_what_was_over_long_ago_and_is_still_to_be_taken_back_explains_no_other_deed() -> None:
+    worked(kind="backup", state=State.FAILED, target_id=WEB, undo=[{"step": "restore_state", "container": WEB}])
+    assert is_ours(deed("unpause", at=3600.0))
+    assert not is_ours(deed("exec_create", at=3600.0))
+
+
+def test_the_names_of_members_explain_volumes_only() -> None:
+    worked(kind="clone", target_name="another", params={"volumes": {"data": "copy"}})
+    assert not is_ours(deed("start", id=OTHER, name="volumes"))
+    assert not is_ours(deed("start", id=OTHER, name="data"))
+    assert is_ours(deed("copy", type="volume", id="data", name="data"))
+
+
+def test_a_label_of_our_helpers_alone_explains_no_volume() -> None:
+    worked(kind="clone", target_name="another", params={})
+    assert not is_ours(deed("create", type="volume", id="data"), Reader(volume={"Labels": {HELPER_LABEL: "x"}}))
+
+
 def test_an_operation_explains_what_carries_its_label_while_it_runs() -> None:
     operation = worked(target_name="another", params={})
     assert is_ours(deed("create", operation_id=str(operation.pk)))
@@ -156,6 +195,8 @@ def test_what_is_gone_is_ours_only_while_something_works_that_removes() -> None:
 
 def test_the_image_of_our_helpers_is_ours() -> None:
     reader = Reader(image={"Config": {"Labels": {HELPER_LABEL: "x"}}})
+    assert not is_ours(deed("load", type="image", id="sha256:ab"), reader)
+    worked(kind="clone", target_name="another", params={})
     assert is_ours(deed("load", type="image", id="sha256:ab"), reader)
     assert not is_ours(deed("load", type="image", id="sha256:ab"), Reader(image={"Config": {}}))
 
