@@ -1,4 +1,4 @@
-"""Of every answer: the request's id, the policy that lets the browser run only our own files, and a 503 that says why."""
+"""Of every answer: the request's id, the policy that lets a browser run only our own files, and a 503 that says why."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ContentSecurityPolicyMiddleware:
 
 
 class LedgerMiddleware:
-    """What the console did not do because the ledger takes no entry: a page with the reason, and no session is saved."""
+    """What the console does not do because the ledger takes no entry: a page says why, and no session is saved."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response

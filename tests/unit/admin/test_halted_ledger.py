@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connections
-from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
@@ -36,7 +36,7 @@ def gone() -> Iterator[None]:
         cursor.execute("ALTER TABLE gone RENAME TO audit_head")
 
 
-def sign_in(client: Client, user: User, password: str = "correct horse battery staple") -> HttpResponse:
+def sign_in(client: Client, user: User, password: str = "correct horse battery staple") -> Any:
     form = {"username": user.username, "password": password, "next": reverse(LIST)}
     return client.post(reverse("admin:login"), form)
 
@@ -55,7 +55,7 @@ def test_the_sign_in_is_told_when_the_ledger_goes_on(halted: None) -> None:
     with appending():
         release()
     denials.control.settle_all()
-    told = json.loads(ledger.entries().filter(action="auth.login").first().payload)
+    told = json.loads(ledger.entries().filter(action="auth.login")[0].payload)
     assert (told["outcome"], told["actor"]["id"], told["object"]["id"]) == ("success", str(user.pk), str(user.pk))
 
 
