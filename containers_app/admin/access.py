@@ -96,7 +96,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
             action=action,
             actor=asker_of(request).as_actor(),
             source=source_of(request, channel="ui"),
-            subject=ledger.Subject(type="api_key", id=str(row.pk), name=str(row)),
+            subject=ledger.Subject(type="api_key", id=str(row.pk), name=row.prefix),
             details={"owner": str(row.user_id), "scopes": row.scopes, **details},
         )
 

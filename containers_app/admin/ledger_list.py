@@ -22,10 +22,11 @@ from containers_app.audit.published import status
 from containers_app.audit.verbs import ALL as VERBS
 from containers_app.errors import InvalidRequest
 from containers_app.operations.kinds import LEDGER_EXPORT
+from containers_app.operations.ledger_filters import CHOICES
 from containers_app.operations.ledger_keeping import ERASE
 from containers_app.operations.ledger_reads import LIST, record_look
 from containers_app.operations.ledger_reviews import REVIEW
-from containers_app.operations.ledger_search import CHOICES, FILTERS, FLAGS, LedgerPage, find_entries, read_search
+from containers_app.operations.ledger_search import FILTERS, FLAGS, LedgerPage, find_entries, read_search
 from containers_app.operations.visibility import LEDGER_READERS, SYSTEM, sees_system
 from containers_app.specs.presets import PRESETS
 from containers_app.templatetags.console import visible
@@ -117,7 +118,7 @@ class LedgerListView(View):
             "may_erase": request.user.has_perm(ERASE),
             "may_review": request.user.has_perm(REVIEW),
         }
-        record_look(reader_of(request), LIST, chosen=given)
+        record_look(reader_of(request), LIST, chosen=given, is_refused=found is _NOTHING)
         return TemplateResponse(request, "myco/ledger.html", context)
 
 
@@ -138,7 +139,7 @@ class TimelineView(View):
             "rows": shown(found.entries)[::-1],
             "address": urlencode(given),
         }
-        record_look(reader_of(request), LIST, chosen=given)
+        record_look(reader_of(request), LIST, chosen=given, is_refused=found is _NOTHING)
         return TemplateResponse(request, "myco/ledger_timeline.html", context)
 
 

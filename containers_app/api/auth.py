@@ -53,7 +53,7 @@ def _first_use(request: Request, key: ApiKey) -> None:
                 action="auth.key_first_used",
                 actor=Asker(user=key.user, api_key=key).as_actor(),
                 source=source_of(request._request, channel="api"),
-                subject=Subject(type="api_key", id=str(key.pk), name=str(key)),
+                subject=Subject(type="api_key", id=str(key.pk), name=key.prefix),
             )
 
 

@@ -11,12 +11,15 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out, user_lo
 from django.http import HttpRequest
 
 from containers_app.audit import denials, ledger
+from containers_app.audit.appending import LedgerHalted
 from containers_app.audit.denials import Denial
 from containers_app.audit.origin import source_of
 from containers_app.audit.record import Actor, Source, Subject
 from containers_app.errors import AuditUnavailable
 
 _LOG: Final = logging.getLogger(__name__)
+# Who may read the whole ledger.
+_READER: Final = "audit.view_entry"
 
 
 def connect() -> None:
@@ -28,7 +31,26 @@ def connect() -> None:
 
 def _logged_in(request: HttpRequest | None, user: AbstractUser, **_named: Any) -> None:
     # Raises AuditUnavailable: the response is an error then, and an error response saves no session.
-    ledger.event(action="auth.login", actor=_actor(user), source=_source(request), subject=_subject(user))
+    try:
+        ledger.event(action="auth.login", actor=_actor(user), source=_source(request), subject=_subject(user))
+    except LedgerHalted:
+        if not user.has_perm(_READER):
+            raise
+        _count_login(request, user)
+
+
+def _count_login(request: HttpRequest | None, user: AbstractUser) -> None:
+    """A halted ledger is mended by who reads it: they come in, and it is told when entries are taken again."""
+    _later(
+        Denial(
+            action="auth.login",
+            code="",
+            actor=_actor(user),
+            source=_source(request),
+            subject=_subject(user),
+            outcome="success",
+        )
+    )
 
 
 def _logged_out(request: HttpRequest | None, user: AbstractUser | None, **_named: Any) -> None:
@@ -43,7 +65,7 @@ def _logged_out(request: HttpRequest | None, user: AbstractUser | None, **_named
 
 def _login_failed(credentials: Mapping[str, Any], request: HttpRequest | None = None, **_named: Any) -> None:
     name = str(credentials.get("username", ""))
-    denials.record(
+    _later(
         Denial(
             action="auth.login_failed",
             code="LOGIN_FAILED",
@@ -52,6 +74,14 @@ def _login_failed(credentials: Mapping[str, Any], request: HttpRequest | None = 
             outcome="failure",
         )
     )
+
+
+def _later(deed: Denial) -> None:
+    """Record it now or, when the ledger takes nothing, count it for a later entry."""
+    try:
+        denials.record(deed)
+    except AuditUnavailable as failure:
+        _LOG.error("The ledger did not take %s, which is counted for a later entry: %s", deed.action, failure.message)
 
 
 def _actor(user: AbstractUser) -> Actor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from containers_app.audit.closing import is_proven
 from containers_app.audit.merkle import Frontier
 from containers_app.audit.models import Entry, Head, Standing
 from containers_app.audit.notes import Checkpoint, parse_checkpoint, split_note
-from containers_app.audit.proofs import consistency_proof, is_consistent
+from containers_app.audit.proofs import consistency_proof, is_consistent, root_of
 from containers_app.audit.record import Actor, Fact, Source
 from containers_app.audit.router import ALIAS
 from containers_app.audit.signer_folder import Signed
@@ -41,13 +42,16 @@ __all__ = [
     "losses_told",
     "release",
     "told_loss",
+    "unfit_head",
 ]
 
 ACTION: Final = "audit.accept_rollback"
 RELEASED: Final = "released"
 KEY_LOST: Final = "the signer does not have its key any more"
+HEAD_UNFIT: Final = "its head is not that of its entries, so it takes none"
 SIGNER: Final = Actor(type="system", label="signer")
 INSIDE: Final = Source(channel="engine")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,12 +158,34 @@ def _accepts(payload: str, loss: Loss) -> bool:
     return read.get("action") == ACTION and (loss.shard, loss.size, loss.root) in told
 
 
+def unfit_head(head: Head) -> Loss | None:
+    """A shard of which nothing is signed yet and whose head is not that of its entries. Raises django.db.Error."""
+    try:
+        root = Frontier.from_text(head.size, head.frontier).root()
+        if root_of(head.size, node=StoredNodes(head.shard, from_leaves=True)) == root:
+            return None
+    except (TreeDamaged, ValueError):
+        pass
+    nothing = Frontier().root().hex()
+    return Loss(shard=head.shard, size=0, root=nothing, left=head.size, why=HEAD_UNFIT, checkpoint=())
+
+
 def _why(checkpoint: Checkpoint, head: Head | None) -> str:
     if head is None or head.size < checkpoint.size:
         return "the database has fewer entries than were signed"
+    why = _parting(checkpoint, head, StoredNodes(head.shard))
+    if why:
+        # Stored subtrees are derived: a false one, which whoever may insert rows can write, is no loss.
+        why = _parting(checkpoint, head, StoredNodes(head.shard, from_leaves=True))
+        if not why:
+            logger.error("shard %s: a stored subtree is false; its entries are those that were signed", head.shard)
+    return why
+
+
+def _parting(checkpoint: Checkpoint, head: Head, node: StoredNodes) -> str:
     try:
         root = Frontier.from_text(head.size, head.frontier).root()
-        proof = consistency_proof(checkpoint.size, head.size, node=StoredNodes(head.shard))
+        proof = consistency_proof(checkpoint.size, head.size, node=node)
     except (TreeDamaged, ValueError):
         return "the tree in the database is damaged"
     fits = is_consistent(checkpoint.size, head.size, first_root=checkpoint.root, second_root=root, proof=proof)

@@ -69,6 +69,7 @@ disclosed AS (
 kept AS (
   INSERT INTO audit_subtree (shard, level, number, root)
   SELECT shard, level, size >> level, root FROM leaf, completed WHERE level > 0 AND level % 8 = 0
+  ON CONFLICT DO NOTHING
 )
 INSERT INTO audit_entry (shard, leaf_index, payload, leaf_hash, time, {", ".join(_COPIED)})
 SELECT shard, size, payload, digest, at, {", ".join(f"${number}" for number in range(6, 6 + len(_COPIED)))} FROM leaf

@@ -8,8 +8,9 @@ from typing import Final, Literal
 
 from containers_app.audit import losses, shards
 from containers_app.audit.appending import HALTED, answering
+from containers_app.audit.merkle import Frontier
 from containers_app.audit.models import Anchoring, Entry, Head, SignedCheckpoint
-from containers_app.audit.notes import signer_of, tlog_proof
+from containers_app.audit.notes import NoteRefused, open_note, signer_of, tlog_proof
 from containers_app.audit.proofs import consistency_proof, inclusion_proof, root_of
 from containers_app.audit.router import ALIAS
 from containers_app.audit.statements import standing_and_heads
@@ -19,6 +20,7 @@ from containers_app.errors import InvalidRequest, NotFound
 
 OUTSIDE: Final = ("syslog", "email", "webhook", "witness", "s3")
 _MOST_WITNESSES: Final = 8
+_LOOKED_AT: Final = 64
 # How late a checkpoint may be before it is called so.
 _PATIENCE: Final = timedelta(seconds=60)
 _NOT_SIGNED: Final = "No checkpoint is signed yet: is the signer running?"
@@ -91,6 +93,7 @@ def status() -> Status:
         size = 0 if shard is None else heads[shard].size
         row = None if shard is None else _newest_within(shard, size)
         state: State = "halted" if standing == HALTED else _state(size, row)
+        unfit = "" if shard is None else _unfit(heads[shard])
         outside = last_outside_anchor()
         return Status(
             state=state,
@@ -99,7 +102,7 @@ def status() -> Status:
             checkpoint=None if row is None else _published(row, note=row.note),
             outside=outside,
             outside_state=outside_state(outside),
-            why=_why(state),
+            why=_why(state) or unfit,
         )
 
 
@@ -113,9 +116,26 @@ def newest_checkpoint(shard: int) -> SignedCheckpoint | None:
 
 
 def _newest_within(shard: int, size: int) -> SignedCheckpoint | None:
+    """The widest of the last ones that hold: whoever may insert rows can copy an older one."""
     rows = SignedCheckpoint.objects.using(ALIAS).filter(shard=shard, size__lte=size)
-    found: SignedCheckpoint | None = rows.order_by("-id").first()
-    return found
+    for row in sorted(rows.order_by("-id")[:_LOOKED_AT], key=lambda one: (one.size, one.pk), reverse=True):
+        if _holds(row):
+            return row
+    return None
+
+
+def _holds(row: SignedCheckpoint) -> bool:
+    """Whether the columns are what the note says, and the key of the row signed it."""
+    try:
+        said = open_note(row.note, [row.vkey])
+    except (NoteRefused, ValueError):
+        return False
+    return (said.origin, said.size, said.root.hex()) == (row.origin, row.size, row.root)
+
+
+def _is_beyond(moment: datetime) -> bool:
+    """Whether no clock can have written this: it must not keep anything current."""
+    return moment > datetime.now(UTC) + _PATIENCE
 
 
 def newest_checkpoints() -> list[SignedCheckpoint]:
@@ -135,13 +155,13 @@ def last_outside_anchor() -> Anchored | None:
 
 
 def outside_state(last: Anchored | None) -> OutsideState:
-    """Whether it is too long ago that a checkpoint reached another system.
+    """Whether it is too long ago that a checkpoint reached another system, or is said to be still to come.
 
     Before the first time it counts from the first checkpoint, where one is meant to. Raises `AuditUnavailable`.
     """
     conf = load()
     if last is not None:
-        is_late = 0 < conf.anchor_late_seconds < last.age_seconds
+        is_late = 0 < conf.anchor_late_seconds < last.age_seconds or _is_beyond(last.at)
         return "late" if is_late else "current"
     if not conf.has_outside_anchor:
         return "none"
@@ -234,6 +254,14 @@ def _with_witnesses(row: SignedCheckpoint) -> str:
     return row.note + "".join(lines.values())
 
 
+def _unfit(head: Head) -> str:
+    try:
+        Frontier.from_text(head.size, head.frontier)
+    except ValueError:
+        return f"the head of shard {head.shard} is no head of a tree: no entry is taken, so nothing is run"
+    return ""
+
+
 def _why(state: State) -> str:
     if state == "late":
         return "the signer does not run, or it cannot use its folder or its key: its log says which"
@@ -246,6 +274,11 @@ def _state(size: int, checkpoint: SignedCheckpoint | None) -> State:
         return "empty"
     if checkpoint is None:
         return "unsigned"
-    age = datetime.now(UTC) - checkpoint.signed_at
-    longest = _PATIENCE if checkpoint.size < size else timedelta(seconds=load().checkpoint_seconds) + _PATIENCE
-    return "late" if age > longest else "signed"
+    now, heartbeat = datetime.now(UTC), timedelta(seconds=load().checkpoint_seconds)
+    is_late = now - checkpoint.signed_at > heartbeat + _PATIENCE or _is_beyond(checkpoint.signed_at)
+    if checkpoint.size < size and not is_late:
+        # The entry says how long it waits: a row of a checkpoint can be dated by whoever wrote it.
+        waiting = Entry.objects.using(ALIAS).filter(shard=checkpoint.shard, leaf_index=checkpoint.size)
+        since = waiting.values_list("time", flat=True).first()
+        is_late = since is not None and now - since > _PATIENCE
+    return "late" if is_late else "signed"

@@ -25,6 +25,7 @@ from containers_app.audit.pruned import Pruning, columns_of_pruned, pruning_of
 from containers_app.audit.record import projection
 from containers_app.audit.router import ALIAS
 from containers_app.audit.shards import newest, rank
+from containers_app.audit.tree import false_subtrees
 
 MOST_PROBLEMS: Final = 100
 # A perfect subtree each, so that two processes can work on the same shard.
@@ -89,6 +90,8 @@ def self_check(shard: int, *, quick: bool = False, vkeys: Sequence[str] = (), pr
         check.close(signed)
         if _last_index(shard) >= _size(shard):
             check.say("there are entries after the head")
+        for level, number in () if quick else false_subtrees(shard):
+            check.say(f"the stored subtree {number} of level {level} is not that of the entries")
     return check.report()
 
 

@@ -81,6 +81,10 @@ class Signer:
     def _sign_all(self, heads: Mapping[int, Head], accepted: list[Loss]) -> None:
         """Sign the shards that continue; only then give up those whose loss the newest one has told, and was signed."""
         given_up = {loss.shard for loss in accepted}
+        newest = shards.newest(self._folder.signed)
+        if newest is not None:
+            # Also what was published is looked at again: a row that somebody put after it must not stand for it.
+            self._maybe_unpublished.add(newest)
         # What is lost is told by the new shard's first entry; published, it would be the newest of its shard.
         self._maybe_unpublished -= given_up
         self._publish_what_was_not()
@@ -122,7 +126,7 @@ class Signer:
         self._tiles_seen[head.shard] = tiles
 
     def _sign(self, head: Head, keys: list[SigningKey]) -> None:
-        root = Frontier.from_text(head.size, head.frontier).root()
+        root = _root_of(head)
         # What was seen may not be on the disk yet: what is signed must outlive a power cut.
         flush()
         checkpoint = Checkpoint(f"{self._name}/audit/{head.shard}", head.size, root)
@@ -165,6 +169,8 @@ class Signer:
             last = _published(shard)
             # The note of a heartbeat is the one before, letter by letter: its time tells them apart.
             is_there = last is not None and (last.note, last.signed_at) == (signed.note, signed.moment)
+            if not is_there and last is not None and last.signed_at > signed.moment:
+                logger.error("shard %s: another one than this signer wrote a row of a checkpoint: %s", shard, last)
             if key is not None and not signed.is_given_up and not is_there:
                 _publish(shard, signed, key)
             self._maybe_unpublished.discard(shard)
@@ -189,7 +195,17 @@ def compared(folder: SignerFolder, heads: Mapping[int, Head]) -> tuple[list[Loss
             loss = losses.added_to(head, signed, why=why) if why else None
         if loss is not None:
             (accepted if is_accepted(folder, loss, heads) else found).append(loss)
+    for head in _unsigned(folder, heads):
+        loss = losses.unfit_head(head)
+        if loss is not None:
+            (accepted if is_accepted(folder, loss, heads) else found).append(loss)
     return found, accepted
+
+
+def _unsigned(folder: SignerFolder, heads: Mapping[int, Head]) -> list[Head]:
+    """The heads after all that this folder signed; none for a folder that never signed, which may be the wrong one."""
+    last = shards.newest(folder.signed)
+    return [head for head in heads.values() if last is not None and shards.rank(head.shard) > shards.rank(last)]
 
 
 def is_accepted(folder: SignerFolder, loss: Loss, heads: Mapping[int, Head]) -> bool:
@@ -239,6 +255,15 @@ def _stranger(folder: SignerFolder) -> SignedCheckpoint | None:
     if newest is None or newest in folder.signed or newest in {shard for shard, _, _ in folder.accepted}:
         return None
     return _published(newest)
+
+
+def _root_of(head: Head) -> bytes:
+    try:
+        return Frontier.from_text(head.size, head.frontier).root()
+    except ValueError as error:
+        raise SignerUnfit(
+            f"The head of shard {head.shard} is no head of a tree: nothing is signed after it."
+        ) from error
 
 
 def heads_now() -> dict[int, Head]:

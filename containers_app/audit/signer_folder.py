@@ -59,10 +59,14 @@ class Signed:
 
 @dataclass(frozen=True, kw_only=True)
 class Anchored:
-    """The last checkpoint of a shard that reached an anchor: how many entries, and when it was signed."""
+    """The last checkpoint of a shard that reached an anchor: how many entries, when it was signed, and when it arrived.
+
+    A folder of an older version does not know when it arrived (0).
+    """
 
     size: int
     signed_at: float
+    at: float = 0.0
 
 
 class SignerBusy(SignerUnfit):

@@ -12,7 +12,7 @@ from typing import Any, Final
 from django.db import connections
 from django.db.models import Model
 
-from containers_app.audit.models import Head
+from containers_app.audit.models import Head, Subtree
 from containers_app.audit.router import ALIAS
 from containers_app.specs.receipt import Receipt
 
@@ -28,6 +28,12 @@ _STANDING_AND_HEADS: Final = (
 _TOLD_OF: Final = (
     "SELECT phase, shard, leaf_index, leaf_hash FROM audit_entry"
     " WHERE operation_id = %s AND phase IN ('intent', 'outcome')"
+)
+# A row that somebody wrote there before holds no entry back: `tree.false_subtrees` finds it. ON CONFLICT would not do:
+# a guard refuses what would be in conflict.
+_UNLESS_THERE: Final = (
+    "SELECT * FROM (VALUES {}) given WHERE NOT EXISTS"
+    " (SELECT 1 FROM audit_subtree WHERE shard = column1 AND level = column2 AND number = column3)"
 )
 _TRUSTED_SECONDS: Final = 1.0
 _here = threading.local()
@@ -89,4 +95,5 @@ def _insertion(model: type[Model], rows: Sequence[Model]) -> Statement:
     names = ", ".join(str(field.column) for field in fields)
     places = ", ".join([f"({', '.join(['%s'] * len(fields))})"] * len(rows))
     values = [field.get_db_prep_save(getattr(row, field.attname), connection) for row in rows for field in fields]
-    return f"INSERT INTO {model._meta.db_table} ({names}) VALUES {places}", values  # noqa: S608 - our own names
+    given = _UNLESS_THERE.format(places) if model is Subtree else f"VALUES {places}"
+    return f"INSERT INTO {model._meta.db_table} ({names}) {given}", values

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from django.db.models import Count
 
-from containers_app.audit.merkle import HASH_BYTES, Frontier
+from containers_app.audit.merkle import HASH_BYTES, Frontier, subtree_root
 from containers_app.audit.models import Entry, Subtree
 from containers_app.audit.router import ALIAS
 
@@ -23,10 +24,12 @@ class StoredNodes:
     """Reads the roots of perfect subtrees of `shard`, as `proofs.Node`: one query for each 256 rows, kept.
 
     A subtree that is not stored is computed from what is below it: whoever recorded with an older version stored none.
+    `from_leaves` computes all of them, for where the stored ones do not fit.
     """
 
-    def __init__(self, shard: int) -> None:
+    def __init__(self, shard: int, *, from_leaves: bool = False) -> None:
         self._shard = shard
+        self._from_leaves = from_leaves
         self._tiles: dict[tuple[int, int], dict[int, bytes]] = {}
 
     def __call__(self, level: int, index: int) -> bytes:
@@ -38,7 +41,8 @@ class StoredNodes:
     def _hash(self, level: int, number: int) -> bytes:
         place = level, number // TILE
         if place not in self._tiles:
-            self._tiles[place] = _tile(self._shard, level=level, number=number // TILE)
+            is_stored = level == 0 or not self._from_leaves
+            self._tiles[place] = _tile(self._shard, level=level, number=number // TILE) if is_stored else {}
         found = self._tiles[place].get(number)
         if found is not None:
             return found
@@ -64,6 +68,17 @@ def missing_subtrees(shard: int, size: int) -> list[Subtree]:
             lacking = (number for number in range(size >> level) if number not in there)
             missing += [Subtree(shard=shard, level=level, number=one, root=node(level, one).hex()) for one in lacking]
     return missing
+
+
+def false_subtrees(shard: int) -> Iterator[tuple[int, int]]:
+    """Level and number of each stored subtree that is not what is stored below it. Raises django.db.Error."""
+    for level, number, root in Subtree.objects.using(ALIAS).filter(shard=shard).values_list("level", "number", "root"):
+        try:
+            below = _tile(shard, level=level - STEP, number=number)
+        except TreeDamaged:
+            below = {}
+        if len(below) < TILE or subtree_root(b"".join(below[one] for one in _below(number))).hex() != root:
+            yield level, number
 
 
 def _below(number: int) -> range:

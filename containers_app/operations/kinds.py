@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from containers_app.conf import Conf
+from containers_app.operations.ledger_filters import told_filters
 from containers_app.specs.hooks import DEFAULT_TIMEOUT_SECONDS, Hooks
 from containers_app.workflows.adopt import AdoptParams, adopt
 from containers_app.workflows.backup import BackupParams, back_up
@@ -86,7 +87,7 @@ def _clone_seconds(conf: Conf, params: CloneParams) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One verb. `record` gives the params as the row and the ledger keep them.
+    """One verb. `record` gives the params as the row and the ledger keep them; `told` those of the ledger, if others.
 
     `action` is its name in the ledger, `permission` what its user needs, `scope` what its API key needs.
     `failure_code` and `failure_prefix` are the published error of a foreseen failure. `time_limit_seconds` binds a
@@ -111,12 +112,22 @@ class Kind:
     lasting: bool = False
     on_engine: bool = True
     record: Callable[[Any], dict[str, Any]] = asdict
+    told: Callable[[Any], dict[str, Any]] | None = None
     sealed: Callable[[Any], Mapping[str, Any]] = _nothing
     reopen: Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]] = _as_recorded
+
+    def tell(self, params: Any) -> dict[str, Any]:
+        """The params as the ledger keeps them."""
+        return (self.told or self.record)(params)
 
     def restore(self, recorded: Mapping[str, Any], sealed: Mapping[str, Any]) -> Any:
         """The typed params of a row. Raises TypeError for a row that another version wrote."""
         return self.params(**self.reopen(recorded, sealed))
+
+
+def _told_export(params: LedgerExportParams) -> dict[str, Any]:
+    """What an export is chosen by may name a person."""
+    return {**asdict(params), "filter": told_filters(params.filter)}
 
 
 def lasts(kind_name: str) -> bool:
@@ -397,6 +408,7 @@ LEDGER_EXPORT = Kind(
     success_message="The ledger is exported",
     subject_type="ledger",
     subject=lambda params: str(params.format),
+    told=_told_export,
     time_limit_seconds=lambda conf, params: conf.backup_timeout_seconds,
     on_engine=False,
 )

@@ -11,14 +11,18 @@ from containers_app.audit import denials
 from containers_app.audit.appending import LedgerHalted
 from containers_app.audit.ledger import Subject
 from containers_app.operations.backup_contents import Reader
+from containers_app.operations.ledger_filters import told_filters
 
 logger = logging.getLogger(__name__)
 LIST, ENTRY, PROOF = "audit.view", "audit.view_entry", "audit.view_proof"
 
 
-def record_look(reader: Reader, verb: str, *, of: str = "", chosen: Mapping[str, Any] | None = None) -> None:
+def record_look(
+    reader: Reader, verb: str, *, of: str = "", chosen: Mapping[str, Any] | None = None, is_refused: bool = False
+) -> None:
     """Tell that LIST, ENTRY or PROOF is about to be shown: `of` which entry (`shard/index`), `chosen` by which filters.
 
+    What is free text in them is told as a keyed hash; of filters that were refused only the names are told.
     Raises AuditUnavailable: then it must not be. A halted ledger can still be read, for that is how it is mended; the
     looks are counted until it takes entries again. One that is only counted is named all the same.
     """
@@ -30,7 +34,7 @@ def record_look(reader: Reader, verb: str, *, of: str = "", chosen: Mapping[str,
         source=reader.source,
         subject=Subject(type="ledger", id=of),
         outcome="success",
-        details={"filters": {name: str(value) for name, value in chosen.items()}} if chosen else {},
+        details=_told(chosen, is_refused=is_refused) if chosen else {},
     )
     look = replace(look, brief={"id": of} if of else look.details)
     try:
@@ -38,6 +42,10 @@ def record_look(reader: Reader, verb: str, *, of: str = "", chosen: Mapping[str,
     except LedgerHalted:
         denials.control.count(look)
         logger.warning("a look at the halted ledger is counted for a later entry")
+
+
+def _told(chosen: Mapping[str, Any], *, is_refused: bool) -> dict[str, Any]:
+    return {"refused_filters": sorted(chosen)} if is_refused else {"filters": told_filters(chosen)}
 
 
 def place_of(entry: Any) -> str:

@@ -6,17 +6,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, get_args
+from typing import Any, Final
 
-from containers_app.audit.record import ActorType, Channel, Outcome, Phase
-from containers_app.audit.searching import MARKS, Criterion, Place, Search, place_of, search
+from containers_app.audit.searching import Criterion, Place, Search, place_of, search
 from containers_app.audit.verbs import ALL as VERBS
-from containers_app.audit.verbs import Category
 from containers_app.errors import InvalidRequest
 from containers_app.operations.authority import Asker
+from containers_app.operations.ledger_filters import CHOICES
 from containers_app.operations.visibility import sees_system
 from containers_app.specs.period import period
-from containers_app.specs.presets import PRESETS, stretch
+from containers_app.specs.presets import stretch
 
 # What each filter that equals a value is called outside, and the columns of which one has to have it.
 EQUAL: Final[Mapping[str, tuple[str, ...]]] = {
@@ -33,16 +32,6 @@ EQUAL: Final[Mapping[str, tuple[str, ...]]] = {
     "q": ("object_id", "object_name", "operation_id", "request_id", "ticket", "action"),
 }
 PLAIN: Final[Mapping[str, str]] = {"phase": "phase", "actorType": "actor_type"}
-CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
-    "verb": tuple(sorted(VERBS)),
-    "category": get_args(Category),
-    "outcome": get_args(Outcome),
-    "channel": get_args(Channel),
-    "phase": get_args(Phase),
-    "actorType": get_args(ActorType),
-    "mark": MARKS,
-    "period": tuple(PRESETS),
-}
 FLAGS: Final = ("denied", "reads")
 FILTERS: Final = frozenset((*EQUAL, *PLAIN, *FLAGS, "since", "until", "period", "shard", "mark"))
 _READS: Final = tuple(("action", name) for name, verb in sorted(VERBS.items()) if verb.is_read)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
@@ -15,8 +15,10 @@ from containers_app.audit.ledger import Subject
 from containers_app.errors import Hidden, InvalidRequest, NameTaken, PermissionDenied
 from containers_app.models import LedgerView
 from containers_app.operations.authority import Asker
+from containers_app.operations.ledger_filters import told_filters
 from containers_app.operations.ledger_search import FILTERS, read_search
 from containers_app.operations.registering import Author
+from containers_app.operations.secrets import hashed
 from containers_app.operations.visibility import sees_system
 from containers_app.specs import fields
 
@@ -83,7 +85,7 @@ def _record(action: str, view: LedgerView, by: Author, details: Mapping[str, Any
         action=action,
         actor=by.asker.as_actor(),
         source=by.source,
-        subject=Subject(type="ledger_view", id=identity, name=view.name),
+        subject=Subject(type="ledger_view", id=identity),
         details=details,
         reason=by.reason,
         ticket=by.ticket,
@@ -121,4 +123,5 @@ def _filters(given: Mapping[str, str]) -> str:
 
 
 def _told(view: LedgerView) -> dict[str, Any]:
-    return {"name": view.name, "filters": view.filters, "shared": view.is_shared}
+    filters = told_filters(dict(parse_qsl(view.filters)))
+    return {"name": hashed(view.name, of="views"), "filters": filters, "shared": view.is_shared}

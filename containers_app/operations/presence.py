@@ -9,7 +9,6 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
-from django.conf import settings
 from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
 
@@ -17,15 +16,19 @@ from containers_app import VERSION
 from containers_app.audit import ledger
 from containers_app.audit.inspection import payload_of
 from containers_app.conf import Conf, load
-from containers_app.crypto.sealing import derived_key, keyed_digest
 from containers_app.errors import AuditUnavailable
+from containers_app.operations.secrets import hashed
 
 logger = logging.getLogger(__name__)
 START, STOP = "system.start", "system.stop"
 CLOCK_TOLERANCE_SECONDS = 1.0
-# Secrets, what may be an address, and what is called like a secret: as keyed hashes, which only say that they changed.
+# Secrets, what may be an address or hold one, and what is called like a secret: as keyed hashes, which only say that
+# they changed.
 _HASHED = frozenset(
-    ("age_identity", "environment_name", "anchor_email", "anchor_webhook", "anchor_webhook_key", "anchor_syslog")
+    (
+        *("age_identity", "environment_name", "anchor_email", "anchor_webhook", "anchor_webhook_key", "anchor_syslog"),
+        *("anchor_witness", "anchor_s3_access_key", "anchor_s3_secret_key"),
+    )
 )
 _NOT_CHOSEN = frozenset({"own_ports", "own_sockets"})
 _SELF = ledger.Actor(type="system", label="scheduler")
@@ -60,17 +63,16 @@ class Presence:
 
 def chosen_settings(conf: Conf) -> dict[str, str | None]:
     """Every setting as text; what is secret or personal as `hmac:settings:<hex>`, None where it is empty."""
-    key = derived_key(settings.SECRET_KEY, "mycodocker settings in the ledger")
     values = {one.name: _text(getattr(conf, one.name)) for one in fields(conf) if one.name not in _NOT_CHOSEN}
-    return {name: _hashed(value, key) if name in _HASHED else value for name, value in values.items()}
+    return {name: _hashed(value) if name in _HASHED else value for name, value in values.items()}
 
 
 def _text(value: object) -> str:
     return ",".join(sorted(value)) if isinstance(value, frozenset | tuple) else str(value)
 
 
-def _hashed(value: str, key: bytes) -> str | None:
-    return f"hmac:settings:{keyed_digest(value.encode(), key)}" if value else None
+def _hashed(value: str) -> str | None:
+    return hashed(value, of="settings") if value else None
 
 
 def _schema() -> dict[str, str]:

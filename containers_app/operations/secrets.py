@@ -1,4 +1,4 @@
-"""Write-only values of a request: sealed into its row, opened by the worker that holds it."""
+"""Values that are not to be read: sealed into the row of a request, or as keyed hashes in the ledger."""
 
 from __future__ import annotations
 
@@ -29,6 +29,12 @@ def unsealed(operation: Operation) -> dict[str, Any]:
 def request_digest(body: bytes) -> str:
     """What an idempotency key is bound to: a digest that tells nothing of a short value in the body."""
     return keyed_digest(body, derived_key(settings.SECRET_KEY, "mycodocker requests"))
+
+
+def hashed(value: str, *, of: str) -> str:
+    """A value as the ledger may keep it for good, `hmac:<of>:<hex>`: equal for equal ones, and found by no guessing."""
+    key = derived_key(settings.SECRET_KEY, f"mycodocker {of} in the ledger")
+    return f"hmac:{of}:{keyed_digest(value.encode(), key)}"
 
 
 def _sealing_key() -> bytes:

@@ -130,7 +130,7 @@ def _intent(request: Request, operation_id: UUID) -> Receipt:
         source=request.source,
         subject=_subject(request),
         operation_id=str(operation_id),
-        params=request.kind.record(request.params),
+        params=request.kind.tell(request.params),
         reason=request.reason,
         ticket=request.ticket,
     )

@@ -363,12 +363,12 @@ def test_the_migration_that_stores_subtrees_holds_writers_off(
     assert_honest(older.ask("state"), 2)
 
 
-def is_waited_for(writer: psycopg.Connection[Any]) -> bool:
-    """Whether somebody comes to wait for an advisory lock within half a minute."""
-    waiting = b"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+def is_waited_for(writer: psycopg.Connection[Any], kind: str = "advisory") -> bool:
+    """Whether somebody comes to wait for a lock of that kind within half a minute."""
+    waiting = b"SELECT count(*) FROM pg_locks WHERE locktype = %s AND NOT granted"
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        if writer.execute(waiting).fetchone() == (1,):
+        if writer.execute(waiting, [kind]).fetchone() == (1,):
             return True
         time.sleep(0.1)
     return False
@@ -395,3 +395,32 @@ def test_a_pruning_that_is_killed_in_between_ends_the_same_when_it_is_run_again(
     assert ledger.ask("prune") == [8, 0]
     check = ledger.ask("checked", shard=2020)
     assert (check["problems"], check["pruned"]) == ([], 10)
+
+
+def test_a_subtree_that_somebody_wrote_before_holds_no_entry_back(ledger: Ledger) -> None:
+    forged = "INSERT INTO audit_subtree (shard, level, number, root) SELECT shard, 8, NUMBER, 'false' FROM audit_head"
+    with ledger.process() as writer:
+        writer.ask("append", count=254)
+        for number in "01":
+            writer.ask("execute", statement=forged.replace("NUMBER", number))
+        writer.ask("two_together", operation_id="one")
+        writer.ask("append", count=256)
+        assert writer.ask("count") == 512
+
+
+def test_the_migration_that_builds_indexes_holds_no_writer_up(
+    make_ledger: Callable[..., Ledger], postgres_url: str
+) -> None:
+    older = make_ledger("postgresql", postgres_url, target="0004")
+    with older.process() as migrating, older.process() as appending:
+        with psycopg.connect(postgres_url) as writer:
+            writer.execute("LOCK TABLE audit_entry IN ROW EXCLUSIVE MODE")
+            migrating.send("migrate")
+            assert is_waited_for(writer, "virtualxid")
+            appending.ask("append", count=4)
+        assert migrating.receive() == {"result": None}
+        appending.ask("append", count=4)
+    with psycopg.connect(postgres_url) as reader:
+        valid = "SELECT indisvalid, count(*) FROM pg_index WHERE indrelid = 'audit_entry'::regclass GROUP BY 1"
+        assert [row[0] for row in reader.execute(valid)] == [True]
+    assert_honest(older.ask("state"), 8)

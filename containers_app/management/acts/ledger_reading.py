@@ -137,7 +137,7 @@ def _recorded(asker: Asker, params: LedgerExportParams, path: Path, *, reason: s
         "subject": Subject(type=LEDGER_EXPORT.subject_type, name=params.format),
         "operation_id": str(uuid7()),
     }
-    ledger.intent(**about, params=LEDGER_EXPORT.record(params), reason=reason, ticket=ticket)
+    ledger.intent(**about, params=LEDGER_EXPORT.tell(params), reason=reason, ticket=ticket)
     try:
         made = write_file(
             path,

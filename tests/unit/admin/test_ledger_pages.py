@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NoReturn
@@ -236,6 +237,19 @@ def test_a_view_is_saved_changed_and_deleted_and_the_ledger_has_each(aude: Clien
     aude.post(change, {"delete": "1"})
     assert views() == []
     assert told("audit.view_") == ["audit.view_saved", "audit.view_changed", "audit.view_deleted"]
+
+
+def test_the_name_of_a_view_and_what_is_looked_for_are_told_as_keyed_hashes(aude: Client) -> None:
+    aude.post(VIEWS, {"name": "What Alice did", "filters": "object=alice&outcome=denied"})
+    aude.post(reverse("admin:audit_entry_view", args=[LedgerView.objects.get().pk]), {"name": "Alice again"})
+    rows = ledger.entries().filter(action__startswith="audit.view_").order_by("id")
+    saved, changed = (json.loads(row.payload) for row in rows)
+    after = saved["details"]["after"]
+    assert after["filters"].pop("outcome") == "denied"
+    assert after["filters"]["object"].startswith("hmac:filters:")
+    assert after["name"] != changed["details"]["after"]["name"]
+    assert after["name"].startswith("hmac:views:")
+    assert not ledger.entries().filter(payload__icontains="alice").exists()
 
 
 @pytest.mark.parametrize(

@@ -191,7 +191,7 @@ def test_the_first_use_of_a_key_is_in_the_ledger_once() -> None:
     for _request in range(2):
         assert with_text(made.text).get("/api/operations").status_code == 200
     entry = ledger.entries().get(action="auth.key_first_used")
-    assert (entry.actor_type, entry.object_id) == ("key", str(made.row.pk))
+    assert (entry.actor_type, entry.object_id, entry.object_name) == ("key", str(made.row.pk), made.row.prefix)
 
 
 def test_a_key_is_not_used_first_without_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,6 +65,16 @@ def test_an_export_is_asked_for_made_listed_and_fetched(aude: Client) -> None:
     ]
 
 
+def test_what_an_export_is_chosen_by_is_a_keyed_hash_in_the_ledger_where_it_may_name_somebody(aude: Client) -> None:
+    chosen = {"object": "alice", "ticket": "Alice", "verb": "auth.login", "outcome": "ask alice"}
+    assert ask(aude, {"format": "jsonl", "filter": chosen}).status_code == 202
+    told = json.loads(ledger.entries().get(phase="intent").payload)["params"]["filter"]
+    assert told.pop("verb") == "auth.login"
+    assert {value.partition(":")[0] for value in told.values()} == {"hmac"}
+    assert Operation.objects.get(kind="ledgerExport").params["filter"] == chosen
+    assert not ledger.entries().filter(payload__icontains="alice").exists()
+
+
 def test_the_answer_at_once_is_complete_once_it_ran(aude: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     def at_once(operation: Operation) -> bool:
         runner.run(operation.pk)

@@ -139,6 +139,13 @@ def test_a_log_in_that_cannot_be_recorded_is_refused(
         auth.login(request_of_browser, user)
 
 
+def test_a_failed_log_in_that_cannot_be_recorded_is_counted_for_later(
+    request_of_browser: HttpRequest, broken_ledger: None
+) -> None:
+    assert auth.authenticate(request_of_browser, username="alice", password="wrong horse") is None
+    assert denials.control.waiting == 1
+
+
 def test_a_log_out_that_cannot_be_recorded_still_ends_the_session(
     user: User, request_of_browser: HttpRequest, broken_ledger: None, caplog: pytest.LogCaptureFixture
 ) -> None:

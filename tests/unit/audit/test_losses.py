@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ import pytest
 import time_machine
 
 from containers_app.audit import ledger, losses
-from containers_app.audit.appending import LedgerHalted
+from containers_app.audit.appending import LedgerHalted, writable
 from containers_app.audit.models import Entry, Head, SignedCheckpoint, Standing, Subtree
-from containers_app.audit.notes import open_note
+from containers_app.audit.notes import Checkpoint, new_key, open_note, sign
 from containers_app.audit.published import newest_checkpoint
+from containers_app.audit.recomputing import self_check
 from containers_app.audit.signer import heads_now
 from containers_app.audit.signer_acts import accept_rollback, what_is_lost
-from containers_app.audit.signer_folder import Signed, SignerFolder
+from containers_app.audit.signer_folder import Signed, SignerFolder, SignerUnfit
 from containers_app.audit.signing_loop import look_once
 from containers_app.conf import load
 from containers_app.errors import InvalidRequest
@@ -170,23 +172,34 @@ def test_an_altered_acceptance_accepts_nothing(
     assert not losses.is_told(loss, heads_now())
 
 
+def checkpoint_row(size: int, root: str) -> SignedCheckpoint:
+    """As any signer would write it, with a key of its own."""
+    key, checkpoint = new_key("a.example/audit/2026"), Checkpoint("a.example/audit/2026", size, bytes.fromhex(root))
+    return SignedCheckpoint(
+        shard=2026,
+        origin=checkpoint.origin,
+        size=size,
+        root=root,
+        vkey=key.verifier.text(),
+        note=sign(checkpoint, key),
+        signed_at=datetime(2026, 11, 30, 12, tzinfo=UTC),
+    )
+
+
 def test_a_lost_checkpoint_is_not_published_again_and_the_newest_that_fits_is_used(
     rolled_back: SignedCheckpoint, signer: Start, accept: Accept, begin: Begin, tamper: Tamper
 ) -> None:
     with time_machine.travel(NOON, tick=False):
-        tamper(
-            "INSERT INTO audit_checkpoint (shard, origin, size, root, vkey, note, signed_at)"
-            " VALUES (2026, 'a.example/audit/2026', 3, 'smaller', '', '', '2026-11-30'),"
-            " (2026, 'a.example/audit/2026', 5, 'lost', '', '', '2026-11-30')"
-        )
+        smaller, lost = checkpoint_row(3, "11" * 32), checkpoint_row(5, "22" * 32)
+        writable(SignedCheckpoint).bulk_create([smaller, lost])
         signer().look()
         accept()
         for _ in range(3):
             assert signer().look() == []
-    assert [row.root for row in published() if row.shard == 2026] == ["smaller", "lost"]
+    assert [row.root for row in published() if row.shard == 2026] == [smaller.root, lost.root]
     fitting = newest_checkpoint(2026)
     assert fitting is not None
-    assert fitting.root == "smaller"
+    assert fitting.root == smaller.root
 
 
 def test_an_acceptance_that_somebody_wrote_into_the_database_is_not_believed(
@@ -227,7 +240,7 @@ def test_an_acceptance_that_its_own_tree_does_not_prove_accepts_nothing(
         assert losses.is_told(loss, heads_now())
         tamper(statement)
         assert not losses.is_told(loss, heads_now())
-        assert signer().look() == [loss]
+        assert loss in signer().look()
 
 
 def test_the_new_shard_is_signed_before_the_old_one_is_given_up(
@@ -300,3 +313,68 @@ def test_a_subtree_that_cannot_be_computed_is_told_only_where_the_proof_needs_it
     begin()
     (loss,) = signer().look()
     assert "damaged" in loss.why
+
+
+def test_a_false_subtree_that_was_there_before_holds_back_no_entry_and_halts_nothing(
+    begin: Begin, signer: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    begin()
+    signer().look()
+    shard = Head.objects.get().shard
+    writable(Subtree).bulk_create([Subtree(shard=shard, level=8, number=0, root="ab" * 32)])
+    with ledger.together():
+        for _ in range(300):
+            begin()
+    assert signer().look() == []
+    begin()
+    assert signer().look() == []
+    assert published()[-1].size == 302
+    assert self_check(shard).problems == ("the stored subtree 0 of level 8 is not that of the entries",)
+    assert "a stored subtree is false" in caplog.text
+
+
+def test_a_subtree_beyond_the_entries_is_found(begin: Begin) -> None:
+    shard = begin().shard
+    writable(Subtree).bulk_create([Subtree(shard=shard, level=16, number=3, root="no hash")])
+    assert self_check(shard).problems == ("the stored subtree 3 of level 16 is not that of the entries",)
+    assert self_check(shard, quick=True).problems == ()
+
+
+@pytest.mark.parametrize("frontier", ["no frontier", "ab" * 32])
+def test_a_head_that_somebody_wrote_ahead_is_a_loss_that_a_person_can_accept(
+    begin: Begin, signer: Start, accept: Accept, frontier: str
+) -> None:
+    with time_machine.travel(NOON, tick=False):
+        begin()
+        signer().look()
+        writable(Head).bulk_create([Head(shard=2027, size=1, frontier=frontier)])
+        (loss,) = signer().look()
+        assert (loss.shard, loss.size, loss.left, loss.why) == (2027, 0, 1, losses.HEAD_UNFIT)
+        assert signer().look() == [loss]
+        with pytest.raises(LedgerHalted):
+            begin()
+        assert accept() == 202701
+        assert begin().shard == 202701
+        assert signer().look() == []
+        assert signer().look() == []
+    assert [row.shard for row in published()] == [2026, 202701]
+
+
+def test_a_head_that_was_written_ahead_and_is_gone_again_ends_the_halt(
+    begin: Begin, signer: Start, tamper: Tamper
+) -> None:
+    with time_machine.travel(NOON, tick=False):
+        begin()
+        signer().look()
+        writable(Head).bulk_create([Head(shard=2027, size=1, frontier="no frontier")])
+        assert len(signer().look()) == 1
+        tamper("DELETE FROM audit_head WHERE shard = 2027")
+        assert signer().look() == []
+        assert begin().shard == 2026
+
+
+def test_a_first_head_that_is_none_is_told_and_not_signed(begin: Begin, signer: Start) -> None:
+    begin()
+    writable(Head).bulk_create([Head(shard=2099, size=1, frontier="no frontier")])
+    with pytest.raises(SignerUnfit, match="no head of a tree"):
+        signer().look()

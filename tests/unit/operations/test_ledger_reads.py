@@ -57,6 +57,38 @@ def test_a_look_in_the_console_is_told(index: int) -> None:
     assert looks()[0]["details"] == {"filters": {"outcome": "denied"}}
 
 
+FREE = ("q", "object", "actor", "host", "operation", "request", "ticket")
+NAMES = "&".join(f"{name}=alice@patient.example" for name in FREE) + "&outcome=denied&shard=2026"
+
+
+@pytest.mark.parametrize("through_console", [True, False])
+def test_what_anybody_may_write_into_a_filter_is_told_as_a_keyed_hash(
+    with_key: Callable[..., Client], through_console: bool
+) -> None:
+    if through_console:
+        client, address = Client(), reverse("admin:audit_entry_changelist")
+        client.force_login(recipes.auditor())
+    else:
+        client, address = with_key(recipes.auditor()), "/api/ledger/entries"
+    assert client.get(f"{address}?{NAMES}").status_code == 200
+    (look,) = looks()
+    filters = look["details"]["filters"]
+    assert {filters.pop("outcome"), filters.pop("shard")} == {"denied", "2026"}
+    assert set(filters) == set(FREE)
+    assert len({value for value in filters.values() if value.startswith("hmac:filters:")}) == 1
+    assert not ledger.entries().filter(payload__contains="patient").exists()
+
+
+@pytest.mark.parametrize("query", ["verb=alice@patient.example", "outcome=x&ticket=alice@x.example", "since=alice"])
+def test_of_filters_that_are_refused_only_the_names_are_told(query: str) -> None:
+    client = Client()
+    client.force_login(recipes.auditor())
+    assert client.get(f"{reverse('admin:audit_entry_changelist')}?{query}").status_code == 200
+    names = sorted(part.partition("=")[0] for part in query.split("&"))
+    assert looks()[0]["details"] == {"refused_filters": names}
+    assert not ledger.entries().filter(payload__contains="alice").exists()
+
+
 def test_who_may_not_look_is_told_as_refused(with_key: Callable[..., Client], index: int) -> None:
     assert with_key(recipes.person("nobody")).get("/api/ledger/entries").status_code == 403
     assert looks() == []

@@ -92,6 +92,19 @@ def test_a_secret_setting_is_a_keyed_hash_that_changes_with_it(settings: Setting
     assert not ledger.entries().filter(payload__contains="hush").exists()
 
 
+@pytest.mark.parametrize("name", ["anchor_witness", "anchor_s3_access_key", "anchor_s3_secret_key"])
+def test_another_way_to_an_anchor_is_told_and_not_what_is_secret_in_it(settings: Settings, name: str) -> None:
+    settings.MYCODOCKER = {**settings.MYCODOCKER, name: "https://me:hush@witness.example/?token=hush"}
+    Presence().look()
+    settings.MYCODOCKER = {**settings.MYCODOCKER, name: "https://me:hush@witness.example/?token=hush+hush"}
+    Presence().look()
+    told = details("config.settings_changed")
+    assert set(told["before"]) == set(told["after"]) == {name}
+    assert told["before"][name].startswith("hmac:settings:")
+    assert told["before"] != told["after"]
+    assert not ledger.entries().filter(payload__contains="hush").exists()
+
+
 def test_every_setting_that_no_repr_shows_is_hashed() -> None:
     hidden = {name for name, field in type(load()).__dataclass_fields__.items() if not field.repr}
     values = chosen_settings(load().__class__(**{**load().__dict__, **dict.fromkeys(hidden, "x")}))
