@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from containers_app.audit.verifying import kept as kept_verification
 from containers_app.conf import Conf
 from containers_app.specs.hooks import DEFAULT_TIMEOUT_SECONDS, Hooks
 from containers_app.workflows.adopt import AdoptParams, adopt
@@ -16,6 +17,7 @@ from containers_app.workflows.deletion import DeleteParams, delete_backup
 from containers_app.workflows.drill import DrillParams, drill, recorded_drill, reopened_drill, sealed_drill
 from containers_app.workflows.hosts import HostTestParams, test_host
 from containers_app.workflows.ledger_export import LedgerExportParams, export_ledger
+from containers_app.workflows.ledger_verify import LedgerVerifyParams, verify_ledger
 from containers_app.workflows.lifecycle import (
     RemoveParams,
     StartParams,
@@ -61,6 +63,7 @@ Params = (
     | DeleteParams
     | AdoptParams
     | LedgerExportParams
+    | LedgerVerifyParams
 )
 
 
@@ -72,6 +75,10 @@ def _backup_seconds(conf: Conf, params: SetWish) -> float:
 
 def _nothing(params: Any) -> Mapping[str, Any]:
     return {}
+
+
+def _whole(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    return result
 
 
 def _as_recorded(recorded: Mapping[str, Any], sealed: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -91,8 +98,8 @@ class Kind:
     `action` is its name in the ledger, `permission` what its user needs, `scope` what its API key needs.
     `failure_code` and `failure_prefix` are the published error of a foreseen failure. `time_limit_seconds` binds a
     waiting request only. `sealed` gives the params' write-only values, which the row keeps encrypted and nothing else
-    keeps at all. `lasting`: what it did is not taken back. `on_engine`: it works on its host's Engine, which therefore
-    has to be enabled; else the host only says which workers do it.
+    keeps at all. `told` is what the ledger keeps of a result. `lasting`: what it did is not taken back. `on_engine`:
+    it works on its host's Engine, which therefore has to be enabled; else the host only says which workers do it.
     """
 
     name: str
@@ -113,6 +120,7 @@ class Kind:
     record: Callable[[Any], dict[str, Any]] = asdict
     sealed: Callable[[Any], Mapping[str, Any]] = _nothing
     reopen: Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]] = _as_recorded
+    told: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _whole
 
     def restore(self, recorded: Mapping[str, Any], sealed: Mapping[str, Any]) -> Any:
         """The typed params of a row. Raises TypeError for a row that another version wrote."""
@@ -400,8 +408,25 @@ LEDGER_EXPORT = Kind(
     time_limit_seconds=lambda conf, params: conf.backup_timeout_seconds,
     on_engine=False,
 )
+LEDGER_VERIFY = Kind(
+    name="ledgerVerify",
+    verb="Verify",
+    action="audit.verify",
+    params=LedgerVerifyParams,
+    workflow=verify_ledger,
+    permission="audit.view_entry",
+    scope="ledger",
+    failure_code="LEDGER_VERIFY_FAILED",
+    failure_prefix="Verification failed: ",
+    success_message="The ledger is as it was recorded and signed",
+    subject_type="ledger",
+    subject=lambda params: str(params.subject),
+    time_limit_seconds=lambda conf, params: conf.backup_timeout_seconds,
+    on_engine=False,
+    told=kept_verification,
+)
 _EVERY = (
     *(CLONE, BACKUP, RESTORE, DRILL, HOST_TEST, STACK_CLONE, STACK_BACKUP, STACK_RESTORE, START, STOP),
-    *(RESTART, REMOVE, VERIFY, DELETE_BACKUP, ADOPT, LEDGER_EXPORT),
+    *(RESTART, REMOVE, VERIFY, DELETE_BACKUP, ADOPT, LEDGER_EXPORT, LEDGER_VERIFY),
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _EVERY}
