@@ -14,7 +14,7 @@ from django.views.generic import View
 
 from containers_app.admin.acts import ReasonForm, request_by, tell
 from containers_app.admin.base import asker_of, refused
-from containers_app.admin.ledger_list import FilterForm
+from containers_app.admin.ledger_list import FilterForm, filters_of
 from containers_app.audit.origin import source_of
 from containers_app.conf import load
 from containers_app.errors import InvalidRequest, MycoError, NotFound, PermissionDenied
@@ -23,7 +23,6 @@ from containers_app.operations.download_answers import answer
 from containers_app.operations.hosts import local_host
 from containers_app.operations.kinds import LEDGER_EXPORT
 from containers_app.operations.ledger_exports import download_export, is_there, read_export
-from containers_app.operations.ledger_search import FILTERS
 from containers_app.operations.submit import submit
 from containers_app.operations.visibility import visible_to
 from containers_app.specs.period import NAMED
@@ -74,9 +73,9 @@ class ExportForm(ReasonForm):
 
     def __init__(self, data: Any = None, *, given: dict[str, str] | None = None) -> None:
         """`given` are filters of the list, to begin with."""
-        super().__init__(data, initial=given)
+        given = given or {}
         # The list's ticket is a filter, and not the ticket of this export.
-        self.initial.pop("ticket", None)
+        super().__init__(data, initial={name: value for name, value in given.items() if name != "ticket"})
         self.only = OnlyForm(data, initial=given)
 
     def clean(self) -> dict[str, Any]:
@@ -116,11 +115,7 @@ class ExportsPage(_ExportView):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """The form, with the filters of the list that led here."""
-        given = {
-            name: str(value)
-            for name, value in request.GET.dict().items()
-            if name in FILTERS and value not in ("", "false")
-        }
+        given = {name: value for name, value in filters_of(request).items() if value != "false"}
         if "mark" in given:
             messages.warning(request, "What auditors marked is no part of an export: this filter is left out.")
         return _page(request, _form(given=given))
