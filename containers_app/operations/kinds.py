@@ -94,13 +94,13 @@ def _clone_seconds(conf: Conf, params: CloneParams) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One verb. `record` gives the params as the row and the ledger keep them; `told_params` those of the ledger, if others.
+    """One verb. `record` gives the params as the row and the ledger keep them; `told_params` the ledger's, if others.
 
     `action` is its name in the ledger, `permission` what its user needs, `scope` what its API key needs.
     `failure_code` and `failure_prefix` are the published error of a foreseen failure. `time_limit_seconds` binds a
     waiting request only. `sealed` gives the params' write-only values, which the row keeps encrypted and nothing else
-    keeps at all. `told_result` is what the ledger keeps of a result. `lasting`: what it did is not taken back. `on_engine`:
-    it works on its host's Engine, which therefore has to be enabled; else the host only says which workers do it.
+    keeps at all. `told_result` is what the ledger keeps of a result. `lasting`: what it did is not taken back.
+    `on_engine`: it works on its host's Engine, which has to be enabled; else the host only says which workers do it.
     """
 
     name: str

@@ -83,7 +83,7 @@ def test_a_page_asks_at_most_twelve_times_and_counts_nothing(
     for _ in range(60):
         record()
     sign(tmp_path)
-    monkeypatch.setattr(denials, "record", lambda _look: None)
+    monkeypatch.setattr(denials, "record", lambda _look, **_how: None)
     filled = address.format(entry=page_of(entry), proof=page_of(entry, "proof"))
     with CaptureQueriesContext(connections["default"]) as one, CaptureQueriesContext(connections["audit"]) as other:
         text(aude, filled)
