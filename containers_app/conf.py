@@ -30,6 +30,7 @@ class Conf:
     stale_days: float
     export_days: float
     ledger_keep_years: int
+    ledger_verify_hours: float
     helper_image: str
     max_waiting_requests: int
     max_active_operations: int

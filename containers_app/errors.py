@@ -250,12 +250,28 @@ class WrongKey(MycoError):
     code = "WRONG_KEY"
 
 
-class BackupDamaged(MycoError):
-    """A backup is not what was recorded of it. `finding` is what the operation that found it has as its result."""
+class CheckFailed(MycoError):
+    """What was checked is not what it should be. `finding` is what the operation that found it has as its result."""
 
     def __init__(self, message: str, *, finding: Mapping[str, object] | None = None) -> None:
         super().__init__(message)
         self.finding = finding
+
+
+class LedgerTampered(CheckFailed):
+    """Entries, columns, trees or checkpoints of the ledger are not what was recorded and signed."""
+
+    code = "LEDGER_TAMPERED"
+
+
+class LedgerUnverified(CheckFailed):
+    """Whether the ledger is as it was recorded cannot be said with what is there."""
+
+    code = "LEDGER_UNVERIFIED"
+
+
+class BackupDamaged(CheckFailed):
+    """A backup is not what was recorded of it."""
 
 
 class BackupCorrupt(BackupDamaged):

@@ -45,6 +45,7 @@ with _env.prefixed("MYCO_"):
     STALE_DAYS = _env.float("STALE_DAYS", 7.0)
     EXPORT_DAYS = _env.float("EXPORT_DAYS", 7.0)
     LEDGER_KEEP_YEARS = _env.int("LEDGER_KEEP_YEARS", 0)
+    LEDGER_VERIFY_HOURS = _env.float("LEDGER_VERIFY_HOURS", 24.0)
     HELPER_IMAGE = _env.str("HELPER_IMAGE", "")
     MAX_WAITING_REQUESTS = _env.int("MAX_WAITING_REQUESTS", 8)
     MAX_ACTIVE_OPERATIONS = _env.int("MAX_ACTIVE_OPERATIONS", 200)

@@ -228,6 +228,7 @@ MYCODOCKER: dict[str, Any] = {
     "stale_days": env.STALE_DAYS,
     "export_days": env.EXPORT_DAYS,
     "ledger_keep_years": env.LEDGER_KEEP_YEARS,
+    "ledger_verify_hours": env.LEDGER_VERIFY_HOURS,
     "helper_image": env.HELPER_IMAGE,
     "max_waiting_requests": env.MAX_WAITING_REQUESTS,
     "max_active_operations": env.MAX_ACTIVE_OPERATIONS,

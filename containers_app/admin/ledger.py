@@ -14,6 +14,7 @@ from containers_app.admin.ledger_entry import EntryProofFileView, EntryProofView
 from containers_app.admin.ledger_exports import export_urls
 from containers_app.admin.ledger_keeping import keeping_urls
 from containers_app.admin.ledger_list import LedgerListView, TimelineView
+from containers_app.admin.ledger_verification import verification_urls
 from containers_app.admin.ledger_views import ViewChangePage, ViewsPage
 from containers_app.operations.visibility import LEDGER_READERS
 
@@ -43,7 +44,7 @@ class EntryAdmin(ReadOnlyAdmin):
             path("<int:pk>/proof/file/", guard(EntryProofFileView.as_view()), name="audit_entry_proof_file"),
             path("<int:pk>/review/", guard(ReviewView.as_view()), name="audit_entry_review"),
         ]
-        return [*own, *export_urls(), *keeping_urls(), *super().get_urls()]
+        return [*own, *export_urls(), *keeping_urls(), *verification_urls(), *super().get_urls()]
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Auditors and administrators; operators, for what they did themselves."""

@@ -14,8 +14,8 @@ from django.views.generic import View
 
 from containers_app.admin.acts import ReasonForm, request_by, tell
 from containers_app.admin.base import asker_of, refused
+from containers_app.admin.ledger_list import FilterForm, filters_of
 from containers_app.audit.origin import source_of
-from containers_app.audit.selection import COLUMNS
 from containers_app.conf import load
 from containers_app.errors import InvalidRequest, MycoError, NotFound, PermissionDenied
 from containers_app.operations.backup_contents import Reader
@@ -43,29 +43,40 @@ _PERIODS = (("", "The days below"), *((name, name.replace("-", " ").capitalize()
 _GOALS = {"rtoGoalSeconds": "rto_goal", "rpoGoalSeconds": "rpo_goal"}
 
 
+class OnlyForm(FilterForm):
+    """The filters of the list that a file can have, under names of their own."""
+
+    mark = since = until = None  # type: ignore[assignment] # so Django takes fields away
+    denied = forms.BooleanField(required=False, label="Denied only")
+    reads = forms.BooleanField(required=False, label="Reads only")
+    prefix = "only"
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """Those that have a value."""
+        values = {name: self[name].value() for name in self.fields}
+        return {name: "true" if value is True else str(value).strip() for name, value in values.items() if value}
+
+
 class ExportForm(ReasonForm):
     """What to export; `read_export` judges it, as it does for the interface."""
 
     format = forms.ChoiceField(choices=_FORMATS)
     period = forms.ChoiceField(required=False, choices=_PERIODS, help_text="Of the calendar, in UTC.")
-    since = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}), help_text="In UTC.")
-    until = forms.DateField(
-        required=False, widget=forms.DateInput(attrs={"type": "date"}), help_text="This day is still inside."
-    )
-    filter_by = forms.ChoiceField(
-        required=False,
-        choices=(("", "Nothing: all entries"), *((name, name.capitalize()) for name in COLUMNS)),
-        help_text="A bundle that is filtered cannot prove that nothing else fits.",
-    )
-    filter_value = forms.CharField(required=False, max_length=128)
+    since = forms.CharField(required=False, label="From", help_text="A day or a moment, in UTC.")
+    until = forms.CharField(required=False, label="To", help_text="A day, which is still inside, or a moment.")
     rto_goal = forms.IntegerField(
         required=False, label="RTO goal in seconds", help_text="Of an evidence pack: what drills are compared with."
     )
     rpo_goal = forms.IntegerField(required=False, label="RPO goal in seconds")
-    field_order = (
-        *("format", "period", "since", "until", "filter_by", "filter_value"),
-        *("rto_goal", "rpo_goal", "reason", "ticket"),
-    )
+    field_order = ("format", "period", "since", "until", "rto_goal", "rpo_goal", "reason", "ticket")
+
+    def __init__(self, data: Any = None, *, given: dict[str, str] | None = None) -> None:
+        """`given` are filters of the list, to begin with."""
+        given = given or {}
+        # The list's ticket is a filter, and not the ticket of this export.
+        super().__init__(data, initial={name: value for name, value in given.items() if name != "ticket"})
+        self.only = OnlyForm(data, initial=given)
 
     def clean(self) -> dict[str, Any]:
         """The wish as `params`."""
@@ -73,14 +84,18 @@ class ExportForm(ReasonForm):
         texts = ("format", "period", "since", "until")
         body: dict[str, Any] = {name: str(values[name]) for name in texts if values.get(name)}
         body |= {name: values[own] for name, own in _GOALS.items() if values.get(own) is not None}
-        if values.get("filter_by") or values.get("filter_value"):
-            body["filter"] = {values.get("filter_by", ""): values.get("filter_value", "")}
+        if self.only.chosen:
+            body["filter"] = self.only.chosen
         try:
             values["params"] = read_export(body)
         except InvalidRequest as error:
-            name = _GOALS.get(error.field or "", error.field or "")
-            self.add_error(name if name in self.fields else "filter_value", visible(error.message))
+            self._blame(error)
         return values
+
+    def _blame(self, error: InvalidRequest) -> None:
+        """A filter stands in a form of its own, so what is wrong with it is said above both."""
+        name = _GOALS.get(error.field or "", error.field or "")
+        self.add_error(name if name in self.fields else None, visible(error.message))
 
 
 class _ExportView(View):
@@ -99,8 +114,11 @@ class ExportsPage(_ExportView):
     verbs = (LEDGER_EXPORT.action,)
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """The empty form."""
-        return _page(request, _form())
+        """The form, with the filters of the list that led here."""
+        given = {name: value for name, value in filters_of(request).items() if value != "false"}
+        if "mark" in given:
+            messages.warning(request, "What auditors marked is no part of an export: this filter is left out.")
+        return _page(request, _form(given=given))
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Ask for one."""
@@ -143,8 +161,8 @@ def export_urls() -> list[URLPattern]:
     ]
 
 
-def _form(data: Any = None) -> ExportForm:
-    return ExportForm(data).needing(LEDGER_EXPORT.action)
+def _form(data: Any = None, *, given: dict[str, str] | None = None) -> ExportForm:
+    return ExportForm(data, given=given).needing(LEDGER_EXPORT.action)
 
 
 def _page(request: HttpRequest, form: ExportForm) -> TemplateResponse:

@@ -19,16 +19,17 @@ from containers_app.admin.base import asker_of, reader_of, refused
 from containers_app.audit.banner import health
 from containers_app.audit.inspection import disclosed_all
 from containers_app.audit.published import status
+from containers_app.audit.selection import FLAGS
 from containers_app.audit.verbs import ALL as VERBS
 from containers_app.errors import InvalidRequest
-from containers_app.operations.kinds import LEDGER_EXPORT
+from containers_app.operations.kinds import LEDGER_EXPORT, LEDGER_VERIFY
 from containers_app.operations.ledger_filters import CHOICES
 from containers_app.operations.ledger_keeping import ERASE
 from containers_app.operations.ledger_reads import LIST, record_look
 from containers_app.operations.ledger_reviews import REVIEW
-from containers_app.operations.ledger_search import FILTERS, FLAGS, LedgerPage, find_entries, read_search
+from containers_app.operations.ledger_search import FILTERS, LedgerPage, find_entries, read_search
 from containers_app.operations.visibility import LEDGER_READERS, SYSTEM, sees_system
-from containers_app.specs.presets import PRESETS
+from containers_app.specs.presets import PRESETS, stretch
 from containers_app.templatetags.console import visible
 
 PER_PAGE: Final = 50
@@ -112,7 +113,9 @@ class LedgerListView(View):
             "standing": status(),
             "health": health(),
             "is_first": CURSOR not in request.GET,
+            "export_address": _export_address(given),
             "may_export": request.user.has_perm(LEDGER_EXPORT.permission),
+            "may_verify": request.user.has_perm(LEDGER_VERIFY.permission),
             "may_save": sees_system(asker, "ledger"),
             "may_see_holds": request.user.has_perm(SYSTEM),
             "may_erase": request.user.has_perm(ERASE),
@@ -199,6 +202,15 @@ def _presets(given: Mapping[str, str]) -> list[tuple[str, str, bool]]:
     return [
         (words, urlencode({**others, "period": word}), given.get("period") == word) for word, words in PRESETS.items()
     ]
+
+
+def _export_address(given: Mapping[str, str]) -> str:
+    """The same filters for the form of exports: a stretch back from now is written out, so that it stays the same."""
+    others = {name: value for name, value in given.items() if name != "period"}
+    if given.get("period") not in PRESETS:
+        return urlencode(others)
+    ends = zip(("since", "until"), stretch(given["period"], timezone.now()), strict=True)
+    return urlencode({**others, **{name: moment.isoformat() for name, moment in ends if moment}})
 
 
 def _flag(name: str, given: Mapping[str, str]) -> tuple[str, str, bool]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -14,7 +13,6 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request as ApiRequest
 from rest_framework.response import Response
 
-from containers_app.api.answers import idempotency_key, preference_of, run
 from containers_app.api.auth import asker_of
 from containers_app.api.backup_schemas import (
     ADOPT_REQUEST,
@@ -29,22 +27,19 @@ from containers_app.api.backup_schemas import (
 from containers_app.api.serializers import BackupSerializer
 from containers_app.api.strict_json import read_object, read_optional
 from containers_app.api.views import ConsoleView
-from containers_app.audit.origin import source_of
+from containers_app.api.wishes import NOTES, author_of, run_wish
 from containers_app.errors import InvalidRequest, PermissionDenied
-from containers_app.models import Backup, DockerHost
+from containers_app.models import Backup
 from containers_app.operations.keeping import hold, pin, release, unpin
-from containers_app.operations.kinds import ADOPT, DELETE_BACKUP, VERIFY, Kind, Params
+from containers_app.operations.kinds import ADOPT, DELETE_BACKUP, VERIFY
 from containers_app.operations.orphans import Orphan, host_of_orphan, orphans
 from containers_app.operations.registering import Author
-from containers_app.operations.secrets import request_digest
-from containers_app.operations.submit import Request
 from containers_app.operations.visibility import SYSTEM, find, sees_system
 from containers_app.specs import fields
 from containers_app.workflows.adopt import AdoptParams
 from containers_app.workflows.deletion import DeleteParams
 from containers_app.workflows.verify import VerifyParams
 
-_NOTES = frozenset({"reason", "ticket"})
 _LONGEST_PATH = 4096
 
 
@@ -65,14 +60,14 @@ class BackupView(ConsoleView):
         """Remove its files, through a worker; the record stays. The body has its file name as `confirm`."""
         backup = find(asker_of(request), "backup", "delete", pk=backup_id)
         body = read_object(request._request)
-        fields.only(body, _NOTES | {"confirm", "confirmLast"})
+        fields.only(body, NOTES | {"confirm", "confirmLast"})
         params = DeleteParams(
             backup=str(backup.pk),
             name=backup.file_name,
             confirm=fields.required_text(body, "confirm"),
             confirm_last=fields.flag(body, "confirmLast"),
         )
-        return _run(request, DELETE_BACKUP, params, backup.host, body)
+        return run_wish(request, DELETE_BACKUP, params, host=backup.host, body=body)
 
 
 class BackupVerifyView(ConsoleView):
@@ -88,7 +83,7 @@ class BackupVerifyView(ConsoleView):
         backup = find(asker_of(request), "backup", "verify", pk=backup_id)
         body = _notes(request)
         params = VerifyParams(backup=str(backup.pk), name=backup.file_name)
-        return _run(request, VERIFY, params, backup.host, body)
+        return run_wish(request, VERIFY, params, host=backup.host, body=body)
 
 
 class _KeepView(ConsoleView):
@@ -100,7 +95,7 @@ class _KeepView(ConsoleView):
     def change(self, request: ApiRequest, backup_id: UUID, act: Callable[[Backup, Author], Backup]) -> Response:
         """The backup after the change."""
         backup = find(asker_of(request), "backup", self.verb, pk=backup_id)
-        changed = act(backup, _author(request, _notes(request)))
+        changed = act(backup, author_of(request, _notes(request)))
         return Response(BackupSerializer(changed).data)
 
 
@@ -149,8 +144,8 @@ class BackupHoldView(ConsoleView):
         """Forbid to delete it, for a reason, until a moment or until it is released."""
         backup = find(asker_of(request), "backup", "hold", pk=backup_id)
         body = read_object(request._request)
-        fields.only(body, _NOTES | {"until"})
-        return Response(BackupSerializer(hold(backup, _author(request, body), until=_moment(body, "until"))).data)
+        fields.only(body, NOTES | {"until"})
+        return Response(BackupSerializer(hold(backup, author_of(request, body), until=_moment(body, "until"))).data)
 
 
 class OrphansView(ConsoleView):
@@ -180,43 +175,16 @@ class OrphanAdoptView(ConsoleView):
         if not sees_system(asker_of(request), ADOPT.scope):
             raise PermissionDenied(f"you may not do this: it needs the permission '{SYSTEM}' too")
         body = read_object(request._request)
-        fields.only(body, _NOTES | {"path"})
+        fields.only(body, NOTES | {"path"})
         path = fields.required_text(body, "path", longest=_LONGEST_PATH)
-        return _run(request, ADOPT, AdoptParams(path=path), host_of_orphan(path), body)
+        return run_wish(request, ADOPT, AdoptParams(path=path), host=host_of_orphan(path), body=body)
 
 
 def _notes(request: ApiRequest) -> dict[str, Any]:
     """A body that may have a reason and a ticket, or be none."""
     body = read_optional(request._request)
-    fields.only(body, _NOTES)
+    fields.only(body, NOTES)
     return body
-
-
-def _author(request: ApiRequest, body: Mapping[str, Any]) -> Author:
-    return Author(
-        asker=asker_of(request),
-        source=source_of(request._request, channel="api"),
-        reason=fields.line(body, "reason", longest=fields.LONGEST_REASON),
-        ticket=fields.line(body, "ticket", longest=fields.LONGEST_TICKET),
-    )
-
-
-def _run(request: ApiRequest, kind: Kind, params: Params, host: DockerHost, body: Mapping[str, Any]) -> Response:
-    preference, by = preference_of(request), _author(request, body)
-    digest = request_digest(json.dumps([kind.name, request.path, body], sort_keys=True).encode())
-    wanted = Request(
-        kind=kind,
-        params=params,
-        host=host,
-        asker=by.asker,
-        source=by.source,
-        limited=not preference.respond_async,
-        idempotency_key=idempotency_key(request),
-        request_digest=digest,
-        reason=by.reason,
-        ticket=by.ticket,
-    )
-    return run(wanted, preference)
 
 
 def _moment(body: Mapping[str, Any], name: str) -> datetime | None:

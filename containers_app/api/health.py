@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from containers_app.api.permissions import Anybody, CanReadSystem
+from containers_app.audit.banner import health
 from containers_app.audit.published import status
 from containers_app.errors import AuditUnavailable
 from containers_app.operations.dispatch import broker_answers
@@ -56,11 +57,18 @@ def _migrated(alias: str) -> bool:
 def _signing() -> dict[str, object]:
     """Not a check: an instance whose signatures are late still answers."""
     try:
-        told = status()
+        told, verified = status(), health()
     except AuditUnavailable:
         return {}
     age = None if told.outside is None else int(told.outside.age_seconds)
-    return {"state": told.state, "outsideAnchor": told.outside_state, "outsideAnchorAgeSeconds": age}
+    counts = verified.tampered or verified.verified
+    return {
+        "state": told.state,
+        "outsideAnchor": told.outside_state,
+        "outsideAnchorAgeSeconds": age,
+        "verification": "none" if counts is None else counts.verdict,
+        "verificationAgeSeconds": None if counts is None else int(counts.age_seconds),
+    }
 
 
 _CHECKS: dict[str, Callable[[], bool]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from uuid import UUID
 
 from django.http import HttpResponseBase
@@ -10,23 +9,19 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request as ApiRequest
 from rest_framework.response import Response
 
-from containers_app.api.answers import idempotency_key, preference_of, run
 from containers_app.api.auth import asker_of
 from containers_app.api.backup_contents import FILE_RESPONSES
 from containers_app.api.ledger_schemas import EXPORT_REQUEST, EXPORT_RESPONSES
 from containers_app.api.strict_json import read_object
 from containers_app.api.views import ConsoleView
+from containers_app.api.wishes import NOTES, run_wish
 from containers_app.audit.origin import source_of
 from containers_app.operations.backup_contents import Reader
 from containers_app.operations.download_answers import answer
 from containers_app.operations.hosts import local_host
 from containers_app.operations.kinds import LEDGER_EXPORT
 from containers_app.operations.ledger_exports import FIELDS, download_export, read_export
-from containers_app.operations.secrets import request_digest
-from containers_app.operations.submit import Request
 from containers_app.specs import fields
-
-_NOTES = frozenset({"reason", "ticket"})
 
 
 class ExportsView(ConsoleView):
@@ -40,21 +35,8 @@ class ExportsView(ConsoleView):
     def post(self, request: ApiRequest) -> Response:
         """Write a period, or all, to a file, through a worker. Those there are: `/api/operations?kind=ledgerExport`."""
         body = read_object(request._request)
-        fields.only(body, FIELDS | _NOTES)
-        preference = preference_of(request)
-        wanted = Request(
-            kind=LEDGER_EXPORT,
-            params=read_export(body),
-            host=local_host(),
-            asker=asker_of(request),
-            source=source_of(request._request, channel="api"),
-            limited=not preference.respond_async,
-            idempotency_key=idempotency_key(request),
-            request_digest=request_digest(json.dumps([LEDGER_EXPORT.name, body], sort_keys=True).encode()),
-            reason=fields.line(body, "reason", longest=fields.LONGEST_REASON),
-            ticket=fields.line(body, "ticket", longest=fields.LONGEST_TICKET),
-        )
-        return run(wanted, preference)
+        fields.only(body, FIELDS | NOTES)
+        return run_wish(request, LEDGER_EXPORT, read_export(body), host=local_host(), body=body)
 
 
 class ExportContentView(ConsoleView):

@@ -14,9 +14,9 @@ from rest_framework.response import Response
 from containers_app.api.auth import asker_of
 from containers_app.api.strict_json import read_object
 from containers_app.api.views import ConsoleView
+from containers_app.api.wishes import NOTES, author_of
 from containers_app.audit.erasure import ACTION, BY, Found
 from containers_app.audit.holds import PLACED, RELEASED, Act, LegalHold
-from containers_app.audit.origin import source_of
 from containers_app.errors import InvalidRequest
 from containers_app.operations.ledger_keeping import (
     ERASE,
@@ -29,11 +29,9 @@ from containers_app.operations.ledger_keeping import (
     read_target,
     release_hold,
 )
-from containers_app.operations.registering import Author
 from containers_app.operations.visibility import SYSTEM
 from containers_app.specs import fields
 
-_NOTES = frozenset({"reason", "ticket"})
 _TEXT = serializers.CharField
 _REASONS: dict[str, Any] = {
     "reason": _TEXT(help_text="Why; kept in the ledger."),
@@ -97,7 +95,7 @@ class HoldsView(ConsoleView):
     def post(self, request: ApiRequest) -> Response:
         """Let nothing be erased or pruned until it is released."""
         self.query(request)
-        return Response(_shown(place_hold(_author(request, _notes(request)))), status=201)
+        return Response(_shown(place_hold(author_of(request, _notes(request)))), status=201)
 
 
 class HoldReleaseView(ConsoleView):
@@ -110,7 +108,7 @@ class HoldReleaseView(ConsoleView):
     def post(self, request: ApiRequest, hold_id: UUID) -> Response:
         """Take it off."""
         self.query(request)
-        return Response(_shown(release_hold(str(hold_id), _author(request, _notes(request)))))
+        return Response(_shown(release_hold(str(hold_id), author_of(request, _notes(request)))))
 
 
 class ErasuresView(ConsoleView):
@@ -124,8 +122,8 @@ class ErasuresView(ConsoleView):
         """Count the values, or erase them; the entries and every proof stay."""
         self.query(request)
         body = read_object(request._request)
-        fields.only(body, _NOTES | {*BY, "dryRun", "confirm"})
-        target, by = read_target(body), _author(request, body)
+        fields.only(body, NOTES | {*BY, "dryRun", "confirm"})
+        target, by = read_target(body), author_of(request, body)
         if fields.flag(body, "dryRun"):
             return Response(_counted(look(target, by.asker), erased=False))
         if not fields.flag(body, "confirm"):
@@ -135,17 +133,8 @@ class ErasuresView(ConsoleView):
 
 def _notes(request: ApiRequest) -> Mapping[str, Any]:
     body = read_object(request._request)
-    fields.only(body, _NOTES)
+    fields.only(body, NOTES)
     return body
-
-
-def _author(request: ApiRequest, body: Mapping[str, Any]) -> Author:
-    return Author(
-        asker=asker_of(request),
-        source=source_of(request._request, channel="api"),
-        reason=fields.line(body, "reason", longest=fields.LONGEST_REASON),
-        ticket=fields.line(body, "ticket", longest=fields.LONGEST_TICKET),
-    )
 
 
 def _counted(found: Found, *, erased: bool) -> dict[str, Any]:

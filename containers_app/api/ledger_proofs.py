@@ -24,7 +24,7 @@ from containers_app.audit.published import (
     outside_state,
 )
 from containers_app.errors import InvalidRequest
-from containers_app.operations.ledger_reads import PROOF, place_of, record_look
+from containers_app.operations.ledger_reads import CHECKPOINT, GROWTH, PROOF, place_of, record_look
 from containers_app.operations.visibility import LEDGER_READERS
 from containers_app.specs import fields
 
@@ -81,6 +81,7 @@ class CheckpointView(ConsoleView):
         shown = {"shard": found.shard, "origin": found.origin, "size": found.size, "root": found.root}
         more = {"checkpoint": found.note, "vkey": found.vkey, "signedAt": found.signed_at}
         last = last_outside_anchor()
+        record_look(reader_of(request), CHECKPOINT, of=f"{found.shard}/{found.size}")
         outside = {"lastOutsideAnchor": _anchor(last), "outsideAnchorState": outside_state(last)}
         return Response({**shown, **more, **outside})
 
@@ -122,6 +123,7 @@ class ConsistencyView(ConsoleView):
                 raise InvalidRequest(f"'{name}' must be a number of entries", field=name)
         first, second = (fields.number(query, name, default=1, highest=_MOST_ENTRIES) for name in ("from", "to"))
         found = growth_proof(first, second, shard=shard_in(query))
+        record_look(reader_of(request), GROWTH, of=f"{found.shard}/{first}-{second}")
         roots = {"fromRoot": _base64(found.first_root), "toRoot": _base64(found.second_root)}
         proof = [_base64(one) for one in found.hashes]
         return Response({"shard": found.shard, "from": first, "to": second, **roots, "proof": proof})

@@ -8,11 +8,18 @@ from drf_spectacular.utils import OpenApiResponse, inline_serializer
 from rest_framework import serializers
 
 from containers_app.api.serializers import EntrySerializer, ErrorSerializer, OperationSerializer, WarningSerializer
+from containers_app.audit.selection import NAMES
 from containers_app.specs.period import NAMED
 from containers_app.workflows.ledger_export import FORMATS
 
 _TEXT, _WHOLE = serializers.CharField, serializers.IntegerField
-_ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 409, 429, 500, 503), OpenApiResponse(ErrorSerializer))
+LEDGER_ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 409, 429, 500, 503), OpenApiResponse(ErrorSerializer))
+
+
+NOTES_FIELDS: dict[str, Any] = {
+    "reason": _TEXT(required=False, help_text="Why; kept in the ledger."),
+    "ticket": _TEXT(required=False, help_text="A change ticket; kept in the ledger."),
+}
 
 
 def _optional(text: str) -> serializers.CharField:
@@ -31,12 +38,11 @@ EXPORT_REQUEST: Any = inline_serializer(
         "filter": serializers.DictField(
             child=_TEXT(),
             required=False,
-            help_text="Equalities: actor, verb, object, outcome, channel, operation, request, ticket.",
+            help_text=f"As the list has them: {', '.join(sorted(NAMES))}.",
         ),
         "rtoGoalSeconds": _WHOLE(required=False, min_value=1, help_text="What an evidence pack compares drills with."),
         "rpoGoalSeconds": _WHOLE(required=False, min_value=1),
-        "reason": _optional("Why; kept in the ledger."),
-        "ticket": _optional("A change ticket; kept in the ledger."),
+        **NOTES_FIELDS,
     },
 )
 EXPORT_RESPONSES: dict[int, Any] = {
@@ -59,7 +65,7 @@ EXPORT_RESPONSES: dict[int, Any] = {
         },
     ),
     202: OperationSerializer,
-    **_ERRORS,
+    **LEDGER_ERRORS,
 }
 LEDGER_LIST: Any = inline_serializer(
     "LedgerEntries",

@@ -24,6 +24,8 @@ from containers_app.api.hosts import HostsView, HostTestView, HostView
 from containers_app.api.ledger_exports import ExportContentView, ExportsView
 from containers_app.api.ledger_keeping import ErasuresView, HoldReleaseView, HoldsView
 from containers_app.api.ledger_proofs import CheckpointView, ConsistencyView, EntryProofView
+from containers_app.api.ledger_verifications import LedgerVerifyView
+from containers_app.api.ledger_views import LedgerViewsView, LedgerViewView, ReviewsView
 from containers_app.api.published import ContainersView
 from containers_app.api.records import (
     BackupsView,
@@ -70,6 +72,10 @@ urlpatterns = [
     path("api/ledger/exports", ExportsView.as_view(), name="ledger-exports"),
     path("api/ledger/exports/<uuid:operation_id>/content", ExportContentView.as_view(), name="ledger-export-content"),
     path("api/ledger/entries/<int:index>/proof", EntryProofView.as_view(), name="ledger-proof"),
+    path("api/ledger/entries/<int:index>/reviews", ReviewsView.as_view(), name="ledger-reviews"),
+    path("api/ledger/views", LedgerViewsView.as_view(), name="ledger-views"),
+    path("api/ledger/views/<int:view_id>", LedgerViewView.as_view(), name="ledger-view"),
+    path("api/ledger/verify", LedgerVerifyView.as_view(), name="ledger-verify"),
     path("api/ledger/checkpoint", CheckpointView.as_view(), name="ledger-checkpoint"),
     path("api/ledger/consistency", ConsistencyView.as_view(), name="ledger-consistency"),
     path("api/ledger/holds", HoldsView.as_view(), name="ledger-holds"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -63,7 +63,18 @@ class SelfCheck:
         return not self.problems
 
 
-def self_check(shard: int, *, quick: bool = False, vkeys: Sequence[str] = (), processes: int = 1) -> SelfCheck:
+def _nobody(entries: int, size_bytes: int) -> None:
+    """Nobody waits for the check."""
+
+
+def self_check(
+    shard: int,
+    *,
+    quick: bool = False,
+    vkeys: Sequence[str] = (),
+    processes: int = 1,
+    watch: Callable[[int, int], None] = _nobody,
+) -> SelfCheck:
     """Recompute the tree of `shard` from the stored payloads and compare it with all that is stored beside them.
 
     Finds changed, missing, reordered and added entries, hashes and columns that part from their payload, and a head
@@ -71,7 +82,8 @@ def self_check(shard: int, *, quick: bool = False, vkeys: Sequence[str] = (), pr
     or signs another tree. With `vkeys` only these keys count, and not those of the database. `quick` leaves out the
     columns and the canonical form.
     What somebody with the rights to rewrite all of it changed consistently, only a checkpoint kept elsewhere finds.
-    Writers go on meanwhile. More `processes` make it quicker; never in a thread or a transaction. Raises
+    Writers go on meanwhile. More `processes` make it quicker; never in a thread or a transaction. `watch` is told
+    after each piece how many entries it had and how many bytes of payload, and may raise to stop. Raises
     `AuditUnavailable`.
     """
     with answering():
@@ -87,6 +99,7 @@ def self_check(shard: int, *, quick: bool = False, vkeys: Sequence[str] = (), pr
             signed = _Signed(_checkpoints(shard, last))
             for looked in pieces:
                 check.take(looked, signed)
+                watch(len(looked.leaves) // 32, looked.size_bytes)
         check.close(signed)
         if _last_index(shard) >= _size(shard):
             check.say("there are entries after the head")
@@ -102,6 +115,7 @@ class _Looked:
     leaves: bytes
     problems: list[str]
     pruned: int
+    size_bytes: int
 
 
 def _look(shard: int, size: int, quick: bool, gone: int, begin: int) -> _Looked:
@@ -111,7 +125,7 @@ def _look(shard: int, size: int, quick: bool, gone: int, begin: int) -> _Looked:
     rows = rows.filter(leaf_index__lt=begin + (1 << LEVEL)).order_by("leaf_index")
     leaves: list[bytes] = []
     problems: list[str] = []
-    pruned = 0
+    pruned = size_bytes = 0
     with answering():
         for expected, (index, payload, stored, *copied) in enumerate(rows.values_list(*columns), begin):
             if index != expected:
@@ -122,12 +136,14 @@ def _look(shard: int, size: int, quick: bool, gone: int, begin: int) -> _Looked:
                 if index >= gone:
                     problems.append(f"entry {index}: the payload is gone, and no entry tells that it was pruned")
             else:
-                leaves.append(leaf_hash(payload.encode()))
+                text = payload.encode()
+                size_bytes += len(text)
+                leaves.append(leaf_hash(text))
             if leaves[-1].hex() != stored:
                 problems.append(f"entry {index}: the payload does not have the stored hash")
             for one in _parting(shard, payload, copied) if copied else ():
                 problems.append(f"entry {index}: {one} is not what the payload says")
-    return _Looked(leaves=b"".join(leaves), problems=problems[:MOST_PROBLEMS], pruned=pruned)
+    return _Looked(leaves=b"".join(leaves), problems=problems[:MOST_PROBLEMS], pruned=pruned, size_bytes=size_bytes)
 
 
 def _parting(shard: int, payload: str, copied: list[Any]) -> list[str]:

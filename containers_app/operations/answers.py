@@ -31,6 +31,8 @@ PASSED_ON = frozenset(
         "BACKUP_PINNED",
         "BACKUP_HELD",
         "LAST_GOOD_BACKUP",
+        "LEDGER_TAMPERED",
+        "LEDGER_UNVERIFIED",
         "STORAGE_FULL",
         "AUDIT_UNAVAILABLE",
         "QUEUE_UNAVAILABLE",

@@ -22,6 +22,7 @@ _ACTS_OF_COMMANDS = (
 )
 SYSTEMS: Mapping[str, frozenset[str]] = {
     "verifier": frozenset({"containers_app.verify_backup"}),
+    "ledger verifier": frozenset({"audit.view_entry"}),
     COMMAND: frozenset(f"containers_app.{act}" for act in (*_ACTS_OF_COMMANDS, "remove_container")),
 }
 _SYSTEM_PRINCIPAL = "system:"

@@ -100,7 +100,8 @@ def subject_of(operation: Operation) -> Subject:
 
 def _details(operation: Operation) -> dict[str, Any]:
     """What the ledger keeps of a result: whole numbers and words; of a plan its hash, of a proof its verdict."""
-    result = {name: _recorded(name, value) for name, value in (operation.result or {}).items() if name != "plan"}
+    told = KINDS[operation.kind].told_result(operation.result or {})
+    result = {name: _recorded(name, value) for name, value in told.items() if name != "plan"}
     details = {
         "state": operation.state,
         "result": result,

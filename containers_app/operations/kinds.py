@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from containers_app.audit.verifying import kept as kept_verification
 from containers_app.conf import Conf
 from containers_app.operations.ledger_filters import told_filters
 from containers_app.specs.hooks import DEFAULT_TIMEOUT_SECONDS, Hooks
@@ -17,6 +18,7 @@ from containers_app.workflows.deletion import DeleteParams, delete_backup
 from containers_app.workflows.drill import DrillParams, drill, recorded_drill, reopened_drill, sealed_drill
 from containers_app.workflows.hosts import HostTestParams, test_host
 from containers_app.workflows.ledger_export import LedgerExportParams, export_ledger
+from containers_app.workflows.ledger_verify import LedgerVerifyParams, verify_ledger
 from containers_app.workflows.lifecycle import (
     RemoveParams,
     StartParams,
@@ -62,6 +64,7 @@ Params = (
     | DeleteParams
     | AdoptParams
     | LedgerExportParams
+    | LedgerVerifyParams
 )
 
 
@@ -73,6 +76,10 @@ def _backup_seconds(conf: Conf, params: SetWish) -> float:
 
 def _nothing(params: Any) -> Mapping[str, Any]:
     return {}
+
+
+def _whole(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    return result
 
 
 def _as_recorded(recorded: Mapping[str, Any], sealed: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -87,13 +94,13 @@ def _clone_seconds(conf: Conf, params: CloneParams) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One verb. `record` gives the params as the row and the ledger keep them; `told` those of the ledger, if others.
+    """One verb. `record` gives the params as the row and the ledger keep them; `told_params` the ledger's, if others.
 
     `action` is its name in the ledger, `permission` what its user needs, `scope` what its API key needs.
     `failure_code` and `failure_prefix` are the published error of a foreseen failure. `time_limit_seconds` binds a
     waiting request only. `sealed` gives the params' write-only values, which the row keeps encrypted and nothing else
-    keeps at all. `lasting`: what it did is not taken back. `on_engine`: it works on its host's Engine, which therefore
-    has to be enabled; else the host only says which workers do it.
+    keeps at all. `told_result` is what the ledger keeps of a result. `lasting`: what it did is not taken back.
+    `on_engine`: it works on its host's Engine, which has to be enabled; else the host only says which workers do it.
     """
 
     name: str
@@ -112,13 +119,14 @@ class Kind:
     lasting: bool = False
     on_engine: bool = True
     record: Callable[[Any], dict[str, Any]] = asdict
-    told: Callable[[Any], dict[str, Any]] | None = None
+    told_params: Callable[[Any], dict[str, Any]] | None = None
     sealed: Callable[[Any], Mapping[str, Any]] = _nothing
     reopen: Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]] = _as_recorded
+    told_result: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _whole
 
     def tell(self, params: Any) -> dict[str, Any]:
         """The params as the ledger keeps them."""
-        return (self.told or self.record)(params)
+        return (self.told_params or self.record)(params)
 
     def restore(self, recorded: Mapping[str, Any], sealed: Mapping[str, Any]) -> Any:
         """The typed params of a row. Raises TypeError for a row that another version wrote."""
@@ -408,12 +416,29 @@ LEDGER_EXPORT = Kind(
     success_message="The ledger is exported",
     subject_type="ledger",
     subject=lambda params: str(params.format),
-    told=_told_export,
+    told_params=_told_export,
     time_limit_seconds=lambda conf, params: conf.backup_timeout_seconds,
     on_engine=False,
 )
+LEDGER_VERIFY = Kind(
+    name="ledgerVerify",
+    verb="Verify",
+    action="audit.verify",
+    params=LedgerVerifyParams,
+    workflow=verify_ledger,
+    permission="audit.view_entry",
+    scope="ledger",
+    failure_code="LEDGER_VERIFY_FAILED",
+    failure_prefix="Verification failed: ",
+    success_message="The ledger is as it was recorded and signed",
+    subject_type="ledger",
+    subject=lambda params: str(params.subject),
+    time_limit_seconds=lambda conf, params: conf.backup_timeout_seconds,
+    on_engine=False,
+    told_result=kept_verification,
+)
 _EVERY = (
     *(CLONE, BACKUP, RESTORE, DRILL, HOST_TEST, STACK_CLONE, STACK_BACKUP, STACK_RESTORE, START, STOP),
-    *(RESTART, REMOVE, VERIFY, DELETE_BACKUP, ADOPT, LEDGER_EXPORT),
+    *(RESTART, REMOVE, VERIFY, DELETE_BACKUP, ADOPT, LEDGER_EXPORT, LEDGER_VERIFY),
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _EVERY}

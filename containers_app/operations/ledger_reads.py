@@ -1,4 +1,4 @@
-"""Who looks at the ledger is in the ledger: each list, entry and proof that is shown; floods of them are counted."""
+"""Who looks at the ledger is in the ledger: each list, entry, proof and checkpoint; floods of them are counted."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from containers_app.operations.ledger_filters import told_filters
 
 logger = logging.getLogger(__name__)
 LIST, ENTRY, PROOF = "audit.view", "audit.view_entry", "audit.view_proof"
+CHECKPOINT, GROWTH = "audit.view_checkpoint", "audit.view_consistency"
 
 
 def record_look(
     reader: Reader, verb: str, *, of: str = "", chosen: Mapping[str, Any] | None = None, is_refused: bool = False
 ) -> None:
-    """Tell that LIST, ENTRY or PROOF is about to be shown: `of` which entry (`shard/index`), `chosen` by which filters.
+    """Tell that one of these is about to be shown: `of` which place (`shard/index`), `chosen` by which filters.
 
     What is free text in them is told as a keyed hash; of filters that were refused only the names are told.
     Raises AuditUnavailable: then it must not be. A halted ledger can still be read, for that is how it is mended; the

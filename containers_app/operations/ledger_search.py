@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from containers_app.audit.searching import Criterion, Place, Search, place_of, search
-from containers_app.audit.verbs import ALL as VERBS
+from containers_app.audit.selection import EQUAL, FLAGS, NAMES, PLAIN
 from containers_app.errors import InvalidRequest
 from containers_app.operations.authority import Asker
 from containers_app.operations.ledger_filters import CHOICES
@@ -17,24 +17,7 @@ from containers_app.operations.visibility import sees_system
 from containers_app.specs.period import period
 from containers_app.specs.presets import stretch
 
-# What each filter that equals a value is called outside, and the columns of which one has to have it.
-EQUAL: Final[Mapping[str, tuple[str, ...]]] = {
-    "actor": ("actor_id",),
-    "verb": ("action",),
-    "category": ("category",),
-    "object": ("object_id", "object_name"),
-    "host": ("host",),
-    "outcome": ("outcome",),
-    "channel": ("channel",),
-    "operation": ("operation_id",),
-    "request": ("request_id",),
-    "ticket": ("ticket",),
-    "q": ("object_id", "object_name", "operation_id", "request_id", "ticket", "action"),
-}
-PLAIN: Final[Mapping[str, str]] = {"phase": "phase", "actorType": "actor_type"}
-FLAGS: Final = ("denied", "reads")
-FILTERS: Final = frozenset((*EQUAL, *PLAIN, *FLAGS, "since", "until", "period", "shard", "mark"))
-_READS: Final = tuple(("action", name) for name, verb in sorted(VERBS.items()) if verb.is_read)
+FILTERS: Final = NAMES | {"since", "until", "period", "mark"}
 _LONGEST: Final = {"q": 256, "object": 256}
 _CURSOR: Final = re.compile(r"([on])(-?[0-9]{1,18})-([0-9]{1,18})", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -58,7 +41,7 @@ def read_search(query: Mapping[str, str], *, now: datetime) -> Search:
     """The checked search of an address; an empty value is no filter. Raises InvalidRequest that names the field."""
     given = {name: value for name, value in query.items() if name in FILTERS and value}
     for name, value in given.items():
-        _check(name, value)
+        check_filter(name, value)
     since, until = _range(given, now)
     criteria = [
         Criterion(pairs=tuple((column, given[name]) for column in columns))
@@ -67,10 +50,9 @@ def read_search(query: Mapping[str, str], *, now: datetime) -> Search:
     ]
     if "shard" in given:
         criteria.append(Criterion(pairs=(("shard", shard_of(given["shard"])),)))
-    if given.get("denied") == "true":
-        criteria.append(Criterion(pairs=(("outcome", "denied"),)))
-    if given.get("reads") == "true":
-        criteria.append(Criterion(pairs=_READS))
+    for name, (column, values) in FLAGS.items():
+        if given.get(name) == "true":
+            criteria.append(Criterion(pairs=tuple((column, value) for value in values)))
     plain = {column: (given[name],) for name, column in PLAIN.items() if name in given}
     mark: Any = given.get("mark")
     return Search(since=since, until=until, criteria=tuple(criteria), plain=plain, mark=mark)
@@ -97,23 +79,26 @@ def find_entries(asker: Asker, wanted: Search, *, cursor: str = "", limit: int) 
     )
 
 
-def shard_of(text: str) -> int:
+def shard_of(text: str, *, field: str = "shard") -> int:
     """The shard that a request names. Raises InvalidRequest."""
     if not (text.isascii() and text.isdigit() and len(text) in (4, 6)):
-        raise InvalidRequest("'shard' must be a year of four digits, or six where a year has several", field="shard")
+        raise InvalidRequest(f"'{field}' must be a year of four digits, or six where a year has several", field=field)
     return int(text)
 
 
-def _check(name: str, value: str) -> None:
-    known = CHOICES.get(name)
+def check_filter(name: str, value: str, *, inside: str = "") -> None:
+    """Raise InvalidRequest for a value that the filter of this name (of FILTERS) does not take."""
+    field, known = inside + name, CHOICES.get(name)
     if known and value not in known:
         words = "a verb of the ledger, like container.backup" if name == "verb" else f"one of: {', '.join(known)}"
-        raise InvalidRequest(f"'{name}' must be {words}", field=name)
+        raise InvalidRequest(f"'{field}' must be {words}", field=field)
     if name in FLAGS and value not in ("true", "false"):
-        raise InvalidRequest(f"'{name}' must be true or false", field=name)
+        raise InvalidRequest(f"'{field}' must be true or false", field=field)
+    if name == "shard":
+        shard_of(value, field=field)
     longest = _LONGEST.get(name, 128)
     if len(value) > longest or not value.isprintable():
-        raise InvalidRequest(f"'{name}' must be printable text of at most {longest} characters", field=name)
+        raise InvalidRequest(f"'{field}' must be printable text of at most {longest} characters", field=field)
 
 
 def _range(given: Mapping[str, str], now: datetime) -> tuple[datetime | None, datetime | None]:

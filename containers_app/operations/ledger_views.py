@@ -50,12 +50,23 @@ def save_view(name: str, filters: Mapping[str, str], by: Author, *, is_shared: b
     return _written(view, by, "audit.view_saved", {"after": _told(view)})
 
 
-def change_view(pk: int, name: str, by: Author, *, is_shared: bool) -> LedgerView:
-    """Rename a view, share it, or share it no longer. Raises as `save_view`, and Hidden."""
+def find_view(pk: int, asker: Asker) -> LedgerView:
+    """A view that the asker sees. Raises Hidden."""
+    view = views_for(asker).filter(pk=pk).first()
+    if view is None:
+        raise Hidden("there is no such view, or you may not see it")
+    return view
+
+
+def change_view(
+    pk: int, name: str, by: Author, *, is_shared: bool, filters: Mapping[str, str] | None = None
+) -> LedgerView:
+    """Rename a view, share it or not; `filters`, if given, replace its own. Raises as `save_view`, and Hidden."""
     view = _changeable(pk, by)
     _permit(by, is_shared=is_shared)
     before = _told(view)
     view.name, view.is_shared = _name(name), is_shared
+    view.filters = view.filters if filters is None else _filters(filters)
     if _told(view) == before:
         return view
     return _written(view, by, "audit.view_changed", {"before": before, "after": _told(view)})
@@ -93,9 +104,7 @@ def _record(action: str, view: LedgerView, by: Author, details: Mapping[str, Any
 
 
 def _changeable(pk: int, by: Author) -> LedgerView:
-    view = views_for(by.asker).filter(pk=pk).first()
-    if view is None:
-        raise Hidden("there is no such view, or you may not see it")
+    view = find_view(pk, by.asker)
     if not may_change(view, by.asker):
         raise PermissionDenied(f"you may not change a shared view: it needs the permission '{SHARE}'")
     return view

@@ -16,8 +16,8 @@ from containers_app.audit import ledger
 from containers_app.conf import load
 from containers_app.errors import (
     AuditUnavailable,
-    BackupDamaged,
     Cancelled,
+    CheckFailed,
     DrillFailed,
     LeaseLost,
     MycoError,
@@ -87,7 +87,7 @@ def _work(operation: Operation, context: OperationContext) -> Done:
 def _foreseen(error: MycoError) -> Ending:
     cancelled = isinstance(error, Cancelled | TimedOut)
     state = State.CANCELLED if cancelled else State.FAILED
-    finding = error.finding if isinstance(error, BackupDamaged) else None
+    finding = error.finding if isinstance(error, CheckFailed) else None
     proof = error.proof if isinstance(error, DrillFailed) else None
     return Ending(state=state, error_code=error.code, error_message=error.message, result=finding, proof=proof)
 

@@ -11,6 +11,7 @@ from django.db import connections
 from containers_app.conf import load
 from containers_app.operations.backup_checks import check_backups
 from containers_app.operations.followers import Followers, guarded
+from containers_app.operations.ledger_verifications import schedule_ledger_verification
 from containers_app.operations.presence import Presence
 from containers_app.operations.recovery import reconcile
 from containers_app.operations.verifications import schedule_verifications
@@ -32,6 +33,7 @@ class Scheduler:
             # Apart from the sweep, which a storage that hangs must not delay either.
             self._thread("backups", conf.reconcile_seconds, check_backups),
             self._thread("verifications", conf.reconcile_seconds, schedule_verifications),
+            self._thread("ledger verification", conf.reconcile_seconds, schedule_ledger_verification),
             self._thread("hosts", conf.inventory_seconds, self._followers.tend),
         )
 

@@ -72,6 +72,9 @@ STATES: Mapping[str, tuple[str, str, str]] = {
     "signed": ("ok", "seal", "Signed"),
     "unsigned": ("warn", "question", "Not signed yet"),
     "late": ("warn", "clock", "Signature is late"),
+    "verified": ("ok", "seal", "Verified"),
+    "tampered": ("bad", "fail", "Tampered"),
+    "cannot verify": ("warn", "question", "Could not be verified"),
     "halted": ("bad", "fail", "Halted"),
     "empty": ("mute", "dots", "Empty"),
 }

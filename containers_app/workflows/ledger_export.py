@@ -40,7 +40,7 @@ _ENDINGS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerExportParams:
-    """`since` and `until` are ISO 8601 in UTC, or empty for no end; `filter` has the keys of `selection.COLUMNS`.
+    """`since` and `until` are ISO 8601 in UTC, or empty for no end; `filter` has the keys of `selection.NAMES`.
 
     The goals, in seconds, are for the evidence pack, which compares drills with them; None: there is none.
     """

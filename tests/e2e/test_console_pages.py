@@ -100,6 +100,8 @@ READ: dict[str, Callable[[dict[str, Any]], str]] = {
     "ledger": to("audit_entry_changelist"),
     "ledger-filtered": query("audit_entry_changelist", "?since=2020-01-01&until=2020-12-31&phase=event"),
     "ledger-exports": to("audit_entry_exports"),
+    "ledger-exports-filtered": query("audit_entry_exports", "?verb=auth.login&denied=true"),
+    "ledger-verify": to("audit_entry_verify"),
     "ledger-holds": to("audit_entry_holds"),
     "ledger-timeline": query("audit_entry_timeline", "?actor=1"),
     "ledger-views": query("audit_entry_views", "?denied=true&period=7d"),

@@ -8,12 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from containers_app.audit import ledger, published
+from containers_app.audit import ledger, published, verifying
 from containers_app.audit.bundle import Written
-from containers_app.audit.erasure import erased_so_far
-from containers_app.audit.inspection import known_shards
-from containers_app.audit.ledger import SelfCheck, Subject, self_check
-from containers_app.audit.notes import read_verifier_key
+from containers_app.audit.ledger import SelfCheck, Subject
 from containers_app.conf import load
 from containers_app.errors import AuditUnavailable, InvalidRequest, MycoError, PermissionDenied
 from containers_app.management.acts.command import TERMINAL, asker_of, given
@@ -21,12 +18,14 @@ from containers_app.models.identifiers import uuid7
 from containers_app.operations.authority import Asker, record_denial
 from containers_app.operations.kinds import LEDGER_EXPORT
 from containers_app.operations.ledger_exports import read_export
+from containers_app.operations.ledger_verifications import check_keys
 from containers_app.operations.notes import check_notes
 from containers_app.specs.period import NAMED
 from containers_app.workflows.evidence_pack.pack import check_rights
 from containers_app.workflows.ledger_export import EVIDENCE, LedgerExportParams, Made, write_file
 
 VERIFIED, TAMPERED, CANNOT, INCOMPLETE = 0, 1, 2, 3
+_CODES: Mapping[str, int] = {"verified": VERIFIED, "tampered": TAMPERED, "cannot verify": CANNOT}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,19 +64,19 @@ def add_acts(acts: Any) -> None:
 
 def verify(options: Mapping[str, Any]) -> Said:
     """Every shard, or one. Raises InvalidRequest for a key that is none, AuditUnavailable."""
-    _check_keys(options["vkey"])
-    wanted = [shard for shard in known_shards() if options["shard"] in (None, shard)]
-    if not wanted:
+    vkeys = tuple(options["vkey"])
+    check_keys(vkeys, field="vkey")
+    how = {"shard": options["shard"], "quick": options["quick"], "processes": os.cpu_count() or 1}
+    found = verifying.verify(verifying.Wanted(**how, vkeys=vkeys))
+    if not found.checks:
         return Said(code=CANNOT, lines=("The ledger has no such entries: there is nothing to verify.",))
-    how: dict[str, Any] = {"quick": options["quick"], "vkeys": options["vkey"], "processes": os.cpu_count() or 1}
-    checks = [self_check(shard, **how) for shard in wanted]
-    lines = [*(line for check in checks for line in _told(check)), *_told_erased()]
-    codes = {_code(check) for check in checks}
-    code = TAMPERED if TAMPERED in codes else max(codes)
-    verdict = {VERIFIED: "VERIFIED", TAMPERED: "TAMPERED", CANNOT: "CANNOT VERIFY"}[code]
-    told = () if _record_check(checks, good=code == VERIFIED) else ("The ledger did not take the entry of this check.",)
-    body = {"verdict": verdict.lower(), "shards": [asdict(check) for check in checks]}
-    return Said(code=code, lines=(*lines, *told, verdict), body=body)
+    lines = [line for check in found.checks for line in _told(check)]
+    if found.acts:
+        lines.append(f"{found.erased} personal values were erased, by {found.acts} acts that the ledger has: no damage")
+    if not _record_check(found):
+        lines.append("The ledger did not take the entry of this check.")
+    body = {"verdict": found.verdict, "shards": [asdict(check) for check in found.checks]}
+    return Said(code=_CODES[found.verdict], lines=(*lines, found.verdict.upper()), body=body)
 
 
 def bundle(options: Mapping[str, Any]) -> Said:
@@ -155,16 +154,16 @@ def _recorded(asker: Asker, params: LedgerExportParams, path: Path, *, reason: s
     return made
 
 
-def _record_check(checks: list[SelfCheck], *, good: bool) -> bool:
+def _record_check(found: verifying.Verification) -> bool:
     """False when it was not taken: a ledger that is halted or damaged can be verified all the same."""
     try:
         ledger.event(
-            action="audit.verify",
+            action=verifying.ACTION,
             actor=asker_of(None).as_actor(),
             source=TERMINAL,
             subject=Subject(type="ledger"),
-            outcome="success" if good else "failure",
-            details={str(check.shard): {"size": check.size, "root": check.root} for check in checks},
+            outcome="success" if found.verdict == "verified" else "failure",
+            details=verifying.kept(found.told()),
         )
     except AuditUnavailable:
         return False
@@ -182,20 +181,6 @@ def _check_right(asker: Asker, params: LedgerExportParams) -> None:
         raise
 
 
-def _check_keys(vkeys: list[str]) -> None:
-    try:
-        for one in vkeys:
-            read_verifier_key(one)
-    except ValueError as error:
-        raise InvalidRequest(f"'vkey' must be a verifier key: {error}", field="vkey") from error
-
-
-def _code(check: SelfCheck) -> int:
-    if check.problems:
-        return TAMPERED
-    return CANNOT if check.unknown else VERIFIED
-
-
 def _told(check: SelfCheck) -> list[str]:
     shard = f"shard {check.shard}"
     lines = [f"{shard}: {check.size} entries, {check.checkpoints} checkpoints, root {check.root}"]
@@ -208,11 +193,6 @@ def _told(check: SelfCheck) -> list[str]:
     if not check.checkpoints:
         lines.append(f"{shard}: it has no checkpoint yet")
     return [*lines, *(f"TAMPERED: {shard}: {problem}" for problem in check.problems)]
-
-
-def _told_erased() -> list[str]:
-    values, acts = erased_so_far()
-    return [f"{values} personal values were erased, by {acts} acts that the ledger has: no damage"] if acts else []
 
 
 def _filter(options: Mapping[str, Any]) -> dict[str, str]:

@@ -83,7 +83,7 @@ def test_a_page_asks_at_most_twelve_times_and_counts_nothing(
     for _ in range(60):
         record()
     sign(tmp_path)
-    monkeypatch.setattr(denials, "record", lambda _look: None)
+    monkeypatch.setattr(denials, "record", lambda _look, **_how: None)
     filled = address.format(entry=page_of(entry), proof=page_of(entry, "proof"))
     with CaptureQueriesContext(connections["default"]) as one, CaptureQueriesContext(connections["audit"]) as other:
         text(aude, filled)
@@ -213,7 +213,7 @@ def test_the_banner_tells_open_intents_and_what_was_done_without_the_product(aud
     about: dict[str, Any] = {"actor": ledger.Actor(type="system"), "source": ledger.Source(channel="api")}
     ledger.intent(**about, action="container.clone", subject=ledger.Subject(), operation_id="op-1")
     record(action="engine.unattributed")
-    record(action="audit.verify")
+    record(action="audit.verify", details={"verdict": "verified", "quick": False, "shard": None})
     html = text(aude, LIST)
     assert "<dd>1<span" in html
     assert '?verb=engine.unattributed&amp;period=7d">1</a>' in html

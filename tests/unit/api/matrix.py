@@ -33,6 +33,8 @@ DELETERS = "401 404 403 403 202"
 HOLD = {"reason": "a lawsuit"}
 EXPORT_CONTENT = "api/ledger/exports/<uuid:operation_id>/content"
 RELEASE = "api/ledger/holds/<uuid:hold_id>/release"
+VIEW, REVIEWS = "api/ledger/views/<int:view_id>", "api/ledger/entries/<int:index>/reviews"
+NEW_VIEW = {"name": "Denied", "filters": {"denied": "true"}}
 DELETION = {"confirm": "web.tar"}
 NEW_HOST = {"name": "site-c", "url": "tcp://10.0.0.7:2376", "tlsDirectory": "site-c"}
 
@@ -156,6 +158,18 @@ MATRIX = (
     _act("api/ledger/holds", "/api/ledger/holds", "401 403 403 403 201", HOLD),
     _act(RELEASE, f"/api/ledger/holds/{UNKNOWN_ID}/release", "401 403 403 403 404", HOLD),
     _act("api/ledger/erasures", "/api/ledger/erasures", "401 403 403 403 200", {"actor": "7", "dryRun": True}),
+    _act("api/ledger/verify", "/api/ledger/verify", "401 403 403 202 202", {"quick": True}),
+    _read("api/ledger/views", "/api/ledger/views", SYSTEM_READERS),
+    _act(
+        "api/ledger/views",
+        "/api/ledger/views",
+        "401 403 403 201 201",
+        NEW_VIEW,
+    ),
+    _change(VIEW, "/api/ledger/views/999999", "401 403 403 404 404", {"name": "Other"}),
+    _remove(VIEW, "/api/ledger/views/999999", "401 403 403 404 404"),
+    _read(REVIEWS, "/api/ledger/entries/{entry}/reviews", SYSTEM_READERS),
+    _act(REVIEWS, "/api/ledger/entries/{entry}/reviews", "401 403 403 201 403", {"mark": "reviewed"}),
     # The tests' ledger is not signed: who may ask is told so.
     _read("api/ledger/entries/<int:index>/proof", "/api/ledger/entries/{own_entry}/proof", "401 403 404 404 404"),
     _read("api/ledger/entries/<int:index>/proof", "/api/ledger/entries/{entry}/proof", "401 403 404 404 404"),
@@ -171,6 +185,8 @@ OWN_LISTS = {
     "/api/coverage": "0 1 1 1",
     "/api/backups/orphans": "403 403 1 1",
     "/api/ledger/entries": "403 1 2 2",
+    "/api/ledger/holds": "403 403 0 0",
+    "/api/ledger/views": "403 403 0 0",
     "/api/ledger/holds": "403 403 0 0",
     "/api/hosts": "403 2 2 2",
 }

@@ -95,6 +95,13 @@ def test_the_proof_of_an_entry_is_a_file_that_checks_out(auditor: Client, grow: 
     assert is_included(leaf, index=3, size=checkpoint.size, root=checkpoint.root, proof=proof)
 
 
+def test_a_look_at_the_checkpoint_is_told(auditor: Client, grow: Callable[[int], None]) -> None:
+    grow(3)
+    body(auditor, "checkpoint")
+    look = ledger.entries()[0]
+    assert (look.action, look.object_id) == ("audit.view_checkpoint", f"{look.shard}/3")
+
+
 def test_growth_between_two_sizes_checks_out(auditor: Client, grow: Callable[[int], None]) -> None:
     grow(9)
     shown = body(auditor, "consistency?from=4&to=9")
@@ -169,7 +176,13 @@ def test_the_last_outside_anchor_is_given_with_its_age(
     last = shown["lastOutsideAnchor"]
     assert (last["kind"], last["target"], last["ageSeconds"]) == ("email", "example.org", 86_401)
     assert shown["outsideAnchorState"] == "late"
-    assert ready["ledger"] == {"state": "late", "outsideAnchor": "late", "outsideAnchorAgeSeconds": 86_401}
+    assert ready["ledger"] == {
+        "state": "late",
+        "outsideAnchor": "late",
+        "outsideAnchorAgeSeconds": 86_401,
+        "verification": "none",
+        "verificationAgeSeconds": None,
+    }
 
 
 def test_readiness_says_nothing_of_a_ledger_that_does_not_answer(auditor: Client) -> None:

@@ -47,6 +47,20 @@ def test_an_empty_shard_is_clean() -> None:
     )
 
 
+def test_who_waits_is_told_of_each_piece_and_may_stop_it(shard: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recomputing, "LEVEL", 2)
+    told: list[tuple[int, int]] = []
+    ledger.self_check(shard, watch=lambda entries, size_bytes: told.append((entries, size_bytes)))
+    assert [entries for entries, _ in told] == [4, 4, 3]
+    assert sum(size for _, size in told) == sum(len(row.payload.encode()) for row in Entry.objects.all())
+
+    def stop(entries: int, size_bytes: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ledger.self_check(shard, watch=stop)
+
+
 def test_it_checks_in_batches(shard: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = ledger.self_check(shard)
     monkeypatch.setattr(recomputing, "LEVEL", 1)

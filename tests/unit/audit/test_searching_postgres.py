@@ -1,4 +1,4 @@
-"""The same searches on PostgreSQL find what a plain query finds."""
+"""The same searches on PostgreSQL find what a plain query finds, and the banner its last verification."""
 
 from __future__ import annotations
 
@@ -37,8 +37,15 @@ asked = [
     {"actor_id": "0", "channel": "api"},
     {"category": "auth"},
 ]
+from containers_app.audit.banner import health
+from containers_app.audit.ledger import Actor, Source, event
+actor, source = Actor(type="system"), Source(channel="cli")
+details = {"verdict": "tampered", "quick": True, "shard": None}
+event(action="audit.verify", actor=actor, source=source, outcome="failure", details=details)
+found = health()
 newest = entries().order_by("-time", "-id").values_list("pk", flat=True)
-print(json.dumps([walk(one) == list(newest.filter(**one)) for one in asked]))
+same = [walk(one) == list(newest.filter(**one)) for one in asked]
+print(json.dumps([*same, found.verified == found.tampered and found.verified.verdict == "tampered"]))
 """
 
 
@@ -53,4 +60,4 @@ def test_postgresql_finds_what_a_plain_query_finds(make_postgres_database: Calla
     command = [sys.executable, "-c", PROGRAM]
     done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert json.loads(done.stdout.splitlines()[-1]) == [True] * 4
+    assert json.loads(done.stdout.splitlines()[-1]) == [True] * 5

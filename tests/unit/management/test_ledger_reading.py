@@ -76,6 +76,11 @@ def test_an_untouched_ledger_is_verified(signed: SignedCheckpoint) -> None:
     assert (code, printed.splitlines()[-1]) == (0, "VERIFIED")
     assert "4 entries, 1 checkpoints" in printed
     assert command("verify", "--quick", "--vkey", signed.vkey)[0] == 0
+    told = [json.loads(row.payload)["details"] for row in ledger.entries().filter(action="audit.verify")]
+    assert [(one["verdict"], one["quick"], one["ownKeys"]) for one in told] == [
+        ("verified", True, 1),
+        ("verified", False, 0),
+    ]
 
 
 def test_the_verdict_can_be_one_object(signed: SignedCheckpoint) -> None:

@@ -20,6 +20,7 @@ from containers_app.operations.kinds import (
     DRILL,
     HOST_TEST,
     KINDS,
+    LEDGER_VERIFY,
     REMOVE,
     RESTART,
     RESTORE,
@@ -38,6 +39,7 @@ from containers_app.workflows.deletion import DeleteParams
 from containers_app.workflows.drill import DrillParams
 from containers_app.workflows.hosts import HostTestParams
 from containers_app.workflows.ledger_export import LedgerExportParams
+from containers_app.workflows.ledger_verify import LedgerVerifyParams
 from containers_app.workflows.lifecycle import RemoveParams, StartParams, StopParams
 from containers_app.workflows.restore import RestoreParams
 from containers_app.workflows.stack_backup import StackBackupParams
@@ -73,6 +75,7 @@ EXAMPLES: dict[str, Any] = {
     "deleteBackup": DeleteParams(backup="0190a000-0000-7000-8000-000000000001", name="web.tar", confirm="web.tar"),
     "adopt": AdoptParams(path="/backups/web.tar.manifest.json"),
     "ledgerExport": LedgerExportParams(format="csv", since="2026-11-01T00:00:00+00:00", filter={"actor": "7"}),
+    "ledgerVerify": LedgerVerifyParams(shard=2026, quick=True, vkeys=("a+b+c",)),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
 
@@ -99,7 +102,8 @@ def test_its_params_survive_a_row(kind: Kind) -> None:
     params = EXAMPLES[kind.name]
     recorded = json.loads(json.dumps(kind.record(params)))
     assert kind.restore(recorded, kind.sealed(params)) == params
-    assert kind.subject(params) in ("web", "local", "shop", "0190", "web.tar", "web.tar.manifest.json", "csv")
+    files = ("web.tar", "web.tar.manifest.json", "csv")
+    assert kind.subject(params) in ("web", "local", "shop", "0190", "shard 2026", *files)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +164,8 @@ def test_params_of_another_version_are_refused() -> None:
         (VERIFY, "BACKUP_CORRUPT", "BACKUP_CORRUPT"),
         (VERIFY, "STORAGE_ERROR", "VERIFY_FAILED"),
         (DELETE_BACKUP, "LAST_GOOD_BACKUP", "LAST_GOOD_BACKUP"),
+        (LEDGER_VERIFY, "LEDGER_TAMPERED", "LEDGER_TAMPERED"),
+        (LEDGER_VERIFY, "INTERNAL", "LEDGER_VERIFY_FAILED"),
         (ADOPT, "NAME_TAKEN", "NAME_TAKEN"),
         (ADOPT, "ARCHIVE_INVALID", "ADOPT_FAILED"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import zipfile
 from collections.abc import Callable
@@ -103,6 +104,52 @@ def test_a_bundle_is_a_zip_file_and_says_what_is_not_signed(folder: Path, monkey
 def test_a_filter_and_a_period_are_kept_in_the_ledger() -> None:
     row = export(filter={"verb": "no.such"}, since="2026-01-01T00:00:00+00:00")
     assert ((row.result or {})["entries"], (row.result or {})["firstEntry"]) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "found"),
+    [
+        ({"object": "h-1"}, 1),
+        ({"object": "site-b"}, 1),
+        ({"q": "CHG-1"}, 1),
+        ({"host": "elsewhere"}, 1),
+        ({"category": "config"}, 1),
+        ({"phase": "event", "actorType": "system"}, 2),
+        ({"denied": "true"}, 1),
+        ({"reads": "true", "shard": "1999"}, 0),
+        ({"denied": "true", "verb": "config.host_changed"}, 0),
+    ],
+)
+def test_an_export_takes_the_filters_of_the_list(chosen: dict[str, str], found: int) -> None:
+    about: Any = {"actor": ledger.Actor(type="system"), "source": API}
+    subject = ledger.Subject(type="host", id="h-1", name="site-b", host="elsewhere")
+    ledger.event(**about, action="config.host_changed", subject=subject, ticket="CHG-1")
+    ledger.event(**about, action="authz.denied", outcome="denied")
+    params = read_export({"format": "jsonl", "filter": chosen})
+    assert (export(filter=dict(params.filter)).result or {})["entries"] == found
+
+
+def test_a_filter_that_is_off_is_none() -> None:
+    assert read_export({"filter": {"denied": "false", "reads": "true"}}).filter == {"reads": "true"}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        ({"mark": "flagged"}, "'filter.mark' is not for an export"),
+        ({"period": "7d"}, "'filter.period' is not for an export"),
+        ({"verb": "no.such"}, "'filter.verb' must be a verb"),
+        ({"outcome": "bad"}, "'filter.outcome' must be one of"),
+        ({"shard": "26"}, "'filter.shard' must be a year"),
+        ({"denied": "yes"}, "'filter.denied' must be true or false"),
+        ({"host": "a\nb"}, "'filter.host' must be printable"),
+        ({"host": ""}, "'filter.host' is required"),
+        ({"who": "x"}, "unknown field 'filter.who'"),
+    ],
+)
+def test_a_filter_that_no_file_can_have_is_refused_by_its_name(chosen: dict[str, str], words: str) -> None:
+    with pytest.raises(InvalidRequest, match=re.escape(words)):
+        read_export({"filter": chosen})
 
 
 def test_what_fails_in_the_middle_leaves_no_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

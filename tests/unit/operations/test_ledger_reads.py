@@ -34,6 +34,8 @@ def looks() -> list[dict[str, Any]]:
     [
         ("/api/ledger/entries?verb=auth.login", "audit.view", ""),
         ("/api/ledger/entries/{index}", "audit.view_entry", "{shard}/{index}"),
+        ("/api/ledger/entries/{index}/reviews", "audit.view_entry", "{shard}/{index}"),
+        ("/api/ledger/consistency?from=1&to=1", "audit.view_consistency", "{shard}/1-1"),
     ],
 )
 def test_a_look_through_the_api_is_told(
