@@ -42,7 +42,7 @@ __all__ = [
     "losses_told",
     "release",
     "told_loss",
-    "unfit_head",
+    "why_unfit",
 ]
 
 ACTION: Final = "audit.accept_rollback"
@@ -167,16 +167,14 @@ def _accepts(payload: str, loss: Loss) -> bool:
     return read.get("action") == ACTION and (loss.shard, loss.size, loss.root) in told
 
 
-def unfit_head(head: Head) -> Loss | None:
-    """A shard of which nothing is signed yet and whose head is not that of its entries. Raises django.db.Error."""
+def why_unfit(head: Head) -> str:
+    """Why a shard that is not signed yet cannot be: its head is not that of its entries. Raises django.db.Error."""
     try:
         root = Frontier.from_text(head.size, head.frontier).root()
-        if root_of(head.size, node=StoredNodes(head.shard, from_leaves=True)) == root:
-            return None
+        fits = root_of(head.size, node=StoredNodes(head.shard, from_leaves=True)) == root
     except (TreeDamaged, ValueError):
-        pass
-    nothing = Frontier().root().hex()
-    return Loss(shard=head.shard, size=0, root=nothing, left=head.size, why=HEAD_UNFIT, checkpoint=())
+        fits = False
+    return "" if fits else HEAD_UNFIT
 
 
 def _why(checkpoint: Checkpoint, head: Head | None) -> str:

@@ -182,7 +182,7 @@ def compared(folder: SignerFolder, heads: Mapping[int, Head]) -> tuple[list[Loss
     Accepted is what the folder says was accepted, and a later shard, proven by its own tree, begins with. Raises
     django.db.Error, SignerUnfit.
     """
-    endings = closing.endings_proven(heads)
+    endings, last = closing.endings_proven(heads), shards.newest(folder.signed)
     found: list[Loss] = []
     accepted: list[Loss] = []
     for shard in sorted({*folder.signed, *heads}, key=shards.rank):
@@ -192,20 +192,13 @@ def compared(folder: SignerFolder, heads: Mapping[int, Head]) -> tuple[list[Loss
         loss = None if signed is None else losses.loss_of(shard, signed, head=head)
         if loss is None and head is not None:
             why = closing.why_not_closed(head, heads, endings)
+            # A folder that never signed may be the wrong one.
+            if not why and last is not None and shards.rank(shard) > shards.rank(last):
+                why = losses.why_unfit(head)
             loss = losses.added_to(head, signed, why=why) if why else None
         if loss is not None:
             (accepted if is_accepted(folder, loss, heads) else found).append(loss)
-    for head in _unsigned(folder, heads):
-        loss = losses.unfit_head(head)
-        if loss is not None:
-            (accepted if is_accepted(folder, loss, heads) else found).append(loss)
     return found, accepted
-
-
-def _unsigned(folder: SignerFolder, heads: Mapping[int, Head]) -> list[Head]:
-    """The heads after all that this folder signed; none for a folder that never signed, which may be the wrong one."""
-    last = shards.newest(folder.signed)
-    return [head for head in heads.values() if last is not None and shards.rank(head.shard) > shards.rank(last)]
 
 
 def is_accepted(folder: SignerFolder, loss: Loss, heads: Mapping[int, Head]) -> bool:
