@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -137,7 +137,9 @@ def accept(lost: Sequence[Loss], *, actor: Actor, source: Source, reason: str) -
         heads = {head.shard: head for head in Head.objects.using(ALIAS).all()}
         last = shards.newest([*heads, *(loss.shard for loss in lost)])
         shard = shards.successor(last or 0, year=datetime.now(UTC).year)
-        details = {**_previous(heads), "rollback": [asdict(loss) for loss in lost]}
+        unfit = {loss.shard for loss in lost if loss.why == HEAD_UNFIT}
+        previous = _previous({number: head for number, head in heads.items() if number not in unfit})
+        details = {**previous, "rollback": [asdict(loss) for loss in lost]}
         open_shard(shard, _fact(ACTION, actor, source, details, reason=reason))
         _set_standing(RELEASED, {"shard": shard})
     return shard
@@ -168,6 +170,21 @@ def unfit_head(head: Head) -> Loss | None:
         pass
     nothing = Frontier().root().hex()
     return Loss(shard=head.shard, size=0, root=nothing, left=head.size, why=HEAD_UNFIT, checkpoint=())
+
+
+def is_head(head: Head) -> bool:
+    """Whether it has the form of one."""
+    try:
+        Frontier.from_text(head.size, head.frontier)
+    except ValueError:
+        return False
+    return True
+
+
+def unfit_shards(accepted: Iterable[tuple[int, int, str]]) -> set[int]:
+    """The shards among accepted losses (shard, size, root) that were no shards: see `unfit_head`."""
+    nothing = Frontier().root().hex()
+    return {shard for shard, size, root in accepted if (size, root) == (0, nothing)}
 
 
 def _why(checkpoint: Checkpoint, head: Head | None) -> str:

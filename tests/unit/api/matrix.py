@@ -187,7 +187,6 @@ OWN_LISTS = {
     "/api/ledger/entries": "403 1 2 2",
     "/api/ledger/holds": "403 403 0 0",
     "/api/ledger/views": "403 403 0 0",
-    "/api/ledger/holds": "403 403 0 0",
     "/api/hosts": "403 2 2 2",
 }
 REDIRECTS = frozenset({""})
