@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -42,7 +42,7 @@ __all__ = [
     "losses_told",
     "release",
     "told_loss",
-    "why_unfit",
+    "unfit_head",
 ]
 
 ACTION: Final = "audit.accept_rollback"
@@ -137,7 +137,9 @@ def accept(lost: Sequence[Loss], *, actor: Actor, source: Source, reason: str, t
         heads = {head.shard: head for head in Head.objects.using(ALIAS).all()}
         last = shards.newest([*heads, *(loss.shard for loss in lost)])
         shard = shards.successor(last or 0, year=datetime.now(UTC).year)
-        details = {**_previous(heads), "rollback": [asdict(loss) for loss in lost]}
+        unfit = {loss.shard for loss in lost if loss.why == HEAD_UNFIT}
+        previous = _previous({number: head for number, head in heads.items() if number not in unfit})
+        details = {**previous, "rollback": [asdict(loss) for loss in lost]}
         open_shard(shard, _fact(ACTION, actor, source, details, reason=reason, ticket=ticket))
         _set_standing(RELEASED, {"shard": shard})
     return shard
@@ -167,14 +169,31 @@ def _accepts(payload: str, loss: Loss) -> bool:
     return read.get("action") == ACTION and (loss.shard, loss.size, loss.root) in told
 
 
-def why_unfit(head: Head) -> str:
-    """Why a shard that is not signed yet cannot be: its head is not that of its entries. Raises django.db.Error."""
+def unfit_head(head: Head) -> Loss | None:
+    """A shard of which nothing is signed yet and whose head is not that of its entries. Raises django.db.Error."""
     try:
         root = Frontier.from_text(head.size, head.frontier).root()
-        fits = root_of(head.size, node=StoredNodes(head.shard, from_leaves=True)) == root
+        if root_of(head.size, node=StoredNodes(head.shard, from_leaves=True)) == root:
+            return None
     except (TreeDamaged, ValueError):
-        fits = False
-    return "" if fits else HEAD_UNFIT
+        pass
+    nothing = Frontier().root().hex()
+    return Loss(shard=head.shard, size=0, root=nothing, left=head.size, why=HEAD_UNFIT, checkpoint=())
+
+
+def is_head(head: Head) -> bool:
+    """Whether it has the form of one."""
+    try:
+        Frontier.from_text(head.size, head.frontier)
+    except ValueError:
+        return False
+    return True
+
+
+def unfit_shards(accepted: Iterable[tuple[int, int, str]]) -> set[int]:
+    """The shards among accepted losses (shard, size, root) that were no shards: see `unfit_head`."""
+    nothing = Frontier().root().hex()
+    return {shard for shard, size, root in accepted if (size, root) == (0, nothing)}
 
 
 def _why(checkpoint: Checkpoint, head: Head | None) -> str:

@@ -182,23 +182,32 @@ def compared(folder: SignerFolder, heads: Mapping[int, Head]) -> tuple[list[Loss
     Accepted is what the folder says was accepted, and a later shard, proven by its own tree, begins with. Raises
     django.db.Error, SignerUnfit.
     """
-    endings, last = closing.endings_proven(heads), shards.newest(folder.signed)
-    found: list[Loss] = []
-    accepted: list[Loss] = []
-    for shard in sorted({*folder.signed, *heads}, key=shards.rank):
+    unfit = {head.shard: loss for head in _unsigned(folder, heads) if (loss := losses.unfit_head(head)) is not None}
+    aside = unfit.keys() | losses.unfit_shards(folder.accepted)
+    if not folder.signed:  # who has signed nothing says of these that it cannot sign them
+        aside |= {head.shard for head in heads.values() if not losses.is_head(head)}
+    # What is no shard at all closes none before it.
+    fit = {shard: head for shard, head in heads.items() if shard not in aside}
+    endings = closing.endings_proven(fit)
+    found = [loss for loss in unfit.values() if not is_accepted(folder, loss, heads)]
+    accepted = [loss for loss in unfit.values() if loss not in found]
+    for shard in sorted({*folder.signed, *fit}, key=shards.rank):
         signed, head = folder.signed.get(shard), heads.get(shard)
         if signed is not None and signed.is_given_up:
             continue
         loss = None if signed is None else losses.loss_of(shard, signed, head=head)
         if loss is None and head is not None:
-            why = closing.why_not_closed(head, heads, endings)
-            # A folder that never signed may be the wrong one.
-            if not why and last is not None and shards.rank(shard) > shards.rank(last):
-                why = losses.why_unfit(head)
+            why = closing.why_not_closed(head, fit, endings)
             loss = losses.added_to(head, signed, why=why) if why else None
         if loss is not None:
             (accepted if is_accepted(folder, loss, heads) else found).append(loss)
     return found, accepted
+
+
+def _unsigned(folder: SignerFolder, heads: Mapping[int, Head]) -> list[Head]:
+    """The heads after all that this folder signed; none for a folder that never signed, which may be the wrong one."""
+    last = shards.newest(folder.signed)
+    return [head for head in heads.values() if last is not None and shards.rank(head.shard) > shards.rank(last)]
 
 
 def is_accepted(folder: SignerFolder, loss: Loss, heads: Mapping[int, Head]) -> bool:

@@ -41,6 +41,7 @@ _READING: Final = frozenset(
     (
         *("exec_create", "attach", "pause", "unpause", "stop", "kill", "start", "restart", "commit", "copy", "export"),
         *("archive-path", "connect", "disconnect", "save", "tag", "untag", "delete"),
+        "create",  # of a volume that is there: each mount says so
     )
 )
 _REPLACING: Final = frozenset(action for asked in ASKED.values() for action in asked) - {"prune"}

@@ -35,6 +35,9 @@ class AddIndexApart(migrations.AddIndex):
     atomic = False
 
     def database_forwards(self, app_label, schema_editor, from_state, to_state):
+        model = to_state.apps.get_model(app_label, self.model_name)
+        if not self.allow_migrate_model(schema_editor.connection.alias, model):
+            return
         if schema_editor.connection.vendor != "postgresql":
             schema_editor.execute(f"DROP INDEX IF EXISTS {self.index.name}")
             super().database_forwards(app_label, schema_editor, from_state, to_state)
@@ -42,7 +45,6 @@ class AddIndexApart(migrations.AddIndex):
         # It takes longer over millions of entries than any statement of the product may.
         schema_editor.execute("SET statement_timeout = 0")
         schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {self.index.name}")
-        model = to_state.apps.get_model(app_label, self.model_name)
         schema_editor.add_index(model, self.index, concurrently=True)
         schema_editor.execute("RESET statement_timeout")
 

@@ -348,16 +348,15 @@ def test_a_head_that_somebody_wrote_ahead_is_a_loss_that_a_person_can_accept(
         begin()
         signer().look()
         writable(Head).bulk_create([Head(shard=2027, size=1, frontier=frontier)])
-        before, ahead = signer().look()
-        assert (before.shard, before.size, before.left) == (2026, 1, 1)
-        assert (ahead.shard, ahead.size, ahead.left, ahead.why) == (2027, 0, 1, losses.HEAD_UNFIT)
-        assert signer().look() == [before, ahead]
+        (loss,) = signer().look()
+        assert (loss.shard, loss.size, loss.left, loss.why) == (2027, 0, 1, losses.HEAD_UNFIT)
+        assert signer().look() == [loss]
         with pytest.raises(LedgerHalted):
             begin()
         assert accept() == 202701
         assert begin().shard == 202701
-        for _ in range(3):
-            assert signer().look() == []
+        assert signer().look() == []
+        assert signer().look() == []
     assert [row.shard for row in published()] == [2026, 202701]
 
 
@@ -368,14 +367,14 @@ def test_a_head_that_was_written_ahead_and_is_gone_again_ends_the_halt(
         begin()
         signer().look()
         writable(Head).bulk_create([Head(shard=2027, size=1, frontier="no frontier")])
-        assert len(signer().look()) == 2
+        assert len(signer().look()) == 1
         tamper("DELETE FROM audit_head WHERE shard = 2027")
         assert signer().look() == []
         assert begin().shard == 2026
 
 
-def test_a_first_head_that_is_none_is_told_and_not_signed(begin: Begin, signer: Start, tamper: Tamper) -> None:
+def test_a_first_head_that_is_none_is_told_and_not_signed(begin: Begin, signer: Start) -> None:
     begin()
-    tamper("UPDATE audit_head SET frontier = 'no frontier'")
+    writable(Head).bulk_create([Head(shard=2099, size=1, frontier="no frontier")])
     with pytest.raises(SignerUnfit, match="no head of a tree"):
         signer().look()

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 import time_machine
 
-from containers_app.audit import losses
+from containers_app.audit import closing, losses
 from containers_app.audit.appending import appending, open_shard
-from containers_app.audit.closing import NOT_TOLD
 from containers_app.audit.models import Entry, SignedCheckpoint
 from containers_app.audit.notes import open_note
 from containers_app.audit.published import status
@@ -98,7 +97,7 @@ def test_a_shard_that_somebody_writes_before_all_others_is_not_signed(begin: Beg
         with appending():
             open_shard(2025, Fact(phase="event", action="system.start", actor=ROOT, source=TERMINAL, outcome="success"))
         (loss,) = one.look()
-    assert (loss.shard, loss.size, loss.why) == (2025, 0, NOT_TOLD)
+        assert (loss.shard, loss.size, loss.why) == (2025, 0, closing.NOT_TOLD)
     assert {row.shard for row in published()} == {2026}
 
 
