@@ -69,11 +69,11 @@ class HoldsPage(_PermittedView):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """The list."""
-        return _holds(request, HoldForm())
+        return _holds(request, HoldForm().needing(PLACED))
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Place one."""
-        form = HoldForm(request.POST)
+        form = HoldForm(request.POST).needing(PLACED)
         if not form.is_valid():
             return _holds(request, form)
         try:
@@ -93,11 +93,11 @@ class ReleasePage(_PermittedView):
 
     def get(self, request: HttpRequest, hold_id: UUID) -> HttpResponse:
         """The empty form."""
-        return _release(request, HoldForm())
+        return _release(request, HoldForm().needing(RELEASED))
 
     def post(self, request: HttpRequest, hold_id: UUID) -> HttpResponse:
         """Take it off."""
-        form = HoldForm(request.POST)
+        form = HoldForm(request.POST).needing(RELEASED)
         if not form.is_valid():
             return _release(request, form)
         try:
@@ -117,11 +117,11 @@ class ErasePage(_PermittedView):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """The empty form."""
-        return _erase(request, EraseForm())
+        return _erase(request, EraseForm().needing(ACTION))
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Show what will go, or, confirmed, let it go."""
-        form = EraseForm(request.POST)
+        form = EraseForm(request.POST).needing(ACTION)
         if not form.is_valid() or "back" in request.POST:
             return _erase(request, form)
         try:

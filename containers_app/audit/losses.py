@@ -127,7 +127,7 @@ def losses_told() -> list[Loss]:
         return []  # altered: the signer writes it anew
 
 
-def accept(lost: Sequence[Loss], *, actor: Actor, source: Source, reason: str) -> int:
+def accept(lost: Sequence[Loss], *, actor: Actor, source: Source, reason: str, ticket: str = "") -> int:
     """Go on in a new shard, which begins with what was lost, and return its number.
 
     The signer believes it only when its folder has the acceptance: see `signer.accept_rollback`. Raises
@@ -140,14 +140,23 @@ def accept(lost: Sequence[Loss], *, actor: Actor, source: Source, reason: str) -
         unfit = {loss.shard for loss in lost if loss.why == HEAD_UNFIT}
         previous = _previous({number: head for number, head in heads.items() if number not in unfit})
         details = {**previous, "rollback": [asdict(loss) for loss in lost]}
-        open_shard(shard, _fact(ACTION, actor, source, details, reason=reason))
+        open_shard(shard, _fact(ACTION, actor, source, details, reason=reason, ticket=ticket))
         _set_standing(RELEASED, {"shard": shard})
     return shard
 
 
-def _fact(action: str, actor: Actor, source: Source, details: Mapping[str, object], *, reason: str = "") -> Fact:
+def _fact(
+    action: str, actor: Actor, source: Source, details: Mapping[str, object], reason: str = "", *, ticket: str = ""
+) -> Fact:
     return Fact(
-        phase="event", action=action, outcome="success", actor=actor, source=source, details=details, reason=reason
+        phase="event",
+        action=action,
+        outcome="success",
+        actor=actor,
+        source=source,
+        details=details,
+        reason=reason,
+        ticket=ticket,
     )
 
 

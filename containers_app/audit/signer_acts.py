@@ -32,7 +32,9 @@ def what_is_lost(folder: SignerFolder) -> list[Loss]:
         return found or losses.losses_told() or keyless
 
 
-def accept_rollback(folder: SignerFolder, lost: list[Loss], *, actor: Actor, source: Source, reason: str) -> int:
+def accept_rollback(
+    folder: SignerFolder, lost: list[Loss], *, actor: Actor, source: Source, reason: str, ticket: str = ""
+) -> int:
     """Go on in a new shard without what is lost, which `what_is_lost` told, and return its number.
 
     The folder has the acceptance first: without it the signer believes no entry, for entries are rows, which whoever
@@ -43,10 +45,10 @@ def accept_rollback(folder: SignerFolder, lost: list[Loss], *, actor: Actor, sou
         if not lost or what_is_lost(folder) != lost:
             raise InvalidRequest("There is nothing to accept, or it has changed: look at it again.")
         folder.accept((loss.shard, loss.size, loss.root) for loss in lost)
-        return losses.accept(lost, actor=actor, source=source, reason=reason)
+        return losses.accept(lost, actor=actor, source=source, reason=reason, ticket=ticket)
 
 
-def rotate_key(folder: SignerFolder, *, actor: Actor, source: Source, reason: str) -> str:
+def rotate_key(folder: SignerFolder, *, actor: Actor, source: Source, reason: str, ticket: str = "") -> str:
     """Let a new key follow, and return its public text; the signer's next checkpoint has the signatures of both.
 
     Raises SignerUnfit when this folder signs nothing yet, InvalidRequest when the next entry begins a shard,
@@ -64,7 +66,14 @@ def rotate_key(folder: SignerFolder, *, actor: Actor, source: Source, reason: st
         key = new_key(old.name)
         folder.propose(shard, key)
         vkeys = {"previous_vkey": old.verifier.text(), "vkey": key.verifier.text()}
-        event(action=ROTATION, actor=actor, source=source, reason=reason, details={"origin": old.name, **vkeys})
+        event(
+            action=ROTATION,
+            actor=actor,
+            source=source,
+            reason=reason,
+            ticket=ticket,
+            details={"origin": old.name, **vkeys},
+        )
         if shards.newest(heads_now()) != shard:  # midnight struck in between
             raise InvalidRequest(_NEW_YEAR)
     return key.verifier.text()

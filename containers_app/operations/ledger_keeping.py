@@ -8,10 +8,12 @@ from typing import Any, Final
 from containers_app.audit import erasure, holds, pruning
 from containers_app.audit.erasure import BY, Found, Target
 from containers_app.audit.holds import LegalHold
+from containers_app.audit.pruned import BEGUN
 from containers_app.audit.pruning import OldShard, Pruned
 from containers_app.conf import load
 from containers_app.errors import InvalidRequest, PermissionDenied
 from containers_app.operations.authority import Asker
+from containers_app.operations.notes import check_notes
 from containers_app.operations.registering import Author
 from containers_app.operations.visibility import SYSTEM
 from containers_app.specs import fields
@@ -37,19 +39,19 @@ def look(target: Target, asker: Asker) -> Found:
 def erase(target: Target, by: Author) -> Found:
     """Take it away. Raises PermissionDenied, and what `erasure.erase` does."""
     _permit(by.asker, ERASE)
-    return erasure.erase(target, **_of(by))
+    return erasure.erase(target, **_noted(erasure.ACTION, by))
 
 
 def place_hold(by: Author) -> LegalHold:
     """Let nothing be erased or pruned. Raises PermissionDenied, InvalidRequest without a reason, AuditUnavailable."""
     _permit(by.asker, HOLD)
-    return holds.place(**_of(by))
+    return holds.place(**_noted(holds.PLACED, by))
 
 
 def release_hold(hold_id: str, by: Author) -> LegalHold:
     """Take one hold off. Raises PermissionDenied, NotFound, InvalidRequest, AuditUnavailable."""
     _permit(by.asker, HOLD)
-    return holds.release(hold_id, **_of(by))
+    return holds.release(hold_id, **_noted(holds.RELEASED, by))
 
 
 def all_holds(asker: Asker) -> list[LegalHold]:
@@ -69,7 +71,7 @@ def prune(old: OldShard, by: Author, *, without_export: bool) -> Pruned:
     """Prune one of them. Raises PermissionDenied, and what `pruning.prune` does."""
     _permit(by.asker, ERASE)
     keep_years = load().ledger_keep_years
-    return pruning.prune(old, pruning.By(**_of(by)), keep_years=keep_years, without_export=without_export)
+    return pruning.prune(old, pruning.By(**_noted(BEGUN, by)), keep_years=keep_years, without_export=without_export)
 
 
 def _permit(asker: Asker, permission: str) -> None:
@@ -77,5 +79,6 @@ def _permit(asker: Asker, permission: str) -> None:
         raise PermissionDenied(f"you may not do this: it needs the permission '{permission}' (key scope '{SCOPE}')")
 
 
-def _of(by: Author) -> dict[str, Any]:
+def _noted(verb: str, by: Author) -> dict[str, Any]:
+    check_notes(verb, reason=by.reason, ticket=by.ticket)
     return {"actor": by.asker.as_actor(), "source": by.source, "reason": by.reason, "ticket": by.ticket}

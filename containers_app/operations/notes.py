@@ -12,6 +12,8 @@ FURTHER = frozenset(
     (
         *("config.host_added", "config.host_changed", "config.host_removed"),
         *("backup.pinned", "backup.unpinned", "backup.held", "backup.released"),
+        *("audit.hold_placed", "audit.hold_released", "audit.prune", "privacy.erase"),
+        *("audit.accept_rollback", "audit.rotate_key"),
     )
 )
 _WORDS = {"reason": "it says why, and is kept in the ledger", "ticket": "it names the change, such as CHG-1234"}

@@ -11,7 +11,9 @@ from typing import Any, ClassVar
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from containers_app.audit.losses import ACTION as ACCEPTED
 from containers_app.audit.losses import Loss
+from containers_app.audit.signer import ROTATION
 from containers_app.audit.signer_acts import accept_rollback, rotate_key, what_is_lost
 from containers_app.audit.signer_folder import SignerFolder
 from containers_app.conf import load
@@ -20,8 +22,11 @@ from containers_app.management.acts import ledger_keeping, ledger_reading
 from containers_app.management.acts.command import TERMINAL, asker_of
 from containers_app.management.acts.ledger_reading import CANNOT, Said
 from containers_app.operations.authority import Asker, record_denial
+from containers_app.operations.notes import check_notes
 from containers_app.specs import fields
 from containers_app.templatetags.console import visible
+
+_VERBS = {"accept-rollback": ACCEPTED, "rotate-key": ROTATION}
 
 
 class Command(BaseCommand):
@@ -54,6 +59,7 @@ class Command(BaseCommand):
         for one in (accept, rotate):
             one.add_argument("--user", metavar="NAME", help="the superuser who does it; without it the system does")
             one.add_argument("--reason", required=True, help="why; kept in the ledger")
+            one.add_argument("--ticket", default="", help="a change ticket; kept in the ledger")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do it, or say why not."""
@@ -63,7 +69,7 @@ class Command(BaseCommand):
         if options["act"] in ledger_keeping.ACTS:
             self._say(ledger_keeping.ACTS[options["act"]], options, refused=1)
             return
-        acts: Mapping[str, Callable[[Asker, str, Mapping[str, Any]], list[str]]] = {
+        acts: Mapping[str, Callable[[Asker, Mapping[str, str], Mapping[str, Any]], list[str]]] = {
             "accept-rollback": self._accept_rollback,
             "rotate-key": self._rotate_key,
         }
@@ -73,7 +79,9 @@ class Command(BaseCommand):
             reason = fields.line(options, "reason", longest=fields.LONGEST_REASON)
             if not reason:
                 raise InvalidRequest("'reason' must say why", field="reason")
-            for line in acts[options["act"]](asker, reason, options):
+            ticket = fields.line(options, "ticket", longest=fields.LONGEST_TICKET)
+            check_notes(_VERBS[options["act"]], reason=reason, ticket=ticket)
+            for line in acts[options["act"]](asker, {"reason": reason, "ticket": ticket}, options):
                 self.stdout.write(visible(line))
         except MycoError as error:
             raise CommandError(visible(error.message)) from error
@@ -89,7 +97,7 @@ class Command(BaseCommand):
         if said.code:
             sys.exit(said.code)
 
-    def _accept_rollback(self, asker: Asker, reason: str, options: Mapping[str, Any]) -> list[str]:
+    def _accept_rollback(self, asker: Asker, notes: Mapping[str, str], options: Mapping[str, Any]) -> list[str]:
         folder = SignerFolder(Path(load().signer_directory))
         found = what_is_lost(folder)
         if not found:
@@ -97,7 +105,7 @@ class Command(BaseCommand):
         wanted = "give up " + " ".join(str(loss.shard) for loss in found)
         if self._typed(found, wanted, options["confirm"]) != wanted:
             raise InvalidRequest(f"Nothing was done: type '{wanted}', or give it with --confirm.")
-        shard = accept_rollback(folder, found, actor=asker.as_actor(), source=TERMINAL, reason=reason)
+        shard = accept_rollback(folder, found, actor=asker.as_actor(), source=TERMINAL, **notes)
         return [f"The ledger goes on in shard {shard}; its first entry says what was lost."]
 
     def _typed(self, found: list[Loss], wanted: str, given: str | None) -> str:
@@ -109,9 +117,9 @@ class Command(BaseCommand):
         self.stdout.write("This cannot be taken back. If an older database was restored by mistake, restore the newer.")
         return input(f"Type '{wanted}' to go on without them: ").strip()
 
-    def _rotate_key(self, asker: Asker, reason: str, options: Mapping[str, Any]) -> list[str]:
+    def _rotate_key(self, asker: Asker, notes: Mapping[str, str], options: Mapping[str, Any]) -> list[str]:
         folder = SignerFolder.existing(Path(load().signer_directory))
-        vkey = rotate_key(folder, actor=asker.as_actor(), source=TERMINAL, reason=reason)
+        vkey = rotate_key(folder, actor=asker.as_actor(), source=TERMINAL, **notes)
         return ["The next checkpoint has the signatures of both keys. Give auditors the new one:", vkey]
 
 

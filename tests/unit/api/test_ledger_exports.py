@@ -66,7 +66,7 @@ def test_an_export_is_asked_for_made_listed_and_fetched(aude: Client) -> None:
 
 
 def test_what_an_export_is_chosen_by_is_a_keyed_hash_in_the_ledger_where_it_may_name_somebody(aude: Client) -> None:
-    chosen = {"object": "alice", "ticket": "Alice", "verb": "auth.login", "outcome": "ask alice"}
+    chosen = {"object": "alice", "ticket": "Alice", "verb": "auth.login", "host": "alice"}
     assert ask(aude, {"format": "jsonl", "filter": chosen}).status_code == 202
     told = json.loads(ledger.entries().get(phase="intent").payload)["params"]["filter"]
     assert told.pop("verb") == "auth.login"

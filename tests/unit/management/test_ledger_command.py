@@ -102,6 +102,22 @@ def test_a_refusal_is_in_the_ledger(signer: Signer, people: None) -> None:
     assert json.loads(Entry.objects.latest("id").payload)["action"] == "authz.denied"
 
 
+@pytest.mark.parametrize("words", [["rotate-key"], ["accept-rollback", "--confirm", "give up SHARD"]])
+def test_a_ticket_that_is_required_is_asked_for_and_kept(
+    halted: int, signer: Signer, settings: Settings, words: list[str]
+) -> None:
+    settings.MYCODOCKER = {**settings.MYCODOCKER, "require_ticket": frozenset({"all"})}
+    said = [word.replace("SHARD", str(halted)) for word in words]
+    with pytest.raises(CommandError, match="'ticket' is required for audit"):
+        run(*said, "--reason", "x")
+    assert losses.losses_told()
+    run("accept-rollback", "--confirm", f"give up {halted}", "--reason", "x", "--ticket", "CHG-1")
+    signer.look()
+    if words == ["rotate-key"]:
+        run(*said, "--reason", "x", "--ticket", "CHG-1")
+    assert Entry.objects.latest("id").ticket == "CHG-1"
+
+
 def test_nothing_is_accepted_while_nothing_is_lost(signer: Signer) -> None:
     record()
     with pytest.raises(CommandError, match="nothing to accept"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,10 +14,14 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from containers_app.audit import ledger
+from containers_app.audit.erasure import Target
 from containers_app.audit.ledger import Source
+from containers_app.audit.pruning import OldShard
+from containers_app.audit.verbs import ALL as VERBS
 from containers_app.checks import required_notes_are_of_known_acts
 from containers_app.errors import InvalidRequest
 from containers_app.models import Backup, Operation
+from containers_app.operations import ledger_keeping
 from containers_app.operations.authority import Asker
 from containers_app.operations.keeping import pin
 from containers_app.operations.kinds import KINDS, VERIFY
@@ -90,6 +95,44 @@ def test_backups_are_not_kept_without_a_reason_that_is_required(require: Require
         pin(row, by)
     row.refresh_from_db()
     assert not row.pinned
+
+
+@pytest.mark.parametrize("verb", sorted(FURTHER))
+def test_what_can_be_named_is_a_verb_of_the_ledger(verb: str) -> None:
+    assert verb in VERBS
+
+
+def test_nothing_is_done_to_the_ledger_without_a_ticket_that_is_required(
+    require: Require, with_key: Callable[..., Client]
+) -> None:
+    by = Author(asker=Asker(user=recipes.administrator()), source=Source(channel="api"), reason="an order of the court")
+    hold = ledger_keeping.place_hold(by)
+    require(ticket="all")
+    old = OldShard(shard=2020, size=1, left=1, exported="")
+    for act in (
+        lambda: ledger_keeping.place_hold(by),
+        lambda: ledger_keeping.release_hold(hold.id, by),
+        lambda: ledger_keeping.erase(Target(by="label", value="adam"), by),
+        lambda: ledger_keeping.prune(old, by, without_export=True),
+    ):
+        with pytest.raises(InvalidRequest, match="'ticket' is required"):
+            act()
+    answer = with_key(recipes.administrator("anna")).post(
+        "/api/ledger/holds", json.dumps({"reason": "x"}), content_type="application/json"
+    )
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "ticket")
+    assert [one.id for one in ledger_keeping.all_holds(by.asker)] == [hold.id]
+    assert ledger_keeping.release_hold(hold.id, replace(by, ticket="CHG-1")).released
+
+
+@pytest.mark.parametrize("page", ["admin:audit_entry_holds", "admin:audit_entry_erase"])
+def test_the_forms_of_the_ledger_show_a_ticket_as_required(require: Require, page: str) -> None:
+    require(ticket="audit.hold_placed,privacy.erase")
+    client = Client()
+    client.force_login(recipes.administrator())
+    shown = client.get(reverse(page)).content.decode()
+    (field,) = (part for part in shown.split("<") if part.startswith("input") and 'name="ticket"' in part)
+    assert " required" in field
 
 
 def test_the_published_endpoint_says_which_field_is_missing(require: Require, with_key: Callable[..., Client]) -> None:
