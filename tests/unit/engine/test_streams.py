@@ -190,7 +190,7 @@ def following(*parts: bytes, close: bool = False) -> Iterator[EngineGateway]:
 
 
 def test_events_are_typed_whatever_pieces_they_come_in() -> None:
-    sent = event("start") + event("die", Type="network") + event("exec_create: sh -c hunter2") + event("stop")
+    sent = event("start") + event("die", Type="plugin") + event("exec_create: sh -c hunter2") + event("stop")
     pieces = [chunk(sent[at : at + 7]) for at in range(0, len(sent), 7)]
     with following(*pieces) as gateway, gateway.events(None) as events:
         seen = [next(events) for _ in range(3)]
