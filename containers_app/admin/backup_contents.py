@@ -15,14 +15,13 @@ from django.urls import URLPattern, path, reverse
 from django.views.generic import View
 
 from containers_app.admin.acts import tell
-from containers_app.admin.base import asker_of, refused
+from containers_app.admin.base import asker_of, reader_of, refused
 from containers_app.archives.index_schema import Entry
-from containers_app.audit.origin import source_of
 from containers_app.conf import load
 from containers_app.errors import InvalidRequest, MycoError, NotFound, PermissionDenied
 from containers_app.models import Backup, BackupPart
 from containers_app.models.backups import USABLE_STATES
-from containers_app.operations.backup_contents import Reader, Wish, compare, download, list_folder
+from containers_app.operations.backup_contents import Wish, compare, download, list_folder
 from containers_app.operations.download_answers import answer
 from containers_app.operations.links import make_link
 from containers_app.operations.stored_parts import mounted_at
@@ -112,10 +111,6 @@ class ContentsPage(View):
             page = reverse("admin:containers_app_backup_change", args=[values["backup_id"]])
             return HttpResponseRedirect(page)
 
-    def reader(self, request: HttpRequest) -> Reader:
-        """Who asks."""
-        return Reader(asker=asker_of(request), source=source_of(request, channel="ui"))
-
     def shown(self, request: HttpRequest, template: str, backup: Backup, **context: Any) -> TemplateResponse:
         """The page."""
         may_download = request.user.has_perm(DOWNLOAD)
@@ -129,7 +124,7 @@ class FilesPage(ContentsPage):
     def get(self, request: HttpRequest, backup_id: UUID) -> HttpResponseBase:
         """By name, a page at a time."""
         wish = _wish(backup_id, request.GET)
-        found = list_folder(self.reader(request), wish, after=_path(request.GET, "after"), limit=_PAGE_ROWS)
+        found = list_folder(reader_of(request), wish, after=_path(request.GET, "after"), limit=_PAGE_ROWS)
         part, folder = found.part.file_name, wish.path or b""
         query = {"part": part, "path": shown(folder)}
         more = (
@@ -157,7 +152,7 @@ class ContentPage(ContentsPage):
     def get(self, request: HttpRequest, backup_id: UUID) -> HttpResponseBase:
         """A part, a file or a folder."""
         asked = request.headers.get("Range", "")
-        found = download(self.reader(request), _wish(backup_id, request.GET), asked_range=asked)
+        found = download(reader_of(request), _wish(backup_id, request.GET), asked_range=asked)
         return answer(request, found)
 
 
@@ -168,7 +163,7 @@ class LinkPage(ContentsPage):
 
     def post(self, request: HttpRequest, backup_id: UUID) -> HttpResponseBase:
         """Make one, and show it once."""
-        made = make_link(self.reader(request), _wish(backup_id, request.POST))
+        made = make_link(reader_of(request), _wish(backup_id, request.POST))
         url = f"{load().public_url}/download/{made.token}"
         return self.shown(request, "myco/backup_link.html", made.row.part.backup, link=made.row, url=url)
 
@@ -182,7 +177,7 @@ class ComparePage(ContentsPage):
             return self._choice(request, find(asker_of(request), "backup", pk=backup_id))
         wish, earlier = _wish(backup_id, request.GET), _identifier(request.GET["with"])
         after = _path(request.GET, "after")
-        found = compare(self.reader(request), wish, earlier, after=after, limit=_PAGE_ROWS)
+        found = compare(reader_of(request), wish, earlier, after=after, limit=_PAGE_ROWS)
         query = {"part": found.later.file_name, "with": str(earlier)}
         behind = found.page.next_after
         more = "" if behind is None else address(found.later.backup, "compare", **query, after=shown(behind))

@@ -14,11 +14,10 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
 
 from containers_app.admin.acts import ReasonForm, request_by, tell
-from containers_app.admin.base import asker_of, refused
+from containers_app.admin.base import asker_of, author_of, refused
 from containers_app.admin.notes import notes_of, notes_page
 from containers_app.admin.restore import RestoreView
 from containers_app.admin.stack_restore import StackRestoreView
-from containers_app.audit.origin import source_of
 from containers_app.audit.verbs import records
 from containers_app.errors import MycoError, PermissionDenied
 from containers_app.models import Backup, DockerHost, Operation
@@ -145,7 +144,7 @@ class BackupKeeping(Base):
             row, form = _row_for(request, verb, pk), notes_of(request, action)
             if not form.is_valid():
                 return notes_page(request, form, act=f"Change {visible(row.file_name)}")
-            _done(request, row, lambda: act(row, _author(request, form)))
+            _done(request, row, lambda: act(row, author_of(request, form)))
             return _to_page(pk)
 
         return view
@@ -157,7 +156,7 @@ class BackupKeeping(Base):
         form = HoldForm(request.POST or None).needing("backup.held")
         if request.method == "POST" and form.is_valid():
             until = form.cleaned_data["until"]
-            if _done(request, row, lambda: hold(row, _author(request, form), until=until)):
+            if _done(request, row, lambda: hold(row, author_of(request, form), until=until)):
                 return _to_page(pk)
         return self._form(request, row, form, act="Hold", sentence="It cannot be deleted while the hold is on it.")
 
@@ -280,15 +279,6 @@ def _row_for(request: HttpRequest, verb: str, pk: Any) -> Backup:
     if row is None:
         raise refused(request, "you may not do this to this backup")
     return row
-
-
-def _author(request: HttpRequest, form: ReasonForm) -> Author:
-    return Author(
-        asker=asker_of(request),
-        source=source_of(request, channel="ui"),
-        reason=form.cleaned_data["reason"],
-        ticket=form.cleaned_data["ticket"],
-    )
 
 
 def _done(request: HttpRequest, row: Backup, change: Callable[[], object]) -> bool:

@@ -10,11 +10,12 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db import models
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
+from django.views.generic import View
 
 from containers_app.audit.origin import source_of
 from containers_app.errors import MycoError, PermissionDenied
@@ -87,14 +88,30 @@ class ReadOnlyAdmin(Base):
         return {}
 
 
+class PermittedView(View):
+    """For who has one of the permissions; a refusal is in the ledger."""
+
+    permissions: ClassVar[tuple[str, ...]] = ()
+    refusal: ClassVar[str] = ""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **values: Any) -> HttpResponseBase:
+        """The page."""
+        if not any(request.user.has_perm(one) for one in self.permissions):
+            needed = f"you may not do this: it needs the permission '{self.permissions[0]}'"
+            raise refused(request, self.refusal or needed)
+        return super().dispatch(request, *args, **values)
+
+
 def asker_of(request: HttpRequest) -> Asker:
     """The signed-in user."""
     return Asker(user=request.user)
 
 
-def author_of(request: HttpRequest) -> Author:
-    """The signed-in user, for what needs no reason."""
-    return Author(asker=asker_of(request), source=source_of(request, channel="ui"))
+def author_of(request: HttpRequest, form: forms.Form | None = None) -> Author:
+    """The signed-in user, with the notes of the valid form, if it has any."""
+    given = {} if form is None else form.cleaned_data
+    notes = {name: given.get(name, "") for name in ("reason", "ticket")}
+    return Author(asker=asker_of(request), source=source_of(request, channel="ui"), **notes)
 
 
 def reader_of(request: HttpRequest) -> Reader:

@@ -14,17 +14,16 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from containers_app.admin.acts import ReasonForm, request_by
-from containers_app.admin.base import ReadOnlyAdmin, asker_of, moment, refused, text_of
+from containers_app.admin.base import ReadOnlyAdmin, asker_of, author_of, moment, refused, text_of
 from containers_app.admin.host_forms import HostForm, NewHostForm
 from containers_app.admin.notes import notes_of, notes_page
-from containers_app.audit.origin import source_of
 from containers_app.audit.verbs import records
 from containers_app.errors import MycoError, PermissionDenied
 from containers_app.models import DockerHost
 from containers_app.operations.answers import published_error
 from containers_app.operations.hosts import values_of
 from containers_app.operations.kinds import HOST_TEST
-from containers_app.operations.registering import ADD, CHANGE, Author, add, change, remove
+from containers_app.operations.registering import ADD, CHANGE, add, change, remove
 from containers_app.operations.submit import submit
 from containers_app.operations.visibility import visible_to
 from containers_app.specs.host import PLAIN_WARNING, HostValues, is_plain
@@ -64,7 +63,7 @@ class DockerHostAdmin(ReadOnlyAdmin):
             raise refused(request, "you may not register hosts")
         form = NewHostForm(request.POST or None).needing("config.host_added").needing(HOST_TEST.action)
         if request.method == "POST" and form.is_valid():
-            host = _saved(form, lambda: add(HostValues(**form.chosen()), _author(request, form)))
+            host = _saved(form, lambda: add(HostValues(**form.chosen()), author_of(request, form)))
             if host is not None:
                 return self._tested(request, host, form)
         return self._form(request, form, title="Register a host")
@@ -75,7 +74,7 @@ class DockerHostAdmin(ReadOnlyAdmin):
         host = self._of(request, pk)
         form = HostForm(request.POST or None, host=host).needing("config.host_changed").needing(HOST_TEST.action)
         if request.method == "POST" and form.is_valid():
-            changed = _saved(form, lambda: change(host, form.chosen(), _author(request, form)))
+            changed = _saved(form, lambda: change(host, form.chosen(), author_of(request, form)))
             if changed is not None:
                 return self._tested(request, changed, form)
         return self._form(request, form, title=f"Change {host.name}", host=host)
@@ -87,7 +86,7 @@ class DockerHostAdmin(ReadOnlyAdmin):
         if not form.is_valid():
             return notes_page(request, form, act=f"Remove {host.name}")
         try:
-            gone = remove(host, _author(request, form))
+            gone = remove(host, author_of(request, form))
         except MycoError as error:
             messages.error(request, error.message)
             return _page_of(pk)
@@ -172,15 +171,6 @@ def _state(row: DockerHost) -> str:
 
 def _page_of(pk: int) -> HttpResponseRedirect:
     return HttpResponseRedirect(reverse("admin:containers_app_dockerhost_change", args=[pk]))
-
-
-def _author(request: HttpRequest, form: ReasonForm) -> Author:
-    return Author(
-        asker=asker_of(request),
-        source=source_of(request, channel="ui"),
-        reason=form.cleaned_data["reason"],
-        ticket=form.cleaned_data["ticket"],
-    )
 
 
 def _saved(form: HostForm, save: Callable[[], DockerHost]) -> DockerHost | None:

@@ -15,17 +15,15 @@ from django.urls import reverse
 from django.views.generic import View
 
 from containers_app.admin.acts import tell
-from containers_app.admin.base import asker_of, reader_of, refused
+from containers_app.admin.base import asker_of, author_of, reader_of, refused
 from containers_app.admin.ledger_list import check, shown
 from containers_app.audit.commitments import ALTERED, ERASED
 from containers_app.audit.inclusion import inclusion
-from containers_app.audit.origin import source_of
 from containers_app.audit.published import entry_proof
 from containers_app.audit.reviews import OBJECT_TYPE, position, reviews_of
 from containers_app.errors import Hidden, MycoError, NotFound, PermissionDenied
 from containers_app.operations.ledger_reads import ENTRY, PROOF, place_of, record_look
 from containers_app.operations.ledger_reviews import REVIEW, review_entry
-from containers_app.operations.registering import Author
 from containers_app.operations.visibility import find, sees_system, visible_to
 from containers_app.templatetags.console import visible
 
@@ -91,7 +89,7 @@ class ReviewView(View):
         if not form.is_valid():
             messages.error(request, "A mark is reviewed, comment or flag, with a comment of 500 characters at most.")
             return back
-        by = Author(asker=asker_of(request), source=source_of(request, channel="ui"))
+        by = author_of(request)
         try:
             review_entry(row, form.cleaned_data["mark"], replace(by, reason=form.cleaned_data["comment"]))
         except PermissionDenied as error:

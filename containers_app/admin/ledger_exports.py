@@ -10,15 +10,12 @@ from django.contrib import admin, messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.views.generic import View
 
 from containers_app.admin.acts import ReasonForm, request_by, tell
-from containers_app.admin.base import asker_of, refused
+from containers_app.admin.base import PermittedView, asker_of, reader_of, refused
 from containers_app.admin.ledger_list import FilterForm, filters_of
-from containers_app.audit.origin import source_of
 from containers_app.conf import load
 from containers_app.errors import InvalidRequest, MycoError, NotFound, PermissionDenied
-from containers_app.operations.backup_contents import Reader
 from containers_app.operations.download_answers import answer
 from containers_app.operations.hosts import local_host
 from containers_app.operations.kinds import LEDGER_EXPORT
@@ -98,14 +95,11 @@ class ExportForm(ReasonForm):
         self.add_error(name if name in self.fields else None, visible(error.message))
 
 
-class _ExportView(View):
+class _ExportView(PermittedView):
     """For who may export."""
 
-    def dispatch(self, request: HttpRequest, *args: Any, **values: Any) -> HttpResponseBase:
-        """The page; a refusal is in the ledger."""
-        if not request.user.has_perm(PERMISSION):
-            raise refused(request, "you may not export the ledger")
-        return super().dispatch(request, *args, **values)
+    permissions = (PERMISSION,)
+    refusal = "you may not export the ledger"
 
 
 class ExportsPage(_ExportView):
@@ -142,9 +136,8 @@ class ExportContentPage(_ExportView):
 
     def get(self, request: HttpRequest, operation_id: UUID) -> HttpResponseBase:
         """As it was written."""
-        reader = Reader(asker=asker_of(request), source=source_of(request, channel="ui"))
         try:
-            return answer(request, download_export(reader, operation_id))
+            return answer(request, download_export(reader_of(request), operation_id))
         except NotFound as error:
             raise Http404 from error
         except MycoError as error:

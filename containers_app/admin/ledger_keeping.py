@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.views.generic import View
 
 from containers_app.admin.acts import ReasonForm, tell
-from containers_app.admin.base import asker_of, refused
+from containers_app.admin.base import PermittedView, asker_of, author_of
 from containers_app.audit.erasure import ACTION, Target
 from containers_app.audit.holds import PLACED, RELEASED
-from containers_app.audit.origin import source_of
 from containers_app.errors import MycoError
 from containers_app.operations.ledger_keeping import ERASE, HOLD, all_holds, erase, look, place_hold, release_hold
-from containers_app.operations.registering import Author
 from containers_app.operations.visibility import SYSTEM
 
 _HOLDS, _ERASE = "admin:audit_entry_holds", "admin:audit_entry_erase"
@@ -49,19 +46,7 @@ class EraseForm(ReasonForm):
         return Target(by=self.cleaned_data["by"], value=self.cleaned_data["value"])
 
 
-class _PermittedView(View):
-    """For who has one of the permissions; a refusal is in the ledger."""
-
-    permissions: ClassVar[tuple[str, ...]] = ()
-
-    def dispatch(self, request: HttpRequest, *args: Any, **values: Any) -> HttpResponseBase:
-        """The page."""
-        if not any(request.user.has_perm(one) for one in self.permissions):
-            raise refused(request, f"you may not do this: it needs the permission '{self.permissions[0]}'")
-        return super().dispatch(request, *args, **values)
-
-
-class HoldsPage(_PermittedView):
+class HoldsPage(PermittedView):
     """All holds, and for who may the form for one more."""
 
     permissions = (HOLD, SYSTEM)
@@ -77,7 +62,7 @@ class HoldsPage(_PermittedView):
         if not form.is_valid():
             return _holds(request, form)
         try:
-            place_hold(_author(request, form))
+            place_hold(author_of(request, form))
         except MycoError as error:
             tell(request, error, about="The ledger")
             return _holds(request, form)
@@ -85,7 +70,7 @@ class HoldsPage(_PermittedView):
         return HttpResponseRedirect(reverse(_HOLDS))
 
 
-class ReleasePage(_PermittedView):
+class ReleasePage(PermittedView):
     """The release of one hold, with its reason."""
 
     permissions = (HOLD,)
@@ -101,7 +86,7 @@ class ReleasePage(_PermittedView):
         if not form.is_valid():
             return _release(request, form)
         try:
-            release_hold(str(hold_id), _author(request, form))
+            release_hold(str(hold_id), author_of(request, form))
         except MycoError as error:
             tell(request, error, about="The hold")
         else:
@@ -109,7 +94,7 @@ class ReleasePage(_PermittedView):
         return HttpResponseRedirect(reverse(_HOLDS))
 
 
-class ErasePage(_PermittedView):
+class ErasePage(PermittedView):
     """Erasure: the form, then what will go, then it is done."""
 
     permissions = (ERASE,)
@@ -127,7 +112,7 @@ class ErasePage(_PermittedView):
         try:
             if "confirmed" not in request.POST:
                 return _erase(request, form, found=look(form.target(), asker_of(request)))
-            done = erase(form.target(), _author(request, form))
+            done = erase(form.target(), author_of(request, form))
         except MycoError as error:
             tell(request, error, about="The ledger")
             return _erase(request, form)
@@ -143,15 +128,6 @@ def keeping_urls() -> list[URLPattern]:
         path("holds/<uuid:hold_id>/release/", guard(ReleasePage.as_view()), name="audit_entry_hold_release"),
         path("erase/", guard(ErasePage.as_view()), name="audit_entry_erase"),
     ]
-
-
-def _author(request: HttpRequest, form: ReasonForm) -> Author:
-    return Author(
-        asker=asker_of(request),
-        source=source_of(request, channel="ui"),
-        reason=form.cleaned_data["reason"],
-        ticket=form.cleaned_data["ticket"],
-    )
 
 
 def _holds(request: HttpRequest, form: HoldForm) -> TemplateResponse:

@@ -6,13 +6,12 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.views.generic import View
 
 from containers_app.admin.acts import ReasonForm, request_by, tell
-from containers_app.admin.base import refused
+from containers_app.admin.base import PermittedView, refused
 from containers_app.errors import InvalidRequest, MycoError, PermissionDenied
 from containers_app.operations.hosts import local_host
 from containers_app.operations.kinds import LEDGER_VERIFY
@@ -48,16 +47,13 @@ class VerifyForm(ReasonForm):
         return values
 
 
-class VerifyPage(View):
-    """The form; what is sent without one means every shard, in full."""
+class VerifyPage(PermittedView):
+    """The form, for who reads the whole ledger; what is sent without one means every shard, in full."""
 
     verbs = (LEDGER_VERIFY.action,)
 
-    def dispatch(self, request: HttpRequest, *args: Any, **values: Any) -> HttpResponseBase:
-        """For who reads the whole ledger; a refusal is in the ledger."""
-        if not request.user.has_perm(LEDGER_VERIFY.permission):
-            raise refused(request, "you may not verify the ledger")
-        return super().dispatch(request, *args, **values)
+    permissions = (LEDGER_VERIFY.permission,)
+    refusal = "you may not verify the ledger"
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """The empty form."""

@@ -13,8 +13,7 @@ from django.urls import reverse
 from django.views.generic import View
 
 from containers_app.admin.acts import tell
-from containers_app.admin.base import asker_of, refused
-from containers_app.audit.origin import source_of
+from containers_app.admin.base import asker_of, author_of, refused
 from containers_app.errors import Hidden, MycoError, PermissionDenied
 from containers_app.operations.ledger_views import (
     SHARE,
@@ -24,7 +23,6 @@ from containers_app.operations.ledger_views import (
     save_view,
     views_for,
 )
-from containers_app.operations.registering import Author
 from containers_app.operations.visibility import sees_system
 
 _PAGE = "admin:audit_entry_views"
@@ -65,7 +63,7 @@ class ViewsPage(_ViewsView):
         values = form.cleaned_data
         filters = dict(parse_qsl(values["filters"]))
         try:
-            save_view(values["name"], filters, _author(request), is_shared=values["is_shared"])
+            save_view(values["name"], filters, author_of(request), is_shared=values["is_shared"])
         except MycoError as error:
             return _told(request, form, error)
         messages.success(request, "The view is saved.")
@@ -82,10 +80,10 @@ class ViewChangePage(_ViewsView):
         form = ViewForm(request.POST)
         try:
             if "delete" in request.POST:
-                delete_view(pk, _author(request))
+                delete_view(pk, author_of(request))
             elif form.is_valid():
                 values = form.cleaned_data
-                change_view(pk, values["name"], _author(request), is_shared=values["is_shared"])
+                change_view(pk, values["name"], author_of(request), is_shared=values["is_shared"])
             else:
                 messages.error(request, "A view needs a name of 100 characters at most.")
         except Hidden as error:
@@ -95,10 +93,6 @@ class ViewChangePage(_ViewsView):
         except MycoError as error:
             tell(request, error, about="The view")
         return HttpResponseRedirect(reverse(_PAGE))
-
-
-def _author(request: HttpRequest) -> Author:
-    return Author(asker=asker_of(request), source=source_of(request, channel="ui"))
 
 
 def _told(request: HttpRequest, form: ViewForm, error: MycoError) -> HttpResponse:

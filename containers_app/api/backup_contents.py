@@ -13,16 +13,16 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request as ApiRequest
 from rest_framework.response import Response
 
-from containers_app.api.auth import asker_of
 from containers_app.api.content_serializers import ComparisonSerializer, FolderSerializer, LinkSerializer, LinkWish
 from containers_app.api.permissions import Anybody
 from containers_app.api.strict_json import read_object
 from containers_app.api.views import ConsoleView
+from containers_app.api.wishes import reader_of
 from containers_app.audit.origin import source_of
 from containers_app.conf import load
 from containers_app.errors import InvalidRequest
 from containers_app.operations import links
-from containers_app.operations.backup_contents import Reader, Wish, compare, download, list_folder
+from containers_app.operations.backup_contents import Wish, compare, download, list_folder
 from containers_app.operations.download_answers import answer, resumes
 from containers_app.specs import fields
 from containers_app.specs.raw_path import raw, shown
@@ -38,10 +38,6 @@ class ContentsView(ConsoleView):
     """What the views of a backup's contents share."""
 
     long_filters = frozenset({"path", "after"})
-
-    def reader(self, request: ApiRequest) -> Reader:
-        """Who asks."""
-        return Reader(asker=asker_of(request), source=source_of(request._request, channel="api"))
 
 
 class FilesView(ContentsView):
@@ -59,7 +55,7 @@ class FilesView(ContentsView):
         """One folder, by name in byte order."""
         query = self.query(request)
         after, limit = _path(query, "after"), _limit(query)
-        found = list_folder(self.reader(request), _wish(backup_id, query), after=after, limit=limit)
+        found = list_folder(reader_of(request), _wish(backup_id, query), after=after, limit=limit)
         address = None if found.next_after is None else _next(request, query, found.next_after)
         body = {
             "part": found.part.file_name,
@@ -85,7 +81,7 @@ class ContentView(ContentsView):
         """The part as it is stored, also in ranges; with `path`, a file of it, or a folder as a tar."""
         query = self.query(request)
         asked = request.headers.get("Range", "")
-        found = download(self.reader(request), _wish(backup_id, query), asked_range=asked)
+        found = download(reader_of(request), _wish(backup_id, query), asked_range=asked)
         return answer(request._request, found)
 
 
@@ -102,7 +98,7 @@ class LinksView(ContentsView):
         body = read_object(request._request)
         fields.only(body, frozenset({"part", "path", "expiresInSeconds"}))
         wish = _wish(backup_id, {name: _text(body, name) for name in ("part", "path") if body.get(name) is not None})
-        made = links.make_link(self.reader(request), wish, expires_in_seconds=_lifetime(body))
+        made = links.make_link(reader_of(request), wish, expires_in_seconds=_lifetime(body))
         url = f"{load().public_url}/download/{made.token}"
         return Response(LinkSerializer({"row": made.row, "url": url}).data, status=201)
 
@@ -123,7 +119,7 @@ class CompareView(ContentsView):
         query = self.query(request)
         earlier, after = _identifier(query), _path(query, "after")
         wish = _wish(backup_id, {name: value for name, value in query.items() if name == "part"})
-        found = compare(self.reader(request), wish, earlier, after=after, limit=_limit(query))
+        found = compare(reader_of(request), wish, earlier, after=after, limit=_limit(query))
         address = None if found.page.next_after is None else _next(request, query, found.page.next_after)
         body = {
             "part": found.later.file_name,

@@ -16,10 +16,11 @@ from containers_app.api.schemas import HOST_CHANGE, HOST_REQUEST, HOST_TEST_RESP
 from containers_app.api.serializers import HostNameSerializer, HostSerializer
 from containers_app.api.strict_json import read_nothing, read_object
 from containers_app.api.views import ConsoleView
+from containers_app.api.wishes import author_of
 from containers_app.audit.origin import source_of
 from containers_app.errors import InvalidRequest
 from containers_app.operations.kinds import HOST_TEST
-from containers_app.operations.registering import Author, add, change, remove
+from containers_app.operations.registering import add, change, remove
 from containers_app.operations.submit import Request
 from containers_app.operations.visibility import find, sees_system, visible_to
 from containers_app.specs import fields
@@ -66,7 +67,7 @@ class HostsView(ConsoleView):
         body = read_object(request._request)
         fields.only(body, _NOTES | _CHOICES.keys() | {"name"})
         name, _ = fields.required_text(body, "name"), fields.required_text(body, "url", longest=LONGEST_URL)
-        host = add(HostValues(name=name, **_chosen(body)), _author(request, body))
+        host = add(HostValues(name=name, **_chosen(body)), author_of(request, body))
         return Response(HostSerializer(host).data, status=201, headers={"Location": f"/api/hosts/{host.pk}"})
 
 
@@ -96,7 +97,7 @@ class HostView(ConsoleView):
         if not changes:
             raise InvalidRequest(f"nothing to change: send one of {', '.join(sorted(_CHOICES))}")
         host = find(asker_of(request), "host", "change", pk=host_id)
-        return Response(HostSerializer(change(host, changes, _author(request, body))).data)
+        return Response(HostSerializer(change(host, changes, author_of(request, body))).data)
 
     @extend_schema(operation_id="hosts_remove", request=None, responses={200: HostSerializer, 204: None})
     def delete(self, request: ApiRequest, host_id: int) -> Response:
@@ -104,7 +105,7 @@ class HostView(ConsoleView):
         self.query(request)
         read_nothing(request._request)
         host = find(asker_of(request), "host", "change", pk=host_id)
-        gone = remove(host, _author(request, {}))
+        gone = remove(host, author_of(request, {}))
         return Response(status=204) if gone else Response(HostSerializer(host).data)
 
 
@@ -142,12 +143,3 @@ def _serializer(request: ApiRequest) -> type[HostSerializer]:
 
 def _chosen(body: Mapping[str, Any]) -> dict[str, Any]:
     return {column: read(body, name) for name, (column, read) in _CHOICES.items() if name in body}
-
-
-def _author(request: ApiRequest, body: Mapping[str, Any]) -> Author:
-    return Author(
-        asker=asker_of(request),
-        source=source_of(request._request, channel="api"),
-        reason=fields.line(body, "reason", longest=fields.LONGEST_REASON),
-        ticket=fields.line(body, "ticket", longest=fields.LONGEST_TICKET),
-    )

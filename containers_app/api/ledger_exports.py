@@ -9,14 +9,11 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request as ApiRequest
 from rest_framework.response import Response
 
-from containers_app.api.auth import asker_of
 from containers_app.api.backup_contents import FILE_RESPONSES
 from containers_app.api.ledger_schemas import EXPORT_REQUEST, EXPORT_RESPONSES
 from containers_app.api.strict_json import read_object
 from containers_app.api.views import ConsoleView
-from containers_app.api.wishes import NOTES, run_wish
-from containers_app.audit.origin import source_of
-from containers_app.operations.backup_contents import Reader
+from containers_app.api.wishes import NOTES, reader_of, run_wish
 from containers_app.operations.download_answers import answer
 from containers_app.operations.hosts import local_host
 from containers_app.operations.kinds import LEDGER_EXPORT
@@ -48,5 +45,4 @@ class ExportContentView(ConsoleView):
     def get(self, request: ApiRequest, operation_id: UUID) -> HttpResponseBase:
         """As it was written; each download is in the ledger."""
         self.query(request)
-        reader = Reader(asker=asker_of(request), source=source_of(request._request, channel="api"))
-        return answer(request._request, download_export(reader, operation_id))
+        return answer(request._request, download_export(reader_of(request), operation_id))

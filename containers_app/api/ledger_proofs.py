@@ -12,8 +12,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from containers_app.api.records import entry_of, reader_of, shard_in
+from containers_app.api.records import entry_of, shard_in
 from containers_app.api.views import ConsoleView
+from containers_app.api.wishes import reader_of
 from containers_app.audit.published import (
     Anchored,
     OutsideState,

@@ -13,10 +13,10 @@ from rest_framework.response import Response
 
 from containers_app.api.auth import asker_of
 from containers_app.api.ledger_schemas import NOTES_FIELDS
-from containers_app.api.records import entry_of, parameters, reader_of, shard_in
+from containers_app.api.records import entry_of, parameters, shard_in
 from containers_app.api.strict_json import read_object, read_optional
 from containers_app.api.views import ConsoleView
-from containers_app.api.wishes import NOTES, author_of
+from containers_app.api.wishes import NOTES, author_of, reader_of
 from containers_app.audit.inspection import disclosed_all
 from containers_app.audit.reviews import ACTION, KINDS, reviews_of
 from containers_app.models import LedgerView

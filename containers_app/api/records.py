@@ -19,9 +19,9 @@ from containers_app.api.pagination import limit_of
 from containers_app.api.serializers import BackupSerializer, EntrySerializer, OperationSerializer
 from containers_app.api.strict_json import read_nothing
 from containers_app.api.views import ConsoleView
+from containers_app.api.wishes import reader_of
 from containers_app.audit.inspection import at_leaf
 from containers_app.audit.origin import source_of
-from containers_app.operations.backup_contents import Reader
 from containers_app.operations.cancel import cancel
 from containers_app.operations.ledger_reads import ENTRY, LIST, place_of, record_look
 from containers_app.operations.ledger_search import FILTERS, find_entries, read_search, shard_of
@@ -128,11 +128,6 @@ class EntryView(ConsoleView):
         found = entry_of(request, index, shard_in(self.query(request)))
         record_look(reader_of(request), ENTRY, of=place_of(found))
         return Response(EntrySerializer([found], many=True).data[0])
-
-
-def reader_of(request: ApiRequest) -> Reader:
-    """Who reads through the API."""
-    return Reader(asker=asker_of(request), source=source_of(request._request, channel="api"))
 
 
 def shard_in(query: Mapping[str, str]) -> int | None:

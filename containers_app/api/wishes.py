@@ -13,6 +13,7 @@ from containers_app.api.answers import idempotency_key, preference_of, run
 from containers_app.api.auth import asker_of
 from containers_app.audit.origin import source_of
 from containers_app.models import DockerHost
+from containers_app.operations.backup_contents import Reader
 from containers_app.operations.kinds import Kind, Params
 from containers_app.operations.registering import Author
 from containers_app.operations.secrets import request_digest
@@ -30,6 +31,11 @@ def author_of(request: ApiRequest, body: Mapping[str, Any]) -> Author:
         reason=fields.line(body, "reason", longest=fields.LONGEST_REASON),
         ticket=fields.line(body, "ticket", longest=fields.LONGEST_TICKET),
     )
+
+
+def reader_of(request: ApiRequest) -> Reader:
+    """Who reads."""
+    return Reader(asker=asker_of(request), source=source_of(request._request, channel="api"))
 
 
 def run_wish(request: ApiRequest, kind: Kind, params: Params, *, host: DockerHost, body: Mapping[str, Any]) -> Response:

@@ -67,10 +67,7 @@ def record_password(user: User, by: Author) -> None:
 def _tell(action: str, user: User, by: Author, **details: Any) -> None:
     ledger.event(
         action=action,
-        actor=by.asker.as_actor(),
-        source=by.source,
         subject=Subject(type="user", id=str(user.pk)),
         details=details,
-        reason=by.reason,
-        ticket=by.ticket,
+        **by.told(),
     )

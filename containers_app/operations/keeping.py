@@ -74,12 +74,9 @@ def _change(backup: Backup, by: Author, action: str, expected: Q, **values: Any)
         changed = Backup.objects.select_related("host", "operation", "container").get(pk=backup.pk)
         ledger.event(
             action=action,
-            actor=by.asker.as_actor(),
-            source=by.source,
             subject=subject_of(backup),
             details={"before": before, "after": _kept(changed)},
-            reason=by.reason,
-            ticket=by.ticket,
+            **by.told(),
         )
     return changed
 

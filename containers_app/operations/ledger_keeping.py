@@ -81,4 +81,4 @@ def _permit(asker: Asker, permission: str) -> None:
 
 def _noted(verb: str, by: Author) -> dict[str, Any]:
     check_notes(verb, reason=by.reason, ticket=by.ticket)
-    return {"actor": by.asker.as_actor(), "source": by.source, "reason": by.reason, "ticket": by.ticket}
+    return by.told()

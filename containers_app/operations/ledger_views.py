@@ -94,12 +94,9 @@ def _record(action: str, view: LedgerView, by: Author, details: Mapping[str, Any
     """Within the transaction of the row, so that there is no change without an entry."""
     ledger.event(
         action=action,
-        actor=by.asker.as_actor(),
-        source=by.source,
         subject=Subject(type="ledger_view", id=identity),
         details=details,
-        reason=by.reason,
-        ticket=by.ticket,
+        **by.told(),
     )
 
 

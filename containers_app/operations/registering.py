@@ -37,6 +37,10 @@ class Author:
     reason: str = ""
     ticket: str = ""
 
+    def told(self) -> dict[str, Any]:
+        """As the ledger takes it."""
+        return {"actor": self.asker.as_actor(), "source": self.source, "reason": self.reason, "ticket": self.ticket}
+
 
 def add(values: HostValues, by: Author) -> DockerHost:
     """Register a host. Raises PermissionDenied, InvalidRequest, NameTaken or AuditUnavailable; then there is none."""
@@ -156,11 +160,8 @@ def _recorded(action: str, name: str, by: Author, details: Mapping[str, Any]) ->
 def _tell(action: str, name: str, by: Author, **more: Any) -> None:
     ledger.event(
         action=action,
-        actor=by.asker.as_actor(),
-        source=by.source,
         subject=Subject(type="host", name=name, host=name),
-        reason=by.reason,
-        ticket=by.ticket,
+        **by.told(),
         **more,
     )
 
