@@ -20,9 +20,9 @@ from containers_app.admin.ledger_list import check, shown
 from containers_app.audit.commitments import ALTERED, ERASED
 from containers_app.audit.inclusion import inclusion
 from containers_app.audit.published import entry_proof
-from containers_app.audit.reviews import OBJECT_TYPE, position, reviews_of
+from containers_app.audit.reviews import OBJECT_TYPE, reviews_of
 from containers_app.errors import Hidden, MycoError, NotFound, PermissionDenied
-from containers_app.operations.ledger_reads import ENTRY, PROOF, place_of, record_look
+from containers_app.operations.ledger_reads import ENTRY, PROOF, record_look
 from containers_app.operations.ledger_reviews import REVIEW, review_entry
 from containers_app.operations.visibility import find, sees_system, visible_to
 from containers_app.templatetags.console import visible
@@ -49,7 +49,7 @@ class EntryProofView(View):
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The hashes that lead from the entry to the signed root."""
         row = entry_or_404(request, pk)
-        record_look(reader_of(request), PROOF, of=place_of(row))
+        record_look(reader_of(request), PROOF, of=row.place)
         context = {**admin.site.each_context(request), "title": f"Proof of entry {row.leaf_index:,}", "row": row}
         try:
             context["proof"] = inclusion(row)
@@ -64,7 +64,7 @@ class EntryProofFileView(View):
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
         """As the interface gives it."""
         row = entry_or_404(request, pk)
-        record_look(reader_of(request), PROOF, of=place_of(row))
+        record_look(reader_of(request), PROOF, of=row.place)
         try:
             answer = HttpResponse(entry_proof(row), content_type="text/plain; charset=utf-8")
         except NotFound as error:
@@ -112,7 +112,7 @@ def entry_or_404(request: HttpRequest, pk: int) -> Any:
 
 def entry_context(request: HttpRequest, row: Any) -> dict[str, Any]:
     """What the page of an entry shows."""
-    record_look(reader_of(request), ENTRY, of=place_of(row))
+    record_look(reader_of(request), ENTRY, of=row.place)
     asker = asker_of(request)
     sees_all = sees_system(asker, "ledger")
     first, *marks = shown([row, *(reviews_of(row) if sees_all else [])])
@@ -133,7 +133,7 @@ def entry_context(request: HttpRequest, row: Any) -> dict[str, Any]:
         "review_form": ReviewForm() if request.user.has_perm(REVIEW) else None,
         "lost": (ERASED, ALTERED),
         "reviewed_entry": told.get("object", {}).get("id") if _is_of_entry(told) else None,
-        "position": position(row),
+        "position": row.place,
     }
 
 

@@ -25,7 +25,7 @@ from containers_app.audit.published import (
     outside_state,
 )
 from containers_app.errors import InvalidRequest
-from containers_app.operations.ledger_reads import CHECKPOINT, GROWTH, PROOF, place_of, record_look
+from containers_app.operations.ledger_reads import CHECKPOINT, GROWTH, PROOF, record_look
 from containers_app.operations.visibility import LEDGER_READERS
 from containers_app.specs import fields
 
@@ -98,7 +98,7 @@ class EntryProofView(ConsoleView):
         """A file for c2sp.org/tlog-proof: it shows that the last checkpoint covers the entry."""
         entry = entry_of(request, index, shard_in(self.query(request)))
         proof = entry_proof(entry)
-        record_look(reader_of(request), PROOF, of=place_of(entry))
+        record_look(reader_of(request), PROOF, of=entry.place)
         answer = HttpResponse(proof, content_type="text/plain; charset=utf-8")
         name = f"entry-{entry.shard}-{entry.leaf_index}.tlog-proof"
         answer["Content-Disposition"] = f'attachment; filename="{name}"'

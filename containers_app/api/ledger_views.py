@@ -20,7 +20,7 @@ from containers_app.api.wishes import NOTES, author_of, reader_of
 from containers_app.audit.inspection import disclosed_all
 from containers_app.audit.reviews import ACTION, KINDS, reviews_of
 from containers_app.models import LedgerView
-from containers_app.operations.ledger_reads import ENTRY, place_of, record_look
+from containers_app.operations.ledger_reads import ENTRY, record_look
 from containers_app.operations.ledger_reviews import REVIEW, review_entry
 from containers_app.operations.ledger_search import FILTERS
 from containers_app.operations.ledger_views import change_view, delete_view, find_view, may_change, save_view, views_for
@@ -157,7 +157,7 @@ class ReviewsView(ConsoleView):
     def get(self, request: ApiRequest, index: int) -> Response:
         """The last 100 marks, oldest first, in one answer."""
         entry = entry_of(request, index, shard_in(self.query(request)))
-        record_look(reader_of(request), ENTRY, of=place_of(entry))
+        record_look(reader_of(request), ENTRY, of=entry.place)
         return Response({"next": None, "previous": None, "results": _shown(reviews_of(entry))})
 
     @extend_schema(operation_id="ledger_review", request=_REVIEW_REQUEST, responses={201: _REVIEW}, parameters=[_SHARD])

@@ -23,7 +23,7 @@ from containers_app.api.wishes import reader_of
 from containers_app.audit.inspection import at_leaf
 from containers_app.audit.origin import source_of
 from containers_app.operations.cancel import cancel
-from containers_app.operations.ledger_reads import ENTRY, LIST, place_of, record_look
+from containers_app.operations.ledger_reads import ENTRY, LIST, record_look
 from containers_app.operations.ledger_search import FILTERS, find_entries, read_search, shard_of
 from containers_app.operations.visibility import LEDGER_READERS, find, visible_to
 
@@ -126,7 +126,7 @@ class EntryView(ConsoleView):
     def get(self, request: ApiRequest, index: int) -> Response:
         """By leaf index, in the newest shard unless `shard` names another."""
         found = entry_of(request, index, shard_in(self.query(request)))
-        record_look(reader_of(request), ENTRY, of=place_of(found))
+        record_look(reader_of(request), ENTRY, of=found.place)
         return Response(EntrySerializer([found], many=True).data[0])
 
 

@@ -172,7 +172,7 @@ def _add(recorded: Recorded, head: Head) -> tuple[Entry, Head]:
 
 def _frontier(head: Head) -> Frontier:
     try:
-        return Frontier.from_text(head.size, head.frontier)
+        return head.tree()
     except ValueError as failure:
         raise HeadUnfit(f"the head of shard {head.shard} is damaged") from failure
 

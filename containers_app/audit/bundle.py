@@ -17,12 +17,11 @@ from django.db.models import Max, Min, Q, QuerySet
 from containers_app.audit.appending import answering
 from containers_app.audit.canonical import timestamp
 from containers_app.audit.closing import OPENINGS
-from containers_app.audit.inspection import disclosures_of
+from containers_app.audit.inspection import disclosures_of, heads_now
 from containers_app.audit.models import Entry, Head
 from containers_app.audit.pruned import pruning_of
 from containers_app.audit.router import ALIAS
 from containers_app.audit.selection import ROWS_AT_ONCE, Selection, in_pieces
-from containers_app.audit.shards import rank
 from containers_app.errors import InvalidRequest, MycoError
 
 FORMAT: Final = "mycodocker-ledger-bundle/1"
@@ -143,7 +142,7 @@ def write_bundle(
 
 def _shards(selection: Selection, newest: Callable[[int], Signed | None]) -> list[_Shard]:
     found = []
-    for head in sorted(Head.objects.using(ALIAS).all(), key=lambda one: rank(one.shard)):
+    for head in heads_now().values():
         signed = newest(head.shard)
         if signed is not None and signed.size:
             one = _shard(selection, head, signed)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from containers_app.audit.merkle import Frontier, leaf_hash
+from containers_app.audit.merkle import leaf_hash
 from containers_app.audit.models import Entry, Head
 from containers_app.audit.proofs import inclusion_proof, is_included
 from containers_app.audit.router import ALIAS
@@ -54,7 +54,7 @@ def why_not_closed(head: Head, heads: Mapping[int, Head], endings: Iterable[Endi
         return ""
     told = [one for one in endings if one.shard == head.shard]
     try:
-        root = Frontier.from_text(head.size, head.frontier).root().hex()
+        root = head.tree().root().hex()
     except ValueError:
         return "the tree in the database is damaged"
     parting = (one.parting(head.size, root) for one in told)
@@ -64,7 +64,7 @@ def why_not_closed(head: Head, heads: Mapping[int, Head], endings: Iterable[Endi
 def is_proven(opening: Entry, head: Head) -> bool:
     """Whether the tree of `head` has this payload as its first leaf. Raises django.db.Error."""
     try:
-        root = Frontier.from_text(head.size, head.frontier).root()
+        root = head.tree().root()
         proof = inclusion_proof(0, head.size, node=StoredNodes(head.shard))
     except (TreeDamaged, ValueError):
         return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,7 +11,7 @@ from django.db.models import QuerySet
 
 from containers_app.audit.appending import answering
 from containers_app.audit.bundle import Signed
-from containers_app.audit.inspection import DIGESTS_AT_ONCE, disclosed_all
+from containers_app.audit.inspection import DIGESTS_AT_ONCE, disclosed_all, payload_of
 from containers_app.audit.merkle import leaf_hash
 from containers_app.audit.models import Anchoring, Entry, SignedCheckpoint
 from containers_app.audit.published import newest_checkpoints
@@ -150,9 +149,9 @@ def _joined(piece: Sequence[Entry], selection: Selection, snapshot: Snapshot) ->
 
 
 def _with_end(intent: Told, end: Entry | None, selection: Selection) -> Told:
-    if end is None or _intent_in(_payload(end)) != intent.leaf_hash:
+    if end is None or _intent_in(payload_of(end)) != intent.leaf_hash:
         return intent
-    return replace(intent, ended=_place(end), is_cited=selection.includes(end.time))
+    return replace(intent, ended=end.place, is_cited=selection.includes(end.time))
 
 
 def _partners_of(piece: Sequence[Entry], snapshot: Snapshot) -> list[Entry]:
@@ -168,22 +167,10 @@ def _pairs(ids: Sequence[str]) -> list[Entry]:
 
 def _told(entry: Entry, shown: Mapping[str, Any]) -> Told:
     """The hash is computed, not copied."""
-    return Told(place=_place(entry), leaf_hash=leaf_hash(entry.payload.encode()).hex(), payload=shown)
-
-
-def _payload(entry: Entry) -> dict[str, Any]:
-    try:
-        payload = json.loads(entry.payload)
-    except ValueError:
-        return {}
-    return payload if isinstance(payload, dict) else {}
+    return Told(place=entry.place, leaf_hash=leaf_hash(entry.payload.encode()).hex(), payload=shown)
 
 
 def _intent_in(payload: Mapping[str, Any]) -> object:
     """The leaf hash of the intent that an outcome names."""
     named = payload.get("intent")
     return named.get("leaf_hash") if isinstance(named, dict) else None
-
-
-def _place(entry: Entry) -> str:
-    return f"{entry.shard}/{entry.leaf_index}"

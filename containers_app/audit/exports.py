@@ -10,12 +10,10 @@ from typing import Any, BinaryIO, Final
 
 from containers_app.audit.appending import answering
 from containers_app.audit.bundle import Written, withheld
-from containers_app.audit.inspection import disclosed_all
-from containers_app.audit.models import Entry, Head
+from containers_app.audit.inspection import disclosed_all, heads_now
+from containers_app.audit.models import Entry
 from containers_app.audit.ocsf import activity
-from containers_app.audit.router import ALIAS
 from containers_app.audit.selection import Selection, in_pieces
-from containers_app.audit.shards import rank
 
 # A cell that begins so is a formula to a spreadsheet (OWASP, CSV injection).
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -63,18 +61,13 @@ def write_entries(
             checkpoint()
             target.write(b"".join(encode(piece)))
             count += len(piece)
-            places = [places[0] or _place(piece[0]), _place(piece[-1])]
+            places = [places[0] or piece[0].place, piece[-1].place]
     return Written(entries=count, first=places[0], last=places[-1])
 
 
 def _pieces(selection: Selection) -> Iterator[list[Entry]]:
-    heads = sorted(Head.objects.using(ALIAS).all(), key=lambda one: rank(one.shard))
-    for head in heads:
+    for head in heads_now().values():
         yield from in_pieces(selection.rows(), shard=head.shard, size=head.size)
-
-
-def _place(entry: Entry) -> str:
-    return f"{entry.shard}/{entry.leaf_index}"
 
 
 def _jsonl(entries: Iterable[Entry]) -> Iterator[bytes]:

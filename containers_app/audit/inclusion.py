@@ -9,10 +9,8 @@ from datetime import datetime
 from containers_app.audit.appending import answering
 from containers_app.audit.merkle import leaf_hash, node_hash
 from containers_app.audit.models import Entry
-from containers_app.audit.proofs import inclusion_proof
-from containers_app.audit.published import newest_checkpoint
+from containers_app.audit.published import NOT_COVERED, newest_checkpoint, way_to
 from containers_app.audit.record import projection
-from containers_app.audit.tree import StoredNodes, TreeDamaged
 from containers_app.errors import NotFound
 
 
@@ -55,12 +53,9 @@ def inclusion(entry: Entry) -> Inclusion:
     """
     with answering():
         row = newest_checkpoint(entry.shard)
-        if row is None or entry.leaf_index >= row.size:
-            raise NotFound("No checkpoint covers this entry yet: ask again in a few seconds.")
-        try:
-            hashes = inclusion_proof(entry.leaf_index, row.size, node=StoredNodes(entry.shard))
-        except TreeDamaged as damage:
-            raise NotFound(f"There is no proof: {damage}.") from damage
+        if row is None:
+            raise NotFound(NOT_COVERED)
+        hashes = way_to(row, entry)
     leaf = leaf_hash(entry.payload.encode())
     steps, reached = _way_up(leaf, hashes, index=entry.leaf_index, last=row.size - 1)
     return Inclusion(

@@ -31,10 +31,16 @@ def at_leaf(index: int) -> Q:
     return Q(shard__in=Head.objects.using(ALIAS).values("shard"), leaf_index=index)
 
 
+def heads_now() -> dict[int, Head]:
+    """The head of each shard, oldest first. Raises django.db.Error."""
+    heads = sorted(Head.objects.using(ALIAS).all(), key=lambda head: rank(head.shard))
+    return {head.shard: head for head in heads}
+
+
 def known_shards() -> list[int]:
     """The shards that there are, oldest first. Raises `AuditUnavailable`."""
     with answering():
-        return sorted(Head.objects.using(ALIAS).values_list("shard", flat=True), key=rank)
+        return list(heads_now())
 
 
 def disclosed(entry: Entry) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from containers_app.audit.appending import (
     writable,
 )
 from containers_app.audit.closing import is_proven
+from containers_app.audit.inspection import heads_now
 from containers_app.audit.merkle import Frontier
 from containers_app.audit.models import Entry, Head, Standing
 from containers_app.audit.notes import Checkpoint, parse_checkpoint, split_note
@@ -134,7 +135,7 @@ def accept(lost: Sequence[Loss], *, actor: Actor, source: Source, reason: str, t
     `Unrecordable`, `AuditUnavailable`.
     """
     with appending():
-        heads = {head.shard: head for head in Head.objects.using(ALIAS).all()}
+        heads = heads_now()
         last = shards.newest([*heads, *(loss.shard for loss in lost)])
         shard = shards.successor(last or 0, year=datetime.now(UTC).year)
         unfit = {loss.shard for loss in lost if loss.why == HEAD_UNFIT}
@@ -172,22 +173,13 @@ def _accepts(payload: str, loss: Loss) -> bool:
 def unfit_head(head: Head) -> Loss | None:
     """A shard of which nothing is signed yet and whose head is not that of its entries. Raises django.db.Error."""
     try:
-        root = Frontier.from_text(head.size, head.frontier).root()
+        root = head.tree().root()
         if root_of(head.size, node=StoredNodes(head.shard, from_leaves=True)) == root:
             return None
     except (TreeDamaged, ValueError):
         pass
     nothing = Frontier().root().hex()
     return Loss(shard=head.shard, size=0, root=nothing, left=head.size, why=HEAD_UNFIT, checkpoint=())
-
-
-def is_head(head: Head) -> bool:
-    """Whether it has the form of one."""
-    try:
-        Frontier.from_text(head.size, head.frontier)
-    except ValueError:
-        return False
-    return True
 
 
 def unfit_shards(accepted: Iterable[tuple[int, int, str]]) -> set[int]:
@@ -210,7 +202,7 @@ def _why(checkpoint: Checkpoint, head: Head | None) -> str:
 
 def _parting(checkpoint: Checkpoint, head: Head, node: StoredNodes) -> str:
     try:
-        root = Frontier.from_text(head.size, head.frontier).root()
+        root = head.tree().root()
         proof = consistency_proof(checkpoint.size, head.size, node=node)
     except (TreeDamaged, ValueError):
         return "the tree in the database is damaged"

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 from django.db import models
 from django.db.models import Q
 
+from containers_app.audit.merkle import Frontier
 from containers_app.errors import PermissionDenied
 
 Stored = TypeVar("Stored", bound=models.Model)
@@ -113,7 +114,12 @@ class Entry(LedgerModel):
         )
 
     def __str__(self) -> str:
-        return f"{self.shard}/{self.leaf_index} {self.action} {self.phase}"
+        return f"{self.place} {self.action} {self.phase}"
+
+    @property
+    def place(self) -> str:
+        """How other entries, files and people name it."""
+        return f"{self.shard}/{self.leaf_index}"
 
     @property
     def is_pruned(self) -> bool:
@@ -133,6 +139,19 @@ class Head(LedgerModel):
 
     def __str__(self) -> str:
         return f"{self.shard}: {self.size} entries"
+
+    def tree(self) -> Frontier:
+        """The tree that ends here. Raises ValueError where this is the end of none."""
+        return Frontier.from_text(self.size, self.frontier)
+
+    @property
+    def is_of_a_tree(self) -> bool:
+        """Whether it has the form of an end."""
+        try:
+            self.tree()
+        except ValueError:
+            return False
+        return True
 
 
 class Disclosure(LedgerModel):

@@ -49,7 +49,7 @@ def _read(entry: Entry, shard: int) -> Pruning | None:
         return None
     try:
         said = json.loads(entry.payload)["details"]
-        place = f"{entry.shard}/{entry.leaf_index}"
+        place = entry.place
         return Pruning(shard=shard, end=int(said["end"]), root=str(said["root"]), place=place)
     except (ValueError, KeyError, TypeError):
         return None

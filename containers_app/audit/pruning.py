@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from containers_app.audit import ledger, shards
 from containers_app.audit.appending import answering
 from containers_app.audit.holds import PLACED, RELEASED, check_not_held
-from containers_app.audit.inspection import committed_in
+from containers_app.audit.inspection import committed_in, heads_now
 from containers_app.audit.ledger import Subject
 from containers_app.audit.models import Entry, Head
 from containers_app.audit.pruned import BEGUN, ENDED, columns_of_pruned
@@ -71,7 +71,7 @@ def old_shards(keep_years: int) -> list[OldShard]:
         raise InvalidRequest("no policy is set, so everything is kept: set MYCO_LEDGER_KEEP_YEARS")
     oldest_kept = datetime.now(UTC).year - keep_years
     with answering():
-        heads = sorted(Head.objects.using(ALIAS).all(), key=lambda head: shards.rank(head.shard))
+        heads = list(heads_now().values())
         found = [_old(head) for head in heads[:-1] if shards.year_of(head.shard) < oldest_kept]
     return [one for one in found if one.left]
 
@@ -150,7 +150,7 @@ def _export_of(head: Head) -> str:
             begun = Entry.objects.using(ALIAS).filter(operation_id=entry.operation_id, phase="intent").first()
             params = {} if begun is None else json.loads(begun.payload).get("params", {})
             if params.get("format") == "bundle" and not params.get("filter"):
-                return f"{entry.shard}/{entry.leaf_index}"
+                return entry.place
     return ""
 
 

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from containers_app.audit import losses, shards
 from containers_app.audit.appending import HALTED, answering
-from containers_app.audit.merkle import Frontier
+from containers_app.audit.inspection import heads_now
 from containers_app.audit.models import Anchoring, Entry, Head, SignedCheckpoint
 from containers_app.audit.notes import NoteRefused, open_note, signer_of, tlog_proof
 from containers_app.audit.proofs import consistency_proof, inclusion_proof, root_of
@@ -23,6 +23,7 @@ _MOST_WITNESSES: Final = 8
 _LOOKED_AT: Final = 64
 # How late a checkpoint may be before it is called so.
 _PATIENCE: Final = timedelta(seconds=60)
+NOT_COVERED: Final = "No checkpoint covers this entry yet: ask again in a few seconds."
 _NOT_SIGNED: Final = "No checkpoint is signed yet: is the signer running?"
 State = Literal["empty", "signed", "unsigned", "late", "halted"]
 # `none`: never, and not late either. `late`: see MYCO_ANCHOR_LATE_SECONDS.
@@ -140,8 +141,7 @@ def _is_beyond(moment: datetime) -> bool:
 
 def newest_checkpoints() -> list[SignedCheckpoint]:
     """The last checkpoint of each shard, in the order of the shards. Raises django.db.Error."""
-    known = Head.objects.using(ALIAS).values_list("shard", flat=True)
-    found = [newest_checkpoint(shard) for shard in sorted(known, key=shards.rank)]
+    found = [_newest_within(head.shard, head.size) for head in heads_now().values()]
     return [one for one in found if one is not None]
 
 
@@ -186,13 +186,21 @@ def entry_proof(entry: Entry) -> str:
         row = newest_checkpoint(entry.shard)
         if row is None:
             raise NotFound(_NOT_SIGNED)
-        if entry.leaf_index >= row.size:
-            raise NotFound("No checkpoint covers this entry yet: ask again in a few seconds.")
-        try:
-            proof = inclusion_proof(entry.leaf_index, row.size, node=StoredNodes(entry.shard))
-        except TreeDamaged as damage:
-            raise NotFound(f"There is no proof: {damage}.") from damage
+        proof = way_to(row, entry)
         return tlog_proof(index=entry.leaf_index, proof=proof, note=_with_witnesses(row))
+
+
+def way_to(row: SignedCheckpoint, entry: Entry) -> list[bytes]:
+    """The hashes that lead from an entry to the root of a checkpoint of its shard.
+
+    Raises NotFound where it does not cover the entry, or the stored tree is damaged; django.db.Error.
+    """
+    if entry.leaf_index >= row.size:
+        raise NotFound(NOT_COVERED)
+    try:
+        return inclusion_proof(entry.leaf_index, row.size, node=StoredNodes(entry.shard))
+    except TreeDamaged as damage:
+        raise NotFound(f"There is no proof: {damage}.") from damage
 
 
 def growth_proof(first: int, second: int, *, shard: int | None = None) -> Growth:
@@ -215,7 +223,7 @@ def growth_proof(first: int, second: int, *, shard: int | None = None) -> Growth
 
 
 def _head_of(shard: int | None) -> Head:
-    heads = {head.shard: head for head in Head.objects.using(ALIAS).all()}
+    heads = heads_now()
     wanted = shards.newest(heads) if shard is None else shard
     if wanted not in heads:
         raise NotFound("The ledger has no entry yet." if shard is None else "The ledger has no such shard.")
@@ -255,11 +263,9 @@ def _with_witnesses(row: SignedCheckpoint) -> str:
 
 
 def _unfit(head: Head) -> str:
-    try:
-        Frontier.from_text(head.size, head.frontier)
-    except ValueError:
-        return f"the head of shard {head.shard} is no head of a tree: no entry is taken, so nothing is run"
-    return ""
+    if head.is_of_a_tree:
+        return ""
+    return f"the head of shard {head.shard} is no head of a tree: no entry is taken, so nothing is run"
 
 
 def _why(state: State) -> str:

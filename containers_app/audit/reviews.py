@@ -27,7 +27,7 @@ def review(entry: Entry, kind: Kind, *, actor: Actor, source: Source, comment: s
         actor=actor,
         source=source,
         outcome="success",
-        subject=Subject(type=OBJECT_TYPE, id=position(entry), name=entry.action),
+        subject=Subject(type=OBJECT_TYPE, id=entry.place, name=entry.action),
         details={"mark": kind, "leaf_hash": entry.leaf_hash},
         reason=comment,
     )
@@ -40,11 +40,6 @@ def review(entry: Entry, kind: Kind, *, actor: Actor, source: Source, comment: s
 
 def reviews_of(entry: Entry) -> list[Any]:
     """The entries that record marks of `entry`, oldest first, the last 100 at most. Raises `AuditUnavailable`."""
-    rows = Entry.objects.using(ALIAS).filter(object_id=position(entry), object_type=OBJECT_TYPE, action=ACTION)
+    rows = Entry.objects.using(ALIAS).filter(object_id=entry.place, object_type=OBJECT_TYPE, action=ACTION)
     with answering():
         return list(rows.order_by("-time", "-id")[:_MOST_SHOWN])[::-1]
-
-
-def position(entry: Entry) -> str:
-    """How an entry is named as the object of another one."""
-    return f"{entry.shard}/{entry.leaf_index}"

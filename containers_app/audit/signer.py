@@ -11,8 +11,8 @@ from typing import Final
 from containers_app.audit import closing, losses, shards
 from containers_app.audit.appending import answering, appending, writable
 from containers_app.audit.flushing import flush
+from containers_app.audit.inspection import heads_now
 from containers_app.audit.losses import Loss
-from containers_app.audit.merkle import Frontier
 from containers_app.audit.models import Entry, Head, SignedCheckpoint, Subtree
 from containers_app.audit.notes import Checkpoint, SigningKey, new_key, sign
 from containers_app.audit.router import ALIAS
@@ -185,7 +185,7 @@ def compared(folder: SignerFolder, heads: Mapping[int, Head]) -> tuple[list[Loss
     unfit = {head.shard: loss for head in _unsigned(folder, heads) if (loss := losses.unfit_head(head)) is not None}
     aside = unfit.keys() | losses.unfit_shards(folder.accepted)
     if not folder.signed:  # who has signed nothing says of these that it cannot sign them
-        aside |= {head.shard for head in heads.values() if not losses.is_head(head)}
+        aside |= {head.shard for head in heads.values() if not head.is_of_a_tree}
     # What is no shard at all closes none before it.
     fit = {shard: head for shard, head in heads.items() if shard not in aside}
     endings = closing.endings_proven(fit)
@@ -261,16 +261,11 @@ def _stranger(folder: SignerFolder) -> SignedCheckpoint | None:
 
 def _root_of(head: Head) -> bytes:
     try:
-        return Frontier.from_text(head.size, head.frontier).root()
+        return head.tree().root()
     except ValueError as error:
         raise SignerUnfit(
             f"The head of shard {head.shard} is no head of a tree: nothing is signed after it."
         ) from error
-
-
-def heads_now() -> dict[int, Head]:
-    """The head of each shard. Raises django.db.Error."""
-    return {head.shard: head for head in Head.objects.using(ALIAS).all()}
 
 
 def _published(shard: int) -> SignedCheckpoint | None:

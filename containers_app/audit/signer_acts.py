@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 
 from containers_app.audit import losses, shards
 from containers_app.audit.appending import answering, appending
+from containers_app.audit.inspection import heads_now
 from containers_app.audit.ledger import event
 from containers_app.audit.losses import Loss
 from containers_app.audit.notes import new_key
 from containers_app.audit.record import Actor, Source
-from containers_app.audit.signer import ROTATION, compared, heads_now, is_accepted, lost_key
+from containers_app.audit.signer import ROTATION, compared, is_accepted, lost_key
 from containers_app.audit.signer_folder import SignerFolder, SignerUnfit
 from containers_app.errors import InvalidRequest
 

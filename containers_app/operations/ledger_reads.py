@@ -47,8 +47,3 @@ def record_look(
 
 def _told(chosen: Mapping[str, Any], *, is_refused: bool) -> dict[str, Any]:
     return {"refused_filters": sorted(chosen)} if is_refused else {"filters": told_filters(chosen)}
-
-
-def place_of(entry: Any) -> str:
-    """How `of` names an entry."""
-    return f"{entry.shard}/{entry.leaf_index}"

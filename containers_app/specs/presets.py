@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
+
+from containers_app.specs.period import named
 
 # The word in an address, and what a page calls it.
 PRESETS: Mapping[str, str] = {
@@ -20,17 +22,11 @@ _BACK = {"24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(d
 
 
 def stretch(word: str, now: datetime) -> tuple[datetime, datetime | None]:
-    """The half-open range that a word of PRESETS means at `now`; only `last-month` has an end. Raises KeyError."""
+    """The half-open range that a word of PRESETS means at `now` (UTC); only `last-month` ends. Raises KeyError."""
     if word in _BACK:
         return now - _BACK[word], None
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    month = midnight.replace(day=1)
+    if word == "today":
+        return datetime.combine(now.date(), time(), tzinfo=UTC), None
     if word == "last-month":
-        return (month - timedelta(days=1)).replace(day=1), month
-    begin = {
-        "today": midnight,
-        "month": month,
-        "quarter": month.replace(month=month.month - (month.month - 1) % 3),
-        "year": month.replace(month=1),
-    }
-    return begin[word], None
+        return named(word, now.date())
+    return named(f"this-{word}", now.date())[0], None

@@ -12,9 +12,9 @@ import time_machine
 from containers_app.audit import appending, guards, ledger, losses
 from containers_app.audit.appending import LedgerHalted
 from containers_app.audit.closing import NOT_TOLD, Ending, endings_proven, endings_told, why_not_closed
+from containers_app.audit.inspection import heads_now
 from containers_app.audit.models import Entry, Head
 from containers_app.audit.record import Actor, Fact, compose
-from containers_app.audit.signer import heads_now
 from containers_app.errors import AuditUnavailable
 from tests.unit.audit.signing import TERMINAL, Accept, Begin, Start, Tamper, published
 

@@ -13,11 +13,11 @@ import time_machine
 
 from containers_app.audit import ledger, losses
 from containers_app.audit.appending import LedgerHalted, writable
+from containers_app.audit.inspection import heads_now
 from containers_app.audit.models import Entry, Head, SignedCheckpoint, Standing, Subtree
 from containers_app.audit.notes import Checkpoint, new_key, open_note, sign
 from containers_app.audit.published import newest_checkpoint
 from containers_app.audit.recomputing import self_check
-from containers_app.audit.signer import heads_now
 from containers_app.audit.signer_acts import accept_rollback, what_is_lost
 from containers_app.audit.signer_folder import Signed, SignerFolder, SignerUnfit
 from containers_app.audit.signing_loop import look_once
